@@ -1,0 +1,1 @@
+"""The layers of introductory deep learning, one file per idea."""

@@ -1,0 +1,1 @@
+"""The optimizers, one file per family: each `update_step` is the equation and nothing else."""
