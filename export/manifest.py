@@ -1,0 +1,95 @@
+"""`manifest.json`: what a bundle promises to whoever serves it. Read by export and by serving, and needs neither."""
+
+from pathlib import Path
+
+import msgspec
+
+from kerasfound.errors import UserError
+
+SCHEMA_VERSION = 1
+"""Raised when a reader of the previous schema would misread the new one."""
+
+MAX_BYTES = 1 << 20
+
+
+class Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One named input or output. A string in `shape` names a size that is free, such as `"batch"`."""
+
+    name: str
+    dtype: str
+    shape: list[int | str]
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A named step between raw input and tensor, or between tensor and answer, with the asset file it reads."""
+
+    name: str
+    file: str | None = None
+    parameters: dict[str, int | float | str] = {}
+
+
+class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The data a model's `metrics` were measured on."""
+
+    data: str
+    split: str
+    rows: int
+    sha256: str
+
+
+class Verification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How one file of the bundle answered beside the trained model.
+
+    A difference passes when it is at most `tolerance * (1 + |expected|)`.
+    """
+
+    format: str
+    batch_sizes: list[int]
+    inputs: int
+    max_absolute_difference: float
+    max_relative_difference: float
+    equal_decisions: float
+    tolerance: float
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything a server needs to answer with the model, and a person needs to trust it."""
+
+    schema_version: int
+    name: str
+    version: int
+    task: str
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    preprocessing: list[Step]
+    postprocessing: list[Step]
+    labels: list[str]
+    metrics: dict[str, float]
+    measured_on: Measured | None
+    verification: list[Verification]
+    versions: dict[str, str]
+    created: str
+    files: dict[str, str]
+    """sha256 of every other file of the version folder, by its path inside it."""
+
+
+def read(path: Path) -> Manifest:
+    """The manifest at `path`, checked against the schema."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); a bundle holds a manifest.json.") from error
+    if len(text) > MAX_BYTES:
+        raise UserError(f"{path}: larger than {MAX_BYTES} bytes, so not a manifest.")
+    try:
+        manifest = msgspec.json.decode(text, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a manifest of schema version {SCHEMA_VERSION}: {error}.") from error
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise UserError(f"{path}: schema version {manifest.schema_version}, expected {SCHEMA_VERSION}; export it again.")
+    return manifest
+
+
+def write(manifest: Manifest, path: Path) -> None:
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
