@@ -1,0 +1,112 @@
+"""Adam and its decoupled weight decay: every weight gets its own step size."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class Adam(keras.optimizers.Optimizer):
+    r"""A running mean of the gradient over its running root mean square.
+
+    With gradient $g_t$, weight $w_t$, step $t$ and the arguments
+    $\alpha$ = `learning_rate`, $\beta_1$ = `beta_1`, $\beta_2$ = `beta_2`, $\hat\epsilon$ = `epsilon`:
+
+    $$m_t = \beta_1 m_{t-1} + (1 - \beta_1)\, g_t$$
+    $$v_t = \beta_2 v_{t-1} + (1 - \beta_2)\, g_t^2$$
+    $$\alpha_t = \alpha \sqrt{1 - \beta_2^t} \,/\, (1 - \beta_1^t)$$
+    $$w_t = w_{t-1} - \alpha_t\, m_t / (\sqrt{v_t} + \hat\epsilon)$$
+
+    $m$ and $v$ start at zero, so early on both are too small; $\alpha_t$ undoes that.
+    The first step is therefore about `learning_rate` in size, whatever the gradient's scale.
+
+    That is the efficient form at the end of the paper's section 2, which Keras computes too. The paper's Algorithm 1
+    corrects both means first, $\hat m_t = m_t / (1 - \beta_1^t)$ and $\hat v_t = v_t / (1 - \beta_2^t)$, and steps by
+    $\alpha\, \hat m_t / (\sqrt{\hat v_t} + \epsilon)$. The two are the same where
+    $\hat\epsilon = \epsilon \sqrt{1 - \beta_2^t}$: with `algorithm_1=True` `epsilon` is the paper's $\epsilon$.
+    They differ only while $t$ is small and the gradient is not large against `epsilon`.
+
+    Args:
+        learning_rate: a float, or a `keras.optimizers.schedules.LearningRateSchedule`. Defaults to `0.001`.
+        beta_1: decay of the mean, in [0, 1). Defaults to `0.9`.
+        beta_2: decay of the mean square, in [0, 1). Defaults to `0.999`.
+        epsilon: added to the root, above 0. Defaults to `1e-7`.
+        amsgrad: divide by the largest $v$ so far, so that no step size ever grows again. Defaults to `False`.
+        algorithm_1: read `epsilon` as the paper's Algorithm 1 does. Defaults to `False`, as in Keras.
+        **kwargs: what every Keras optimizer takes (`clipnorm`, `weight_decay`, `use_ema`, ...).
+
+    Raises:
+        ValueError: if a beta is outside [0, 1) or `epsilon` is not above 0.
+
+    Example:
+        >>> w = keras.Variable(1.0)
+        >>> adam = Adam(learning_rate=0.1)
+        >>> adam.apply([ops.convert_to_tensor(250.0)], [w])  # a huge gradient, a step of 0.1
+        >>> round(float(w.value), 4)
+        0.9
+
+    In practice: weight decay added to the loss is rescaled by $v_t$ too, which is rarely wanted: use `AdamW`.
+    A loss that jumps late in training often means that $v_t$ forgot a rare large gradient: raise `beta_2` or `epsilon`,
+    or try `amsgrad`. Two differences from `keras.optimizers.Adam`, both on purpose: where a word comes twice in a
+    batch, Keras on TensorFlow squares the two parts of its embedding's gradient before adding them, ours adds first,
+    as the formula says and as Keras on JAX does; and weights kept in bfloat16 do move.
+
+    Source: Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015;
+    `amsgrad`: Reddi, Kale and Kumar, "On the Convergence of Adam and Beyond", 2018.
+    """
+
+    def __init__(
+        self,
+        learning_rate=0.001,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-7,
+        amsgrad=False,
+        algorithm_1=False,
+        **kwargs,
+    ):
+        for argument, value in (("beta_1", beta_1), ("beta_2", beta_2)):
+            if not isinstance(value, int | float) or not 0 <= value < 1:
+                raise ValueError(f"`{argument}` must be a number in [0, 1), got {value!r}.")
+        if not isinstance(epsilon, int | float) or not epsilon > 0:
+            raise ValueError(f"`epsilon` must be a number above 0, got {epsilon!r}.")
+        super().__init__(learning_rate=learning_rate, **kwargs)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.amsgrad = amsgrad
+        self.algorithm_1 = algorithm_1
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        self.mean, self.mean_square = self.add_optimizer_variables(variables, ["mean", "mean_square"])
+        if self.amsgrad:
+            self.largest = self.add_optimizer_variables(variables, "largest_mean_square")
+
+    def update_step(self, gradient, variable, learning_rate):
+        i = self._get_variable_index(variable)
+        m, v, beta_1, beta_2, epsilon = self.mean[i], self.mean_square[i], self.beta_1, self.beta_2, self.epsilon
+        # on TensorFlow an embedding's gradient is a list of rows, some of them twice: `reshape` adds them up
+        g = ops.reshape(ops.cast(gradient, variable.dtype), variable.shape)
+        # in bfloat16 0.999 is 1, and nothing would ever move
+        t = ops.cast(self.iterations + 1, keras.backend.result_type(variable.dtype, "float32"))
+
+        self.assign(m, beta_1 * m + (1 - beta_1) * g)
+        self.assign(v, beta_2 * v + (1 - beta_2) * ops.square(g))
+        if self.amsgrad:
+            self.assign(self.largest[i], ops.maximum(self.largest[i], v))
+            v = self.largest[i]
+        if self.algorithm_1:
+            epsilon = ops.cast(epsilon * ops.sqrt(1 - beta_2**t), variable.dtype)
+        alpha_t = ops.cast(learning_rate, t.dtype) * ops.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+        self.assign_sub(variable, ops.cast(alpha_t, variable.dtype) * m / (ops.sqrt(v) + epsilon))
+
+    def get_config(self):
+        return super().get_config() | {
+            "beta_1": self.beta_1,
+            "beta_2": self.beta_2,
+            "epsilon": self.epsilon,
+            "amsgrad": self.amsgrad,
+            "algorithm_1": self.algorithm_1,
+        }
