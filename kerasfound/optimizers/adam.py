@@ -110,3 +110,60 @@ class Adam(keras.optimizers.Optimizer):
             "amsgrad": self.amsgrad,
             "algorithm_1": self.algorithm_1,
         }
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class AdamW(Adam):
+    r"""Adam whose weights shrink by themselves, apart from the gradient.
+
+    With Adam's step $s_t$ (see `Adam`), weight $w_t$, $\alpha$ = `learning_rate`, $\lambda$ = `weight_decay`:
+
+    $$w_t = w_{t-1} - \alpha \lambda\, w_{t-1} - s_t$$
+
+    A penalty $\frac{\lambda}{2} \lVert w \rVert^2$ in the loss would put $\lambda w$ into the gradient, where Adam
+    divides it by $\sqrt{v}$: the weights with the largest gradients would be held back least. Here every weight
+    decays at the same rate. Every Keras optimizer does the decay itself, before `update_step`, when it is given
+    `weight_decay`: `AdamW` is `Adam` that insists on it.
+
+    Args:
+        learning_rate: a float, or a `keras.optimizers.schedules.LearningRateSchedule`. Defaults to `0.001`.
+        weight_decay: share of a weight lost per step, times the learning rate; at least 0. Defaults to `0.004`.
+        beta_1: decay of the mean, in [0, 1). Defaults to `0.9`.
+        beta_2: decay of the mean square, in [0, 1). Defaults to `0.999`.
+        epsilon: added to the root, above 0. Defaults to `1e-7`.
+        amsgrad: divide by the largest $v$ so far. Defaults to `False`.
+        algorithm_1: read `epsilon` as the paper's Algorithm 1 does. Defaults to `False`, as in Keras.
+        **kwargs: what every Keras optimizer takes (`clipnorm`, `use_ema`, ...).
+
+    Raises:
+        ValueError: if `weight_decay` is negative or None, a beta outside [0, 1), or `epsilon` is not above 0.
+
+    Example:
+        >>> w = keras.Variable(1.0)
+        >>> adamw = AdamW(learning_rate=0.1, weight_decay=0.5)
+        >>> adamw.apply([ops.convert_to_tensor(0.0)], [w])  # no gradient: 0.1 * 0.5 of the weight is lost
+        >>> round(float(w.value), 4)
+        0.95
+
+    In practice: biases and the scales of normalization layers should not decay:
+    `optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])` before training.
+
+    Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019.
+    """
+
+    def __init__(
+        self,
+        learning_rate=0.001,
+        weight_decay=0.004,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-7,
+        amsgrad=False,
+        algorithm_1=False,
+        **kwargs,
+    ):
+        if not isinstance(weight_decay, int | float) or not weight_decay >= 0:
+            raise ValueError(f"`weight_decay` must be a number, at least 0, got {weight_decay!r}.")
+        super().__init__(
+            learning_rate, beta_1, beta_2, epsilon, amsgrad, algorithm_1, weight_decay=weight_decay, **kwargs
+        )
