@@ -1,0 +1,15 @@
+"""The one error that a client, rather than the server's owner, is meant to read."""
+
+MAX_CHARACTERS = 400
+
+
+class ClientError(Exception):
+    """A request that cannot be answered, with its HTTP status and one line that says what to change."""
+
+    def __init__(self, status: int, reason: str, headers: tuple[tuple[str, str], ...] = ()):
+        # The reason may quote the request, which may hold line breaks or megabytes.
+        line = " ".join(reason[: 2 * MAX_CHARACTERS].split())
+        self.reason = line if len(line) <= MAX_CHARACTERS else line[: MAX_CHARACTERS - 3] + "..."
+        self.status = status
+        self.headers = headers
+        super().__init__(self.reason)

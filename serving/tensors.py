@@ -1,0 +1,133 @@
+"""JSON to arrays and back, by the manifest's names, dtypes and shapes, and by nothing looser.
+
+JSON is decoded straight into the declared type, so `null`, a string or a boolean in a number tensor is refused where
+it stands; nothing is converted but an integer written where a float is expected.
+
+JSON has no NaN or infinity: as input they are malformed, and as output they are written `null`, as JavaScript does.
+TensorFlow Serving writes a bare `NaN` there, which strict JSON readers refuse.
+"""
+
+import math
+import re
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from kerasfound.export.manifest import Tensor
+from kerasfound.serving.errors import ClientError
+
+
+class Dtype(NamedTuple):
+    """What one element type is called in NumPy, JSON, ONNX Runtime and the two protocols."""
+
+    numpy: Any
+    json: type
+    onnx: str
+    v1: str
+    v2: str
+
+
+DTYPES = {
+    "bool": Dtype(np.bool_, bool, "tensor(bool)", "DT_BOOL", "BOOL"),
+    "uint8": Dtype(np.uint8, int, "tensor(uint8)", "DT_UINT8", "UINT8"),
+    "uint16": Dtype(np.uint16, int, "tensor(uint16)", "DT_UINT16", "UINT16"),
+    "uint32": Dtype(np.uint32, int, "tensor(uint32)", "DT_UINT32", "UINT32"),
+    "uint64": Dtype(np.uint64, int, "tensor(uint64)", "DT_UINT64", "UINT64"),
+    "int8": Dtype(np.int8, int, "tensor(int8)", "DT_INT8", "INT8"),
+    "int16": Dtype(np.int16, int, "tensor(int16)", "DT_INT16", "INT16"),
+    "int32": Dtype(np.int32, int, "tensor(int32)", "DT_INT32", "INT32"),
+    "int64": Dtype(np.int64, int, "tensor(int64)", "DT_INT64", "INT64"),
+    "float16": Dtype(np.float16, float, "tensor(float16)", "DT_HALF", "FP16"),
+    "float32": Dtype(np.float32, float, "tensor(float)", "DT_FLOAT", "FP32"),
+    "float64": Dtype(np.float64, float, "tensor(double)", "DT_DOUBLE", "FP64"),
+    "string": Dtype(np.object_, str, "tensor(string)", "DT_STRING", "BYTES"),
+}
+
+_NESTED = re.compile(rb"\s*\[\s*\[")
+
+
+def decode(decoder: msgspec.json.Decoder, text: bytes | msgspec.Raw, what: str) -> Any:
+    """`text` decoded, or a 400 that begins with `what` and says where the JSON went wrong."""
+    try:
+        return decoder.decode(text)
+    except RecursionError:
+        raise ClientError(400, f"{what}: nested too deeply") from None
+    except (msgspec.MsgspecError, ValueError) as error:  # ValueError: invalid UTF-8, or an integer of 5,000 digits
+        raise ClientError(400, f"{what}: {error}") from None
+
+
+def described(shape: list[int | str]) -> str:
+    return "(" + ", ".join(str(size) for size in shape) + ")"
+
+
+class Reader:
+    """Reads one declared input from JSON."""
+
+    def __init__(self, declared: Tensor):
+        self.name = declared.name
+        self.shape = declared.shape
+        self.dtype = DTYPES[declared.dtype]
+        self.expected = f"expected {declared.dtype} of shape {described(declared.shape)}"
+        self.what = f"input {declared.name!r}"
+        nested: Any = self.dtype.json
+        for _ in declared.shape:
+            nested = list[nested]  # type: ignore[misc]
+        self._nested = msgspec.json.Decoder(nested)
+        self._flat = msgspec.json.Decoder(list[self.dtype.json])  # type: ignore[name-defined]
+
+    def fail(self, reason: str) -> ClientError:
+        return ClientError(400, f"{self.what}: {reason}; {self.expected}")
+
+    def nested(self, text: bytes | msgspec.Raw) -> np.ndarray:
+        """From lists inside lists, one level for each axis."""
+        array = self._array(self._decode(self._nested, text))
+        if array.ndim != len(self.shape):
+            raise self.fail("ragged or empty lists")
+        return array
+
+    def shaped(self, text: msgspec.Raw, shape: list[int]) -> np.ndarray:
+        """From a list, flat or nested, beside the shape that it claims."""
+        if len(shape) != 1 and _NESTED.match(memoryview(text)):
+            array = self.nested(text)
+            if list(array.shape) != shape:
+                raise self.fail(
+                    f"the data has shape {described(list(array.shape))}, `shape` says {described([*shape])}"
+                )
+            return array
+        values = self._decode(self._flat, text)
+        # Sizes are checked one by one: two negative ones would have a positive product.
+        if min(shape, default=1) < 1 or math.prod(shape) != len(values):
+            raise self.fail(f"{len(values)} elements do not fill the shape {described([*shape])}")
+        return self._array(values).reshape(shape)
+
+    def check(self, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
+        """Holds `shape` against the manifest; `sizes` collects what each free size turned out to be."""
+        if len(shape) != len(self.shape):
+            raise self.fail(f"got shape {described([*shape])}")
+        for got, declared in zip(shape, self.shape, strict=True):
+            wanted = declared if isinstance(declared, int) else sizes.setdefault(declared, got)
+            if got != wanted:
+                also = f" with {declared} = {wanted} as in another axis" if isinstance(declared, str) else ""
+                raise self.fail(f"got shape {described([*shape])}{also}")
+            if got < 1:
+                raise self.fail(f"got shape {described([*shape])}, where every size must be at least 1")
+
+    def _decode(self, decoder: msgspec.json.Decoder, text: bytes | msgspec.Raw) -> list:
+        try:
+            return decode(decoder, text, self.what)
+        except ClientError as error:
+            raise ClientError(400, f"{error.reason}; {self.expected}") from None
+
+    def _array(self, values: list) -> np.ndarray:
+        try:
+            with np.errstate(over="ignore"):
+                array = np.array(values, dtype=self.dtype.numpy)
+        except OverflowError as error:
+            raise self.fail(str(error)) from None
+        except ValueError:
+            raise self.fail("ragged lists") from None
+        # JSON holds finite numbers only, so what is not finite now was too large for the dtype.
+        if self.dtype.json is float and not np.isfinite(array).all():
+            raise self.fail("a number is too large for the dtype")
+        return array

@@ -1,0 +1,166 @@
+"""Small models in a repository, and a real server in a process of its own."""
+
+import hashlib
+import subprocess
+import sys
+
+import httpx
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from kerasfound.export import manifest
+
+START = "import sys; from kerasfound.serving import serve; serve(sys.argv[1], port=int(sys.argv[2]), max_body_mib=1)"
+
+
+@pytest.fixture(scope="session")
+def bundle():
+    """`bundle(folder, name, version, **changes)`: one of `GRAPHS`, exported, with a changed manifest."""
+    return _bundle
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory):
+    """A folder with every model of `GRAPHS`, one of them in two versions, and a half-written export."""
+    folder = tmp_path_factory.mktemp("models")
+    for name in GRAPHS:
+        _bundle(folder, name, 1)
+    _bundle(folder, "scores", 12)
+    (folder / "scores" / ".13.partial").mkdir()
+    (folder / ".half").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def start():
+    """`start(folder, port)`: the server as a process, its port bound by itself."""
+
+    def start(folder, port=0):
+        return subprocess.Popen(
+            [sys.executable, "-c", START, str(folder), str(port)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def server(repository, start):
+    """An HTTP client of a running server."""
+    process = start(repository)
+    url = process.stdout.readline().split(" at ")[-1].strip()
+    with httpx.Client(base_url=url, timeout=20) as client:
+        yield client
+    process.terminate()
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "Traceback" not in errors
+
+
+@pytest.fixture(scope="session")
+def direct(repository):
+    """`direct(name, feeds, version)`: what ONNX Runtime itself answers."""
+
+    def direct(name, feeds, version=1):
+        session = onnxruntime.InferenceSession(
+            repository / name / str(version) / "model.onnx", providers=["CPUExecutionProvider"]
+        )
+        return session.run(None, feeds)
+
+    return direct
+
+
+def _scores(version):
+    weights = np.random.default_rng(version).normal(size=(6, 4)).astype("float32")
+    nodes = [
+        helper.make_node("Flatten", ["image"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"]),
+    ]
+    inputs = [("image", "float32", ["batch", 2, 3])]
+    return nodes, inputs, [("probabilities", "float32", ["batch", 4])], {"weights": weights}
+
+
+def _pair(version):
+    """Two inputs that share two free sizes, two outputs; an id of 10 or more is not in the table."""
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["looked_up"]),
+        helper.make_node("Mul", ["looked_up", "weights"], ["weighted"]),
+        helper.make_node("ReduceSum", ["weighted", "axis"], ["total"], keepdims=0),
+        helper.make_node("Greater", ["total", "zero"], ["positive"]),
+    ]
+    inputs = [("ids", "int64", ["batch", "time"]), ("weights", "float32", ["batch", "time"])]
+    constants = {
+        "table": np.linspace(-1, 1, 10, dtype="float32"),
+        "axis": np.array([1]),
+        "zero": np.array(0, "float32"),
+    }
+    return nodes, inputs, [("total", "float32", ["batch"]), ("positive", "bool", ["batch"])], constants
+
+
+def _logarithm(version):
+    return [helper.make_node("Log", ["x"], ["y"])], [("x", "float32", ["batch"])], [("y", "float32", ["batch"])], {}
+
+
+def _echo(dtype, shape):
+    def graph(version):
+        return [helper.make_node("Identity", ["x"], ["y"])], [("x", dtype, shape)], [("y", dtype, shape)], {}
+
+    return graph
+
+
+GRAPHS = {
+    "scores": _scores,
+    "pair": _pair,
+    "logarithm": _logarithm,
+    "pixels": _echo("uint8", ["batch", 3]),
+    "words": _echo("string", ["batch", 2]),
+    "flags": _echo("bool", ["batch"]),
+}
+
+TYPES = {
+    "float32": TensorProto.FLOAT,
+    "int64": TensorProto.INT64,
+    "uint8": TensorProto.UINT8,
+    "bool": TensorProto.BOOL,
+    "string": TensorProto.STRING,
+}
+
+
+def _bundle(folder, name, version, /, **changes):
+    nodes, inputs, outputs, constants = GRAPHS[name](version)
+    graph = helper.make_graph(
+        nodes,
+        name,
+        [helper.make_tensor_value_info(n, TYPES[dtype], shape) for n, dtype, shape in inputs],
+        [helper.make_tensor_value_info(n, TYPES[dtype], shape) for n, dtype, shape in outputs],
+        [numpy_helper.from_array(value, n) for n, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    path = folder / name / str(version)
+    path.mkdir(parents=True)
+    onnx.save(model, path / "model.onnx")
+    promised = {
+        "schema_version": manifest.SCHEMA_VERSION,
+        "name": name,
+        "version": version,
+        "task": "test",
+        "inputs": [manifest.Tensor(*tensor) for tensor in inputs],
+        "outputs": [manifest.Tensor(*tensor) for tensor in outputs],
+        "preprocessing": [],
+        "postprocessing": [],
+        "labels": [],
+        "metrics": {},
+        "measured_on": None,
+        "verification": [],
+        "versions": {},
+        "created": "2025-01-01T00:00:00Z",
+        "files": {"model.onnx": hashlib.sha256((path / "model.onnx").read_bytes()).hexdigest()},
+    }
+    manifest.write(manifest.Manifest(**promised | changes), path / "manifest.json")
+    return path

@@ -1,0 +1,164 @@
+"""The process: its one line, its port, its end, and what it never imports."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from kerasfound.errors import UserError
+from kerasfound.serving import serve
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory, bundle):
+    folder = tmp_path_factory.mktemp("one")
+    bundle(folder, "flags", 3)
+    return folder
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_says_one_line_answers_and_stops_on_a_signal(models, start, number):
+    process = start(models)
+    line = process.stdout.readline()
+    prefix = "kerasfound: serving flags (version 3) at http://127.0.0.1:"
+    assert line.startswith(prefix)
+    with httpx.Client(
+        base_url=line.split(" at ")[-1].strip()
+    ) as client:  # its connection is open when the signal comes
+        assert client.get("/v2/health/ready").status_code == 200
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=10)
+    assert (process.returncode, output, errors) == (0, "", "")
+
+
+def test_stops_while_a_client_is_half_way_through_its_body(models, start):
+    process = start(models)
+    port = int(process.stdout.readline().rsplit(":", 1)[-1])
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"POST /v1/models/flags:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        assert httpx.get(f"http://127.0.0.1:{port}/v2/health/live").is_success
+        process.terminate()
+        _, errors = process.communicate(timeout=15)
+        assert client.recv(1 << 16).startswith(b"HTTP/1.1 503")
+    assert process.returncode == 0
+    assert "Traceback" not in errors
+
+
+def test_rubbish_and_clients_that_leave_do_no_harm(models, start):
+    process = start(models)
+    port = int(process.stdout.readline().rsplit(":", 1)[-1])
+    head = b"POST /v1/models/flags:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
+    for rubbish in (b"", b"\x00" * 1000, b"GET \xff\xfe HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n", head, head + b"{"):
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(rubbish)
+    assert httpx.get(f"http://127.0.0.1:{port}/v2/health/live").is_success
+    process.terminate()
+    _, errors = process.communicate(timeout=10)
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_a_bug_is_500_in_words_and_a_traceback_in_the_log(models):
+    script = """
+import sys
+from kerasfound.serving import serve
+from kerasfound.serving.model import Model
+warm = Model.warm
+def broken(self, *_): raise KeyError("secret")
+def warm_then_break(self): warm(self); Model.predict = broken
+Model.warm = warm_then_break
+serve(sys.argv[1], port=0)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(models)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    url = process.stdout.readline().split(" at ")[-1].strip()
+    response = httpx.post(f"{url}/v1/models/flags:predict", json={"instances": [True]})
+    process.terminate()
+    _, errors = process.communicate(timeout=10)
+    assert response.status_code == 500
+    assert "secret" not in response.text
+    assert list(response.json()) == ["error"]
+    assert "Traceback" in errors
+    assert "secret" in errors
+
+
+def test_a_port_in_use_is_told_before_anything_is_loaded(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=rf"--port {port}: .*in use.*--port") as raised:
+            serve(str(tmp_path / "missing"), port=port)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "part"),
+    [
+        ("127.0.0.1", 65536, "65535"),
+        ("127.0.0.1", -1, "65535"),
+        ("no.such.host.invalid", 0, "no such address"),
+        ("", 0, "no such address"),
+        ("x" * 100, 0, "no such address"),
+        ("192.0.2.1", 0, "cannot listen"),
+    ],
+)
+def test_hosts_and_ports_that_cannot_be_had(models, host, port, part):
+    with pytest.raises(UserError, match=part) as raised:
+        serve(str(models), host=host, port=port)
+    assert "--port" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_body_limit_below_one_is_refused(models):
+    with pytest.raises(UserError, match="--max-body-mib 0"):
+        serve(str(models), port=0, max_body_mib=0)
+
+
+def test_a_missing_repository_gives_the_port_back(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    for _ in range(2):
+        with pytest.raises(UserError, match="missing"):
+            serve(str(tmp_path / "missing"), port=port)
+
+
+def test_nothing_heavy_is_imported(models):
+    """Neither by the package, whose signature the command line reads, nor by a server that has answered."""
+    script = """
+import json, os, signal, sys, threading, urllib.request
+from kerasfound import serving
+before = sorted({m.split(".")[0] for m in sys.modules})
+
+def ask():
+    url = sys.stdout.wait().split(" at ")[-1].strip()
+    body = json.dumps({"instances": [True, False]}).encode()
+    sys.stderr.write(urllib.request.urlopen(url + "/v1/models/flags:predict", body).read().decode() + "\\n")
+    os.kill(os.getpid(), signal.SIGTERM)
+
+class Line:
+    def __init__(self): self.ready, self.text = threading.Event(), ""
+    def write(self, text): self.text += text
+    def flush(self): self.ready.set()
+    def wait(self): self.ready.wait(); return self.text
+
+sys.stdout = Line()
+threading.Thread(target=ask).start()
+serving.serve(sys.argv[1], port=0)
+after = sorted({m.split(".")[0] for m in sys.modules})
+print(json.dumps([before, after]), file=sys.stderr)
+"""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE")}
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(models)], capture_output=True, text=True, timeout=30, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    answer, modules = done.stderr.strip().splitlines()
+    assert json.loads(answer) == {"predictions": [True, False]}
+    before, after = map(set, json.loads(modules))
+    assert not before & {"numpy", "onnxruntime", "uvicorn", "asyncio"}
+    assert not after & {"keras", "tensorflow", "jax", "torch", "onnx", "tf2onnx", "starlette", "fastapi"}
+    assert {"onnxruntime", "uvicorn"} <= after

@@ -1,0 +1,135 @@
+"""JSON to arrays: what is declared comes in, anything else is one ClientError."""
+
+import json
+import math
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kerasfound.export.manifest import Tensor
+from kerasfound.serving.errors import ClientError
+from kerasfound.serving.tensors import DTYPES, Reader
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=12,
+)
+SHAPES = st.lists(st.sampled_from(["batch", "time", 1, 2, 3]), max_size=4)
+
+
+def raw(value):
+    return msgspec.Raw(json.dumps(value).encode())
+
+
+def outcome(read, *arguments):
+    """What `read` returns, or the client error that it raises; any other error is the test's failure."""
+    try:
+        return read(*arguments)
+    except ClientError as error:
+        return error
+
+
+@given(st.sampled_from(sorted(DTYPES)), SHAPES, JSON)
+def test_any_json_value_is_an_array_or_a_client_error(dtype, shape, value):
+    reader = Reader(Tensor("x", dtype, shape))
+    found = outcome(reader.nested, raw(value))
+    if isinstance(found, ClientError):
+        assert found.status == 400
+        assert "'x'" in found.reason
+        assert "\n" not in found.reason
+    else:
+        assert found.dtype == DTYPES[dtype].numpy
+        assert found.ndim == len(shape)
+        outcome(reader.check, found.shape, {})
+
+
+@given(st.sampled_from(sorted(DTYPES)), SHAPES, JSON, st.lists(st.integers(), max_size=4))
+def test_any_json_value_beside_any_shape_is_an_array_or_a_client_error(dtype, declared, value, shape):
+    found = outcome(Reader(Tensor("x", dtype, declared)).shaped, raw(value), shape)
+    assert isinstance(found, ClientError) or list(found.shape) == shape
+
+
+@given(st.sampled_from(["float32", "int64", "string"]), st.binary())
+def test_any_bytes_are_an_array_or_a_client_error(dtype, text):
+    assert isinstance(outcome(Reader(Tensor("x", dtype, ["batch"])).nested, text), np.ndarray | ClientError)
+
+
+@given(
+    st.lists(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=3, max_size=3), min_size=1)
+)
+def test_numbers_come_in_as_they_are(rows):
+    reader = Reader(Tensor("x", "float32", ["batch", 3]))
+    expected = np.array(rows, "float32")
+    np.testing.assert_array_equal(reader.nested(raw(rows)), expected)
+    np.testing.assert_array_equal(reader.shaped(raw(rows), [len(rows), 3]), expected)
+    np.testing.assert_array_equal(reader.shaped(raw(expected.ravel().tolist()), [len(rows), 3]), expected)
+
+
+@pytest.mark.parametrize("dtype", [name for name, names in DTYPES.items() if names.json is int])
+def test_integers_end_where_the_dtype_ends(dtype):
+    reader, limits = Reader(Tensor("x", dtype, ["batch"])), np.iinfo(dtype)
+    assert reader.nested(raw([int(limits.min), int(limits.max)])).tolist() == [limits.min, limits.max]
+    for value in (int(limits.min) - 1, int(limits.max) + 1, 10**400):
+        with pytest.raises(ClientError, match=dtype):
+            reader.nested(raw([value]))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"[[1, 2], [3]]", "ragged"),
+        (b"[[1, 2], []]", "ragged"),
+        (b"[]", "empty"),
+        (b"[[], []]", "shape"),
+        (b"[[1, null]]", "null"),
+        (b'[[1, "2"]]', "str"),
+        (b"[[1, true]]", "bool"),
+        (b"[1, 2]", "array"),
+        (b"[[1, [2]]]", "array"),
+        (b"[[1, NaN]]", "malformed"),
+        (b"[[1, -Infinity]]", "malformed"),
+        (b"[[1, 1e999]]", "out of range"),
+        (b"[[1, 1e300]]", "too large"),
+        (b"[[1, 2, 3]]", "(batch, 2)"),
+        (b"[" * 100_000, "input"),
+        (b'["\xff"]', "input"),
+        (b"", "truncated"),
+    ],
+)
+def test_what_is_not_the_tensor_is_refused_by_name(text, reason):
+    reader = Reader(Tensor("image", "float32", ["batch", 2]))
+    with pytest.raises(ClientError) as raised:
+        reader.check(reader.nested(text).shape, {})
+    assert raised.value.status == 400
+    for part in ("input 'image'", reason, "expected float32 of shape (batch, 2)"):
+        assert part in raised.value.reason
+
+
+def test_free_sizes_agree_across_inputs():
+    sizes = {}
+    Reader(Tensor("a", "float32", ["batch", "time"])).check((2, 5), sizes)
+    assert sizes == {"batch": 2, "time": 5}
+    with pytest.raises(ClientError, match="time = 5"):
+        Reader(Tensor("b", "float32", ["batch", "time"])).check((2, 4), sizes)
+
+
+def test_deep_nesting_is_refused_by_name_at_any_depth():
+    reader = Reader(Tensor("x", "string", ["batch"] + [1] * 30))
+    with pytest.raises(ClientError, match="'x'"):
+        reader.nested(b"[" * 100_000)
+
+
+def test_a_reason_is_one_short_line():
+    error = ClientError(400, "a\nb\r\n" + "c" * 10**6)
+    assert error.reason.startswith("a b c")
+    assert len(error.reason) <= 400
+
+
+def test_floats_are_written_so_that_they_read_back_the_same():
+    values = np.random.default_rng(0).normal(size=100).astype("float32")
+    assert np.array_equal(np.array(json.loads(msgspec.json.encode(values.tolist())), "float32"), values)
+    assert json.loads(msgspec.json.encode([math.nan, math.inf])) == [None, None]
