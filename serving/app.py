@@ -41,7 +41,7 @@ class App:
             headers += error.headers
         except Disconnected:
             return
-        except asyncio.CancelledError:
+        except asyncio.CancelledError:  # uvicorn, when the grace after a signal to stop is over
             status, body = 503, _error("the server is stopping")
         except Exception:
             LOG.exception("%s %r failed", scope["method"], scope["path"])

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from kerasfound.errors import UserError
-from kerasfound.export import manifest
+from kerasfound.export.manifest import read as read_manifest
 from kerasfound.serving.errors import ClientError
 from kerasfound.serving.model import Model
 
@@ -84,7 +84,7 @@ def _bundles(folder: Path) -> list[Path]:
 
 def _load(path: Path) -> Model:
     """The bundle at `path`, checked from manifest to answer."""
-    promised = manifest.read(path / "manifest.json")
+    promised = read_manifest(path / "manifest.json")
     found = f"{path.parent.name} version {path.name}"
     if f"{promised.name} version {promised.version}" != found:
         raise UserError(f"{path}: its manifest is of {promised.name} version {promised.version}, not of {found}.")
@@ -108,6 +108,6 @@ def _check_sum(file: Path, expected: str | None) -> None:
     if found != expected:
         promised = f"sha256 {expected[:12]}..." if expected else "no sha256 for it"
         raise UserError(
-            f"{file}: changed since it was verified (sha256 {found[:12]}..., its manifest has {promised}); "
+            f"{file}: not the file that was verified (sha256 {found[:12]}..., its manifest has {promised}); "
             "export the run again."
         )

@@ -80,12 +80,10 @@ def _listen(host: str, port: int) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(2048)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         listener.close()
-        reason = error.strerror if isinstance(error, OSError) else "expected a port from 0 to 65535"
-        raise UserError(
-            f"{where}: cannot listen there ({reason}); choose another with --port, 0 for a free one."
-        ) from error
+        reason = error.strerror
+        raise UserError(f"{where}: cannot listen ({reason}); choose another with --port, 0 for a free one.") from error
     return listener
 
 

@@ -59,7 +59,7 @@ def test_one_byte_changed(tmp_path, bundle):
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    broken(tmp_path, str(file), "changed", "sha256")
+    broken(tmp_path, str(file), "not the file that was verified", "sha256")
 
 
 def test_weights_beside_the_model_are_checked_too(tmp_path, bundle):
