@@ -87,7 +87,7 @@ def read(path: Path) -> Manifest:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a manifest of schema version {SCHEMA_VERSION}: {error}.") from error
     if manifest.schema_version != SCHEMA_VERSION:
-        raise UserError(f"{path}: schema version {manifest.schema_version}, expected {SCHEMA_VERSION}; export it again.")
+        raise UserError(f"{path}: schema version {manifest.schema_version}, not {SCHEMA_VERSION}; export it again.")
     return manifest
 
 

@@ -1,24 +1,9 @@
 """Introductory deep learning as Keras objects, from the formula to the endpoint.
 
-`import kerasfound` loads nothing heavy: each room below is imported when it is first used.
+`import kerasfound` loads nothing heavy: each room named in `__init__.pyi` is imported when it is first used.
 """
 
-import importlib
-from types import ModuleType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from kerasfound import activations, data, export, layers, losses, optimizers, recipes, serving, training
+import lazy_loader
 
 __version__ = "0.1.0"
-__all__ = ["activations", "data", "export", "layers", "losses", "optimizers", "recipes", "serving", "training"]
-
-
-def __getattr__(name: str) -> ModuleType:
-    if name in __all__:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,5 @@
+"""Named data sets -> NumPy splits and a schema, the same on every backend."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

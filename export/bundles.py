@@ -1,0 +1,148 @@
+"""A finished run -> the next version of a model in a repository, whole and proven or not at all."""
+
+import datetime
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kerasfound.data import Schema
+from kerasfound.errors import UserError
+from kerasfound.export import graphs, verification
+from kerasfound.export import manifest as contract
+from kerasfound.export.manifest import Manifest, Measured, Step, Tensor
+from kerasfound.training.run import Run, versions
+
+if TYPE_CHECKING:
+    import keras
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+PACKAGES = ("kerasfound", "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
+TRITON_TYPES = {"float32": "TYPE_FP32", "int32": "TYPE_INT32", "int64": "TYPE_INT64", "uint8": "TYPE_UINT8"}
+
+
+def bundle(run: Run, repository: str | Path, name: str | None = None) -> Path:
+    """Export a finished run as the next version of a model, verified before it appears.
+
+    Args:
+        run: an opened run folder.
+        repository: the folder of all models, made if it is not there.
+        name: the model's folder in it. Defaults to the recipe's name.
+
+    Returns:
+        The new version folder, `repository/name/version`.
+
+    Raises:
+        UserError: if the name or the folder cannot be used, or a file does not answer as the trained model does;
+            the repository is then as it was.
+    """
+    name = name or run.recipe
+    if not NAME.fullmatch(name):
+        raise UserError(f"--name {name}: letters, digits, '_', '-' and '.' only, 64 at most, not starting with a sign.")
+    model_folder = Path(repository) / name
+    try:
+        Path(repository).mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".export-", dir=repository))
+    except OSError as error:
+        raise UserError(f"--to {repository}: cannot be written to ({error.strerror}).") from error
+    try:
+        version = max(_versions(model_folder), default=0) + 1
+        made = staging / name / str(version)
+        made.parent.mkdir()
+        manifest = _write(run, made, name, version)
+        (made.parent / "config.pbtxt").write_text(triton_config(manifest))
+        return _publish(made, model_folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def version_folder(path: str | Path) -> Path:
+    """`path` if it is a version folder, or the newest version in it if it is a model's folder."""
+    path = Path(path)
+    if not path.is_dir():
+        raise UserError(f"{path}: no such folder; give a bundle, such as models/mnist_cnn/1.")
+    if (path / verification.MANIFEST).is_file():
+        return path
+    found = _versions(path)
+    if not found:
+        raise UserError(f"{path}: not a bundle (it has no {verification.MANIFEST}); `kerasfound export` makes one.")
+    return path / str(max(found))
+
+
+def triton_config(manifest: Manifest) -> str:
+    """Triton's `config.pbtxt`: the manifest's tensors without their batch size, which Triton adds."""
+
+    def block(kind: str, tensors: list[Tensor]) -> str:
+        rows = []
+        for tensor in tensors:
+            sizes = [-1 if isinstance(size, str) else size for size in tensor.shape[1:]]
+            rows.append(f'  {{ name: "{tensor.name}" data_type: {TRITON_TYPES[tensor.dtype]} dims: {sizes} }}')
+        return f"{kind} [\n" + ",\n".join(rows) + "\n]\n"
+
+    head = f'name: "{manifest.name}"\nbackend: "onnxruntime"\nmax_batch_size: 64\ndynamic_batching {{ }}\n'
+    return head + block("input", manifest.inputs) + block("output", manifest.outputs)
+
+
+def _versions(model_folder: Path) -> list[int]:
+    if not model_folder.is_dir():
+        return []
+    return [int(path.name) for path in model_folder.iterdir() if re.fullmatch("[1-9][0-9]*", path.name)]
+
+
+def _write(run: Run, folder: Path, name: str, version: int) -> Manifest:
+    """Everything of one version: both model files, the proof, and the manifest last."""
+    model, samples = run.load_model(), run.samples
+    graphs.saved_model(model, folder)
+    graphs.onnx(model, folder / verification.ONNX)
+
+    rng = np.random.default_rng(0)
+    noise = rng.uniform(0, 255, samples["x"].shape)
+    asked = np.concatenate([samples["x"], noise]).astype(model.inputs[0].dtype)
+    answered = np.asarray(model(asked, training=False))
+    verification.save_vectors(folder, {model.inputs[0].name: asked}, {model.output_names[0]: answered})
+    proof = verification.compare(folder)
+    if not np.allclose(answered[: len(samples["x"])], samples["answer"], atol=1e-4):
+        raise UserError(f"{run.folder}: the saved model does not answer as it did when it was trained.")
+
+    schema, data = run.schema, run.environment["data"]
+    manifest = Manifest(
+        schema_version=contract.SCHEMA_VERSION,
+        name=name,
+        version=version,
+        task=schema.task,
+        inputs=[_tensor(x.name, x) for x in model.inputs],
+        outputs=[_tensor(n, y) for n, y in zip(model.output_names, model.outputs, strict=True)],
+        preprocessing=[_pixels(schema)],
+        postprocessing=[Step("classify", parameters={"output": model.output_names[0]})],
+        labels=list(schema.labels),
+        metrics=run.results["test"],
+        measured_on=Measured(data["name"], "test", data["rows"]["test"], data["sha256"]),
+        verification=proof,
+        versions=versions(PACKAGES),
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        files=verification.sums(folder),
+    )
+    contract.write(manifest, folder / verification.MANIFEST)
+    return manifest
+
+
+def _publish(made: Path, model_folder: Path) -> Path:
+    """Rename into place: a new model with its config at once, a new version of an old one beside the others."""
+    if model_folder.exists():
+        made.rename(model_folder / made.name)
+        (made.parent / "config.pbtxt").replace(model_folder / "config.pbtxt")
+    else:
+        made.parent.rename(model_folder)
+    return model_folder / made.name
+
+
+def _tensor(name: str, symbolic: "keras.KerasTensor") -> Tensor:
+    return Tensor(name, symbolic.dtype, [graphs.BATCH, *symbolic.shape[1:]])
+
+
+def _pixels(schema: Schema) -> Step:
+    height, width, channels = schema.shape
+    return Step("image", parameters={"height": height, "width": width, "channels": channels, "low": 0, "high": 255})

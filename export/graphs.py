@@ -1,0 +1,106 @@
+"""A Keras model as one graph: to a SavedModel, to an ONNX file. Runs on the TensorFlow backend."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from kerasfound.errors import UserError
+
+OPSET = 18
+BATCH = "batch"
+"""The name of the free first size of every input and output."""
+
+
+def specs(model: keras.Model) -> list[tf.TensorSpec]:
+    """The model's inputs, named as its `keras.Input`s are."""
+    return [tf.TensorSpec((None, *x.shape[1:]), x.dtype, name=x.name) for x in model.inputs]
+
+
+def answer(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
+    """The model as a function of its input tensors: named outputs, in inference mode.
+
+    Keras's own export leaves `training` open, so that augmentation and dropout stay active in some layers.
+    """
+
+    def call(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = keras.tree.flatten(model(list(tensors) if len(tensors) > 1 else tensors[0], training=False))
+        return dict(zip(model.output_names, outputs, strict=True))
+
+    return call
+
+
+def saved_model(model: keras.Model, folder: Path) -> None:
+    """Write a TensorFlow SavedModel whose one signature, `serving_default`, has the model's own names.
+
+    Args:
+        model: built, on the TensorFlow backend.
+        folder: made by this call.
+    """
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("serving_default", answer(model), input_signature=specs(model))
+    archive.write_out(str(folder), verbose=False)
+
+
+def onnx(model: keras.Model, path: Path, opset: int = OPSET) -> None:
+    """Write an ONNX file with the model's own input and output names and a free `batch` size.
+
+    Args:
+        model: built, on the TensorFlow backend.
+        path: the file to write.
+        opset: the version of ONNX's operators, at most 18, which is as far as tf2onnx goes.
+
+    Raises:
+        UserError: if a layer has no ONNX form; what it was traced to is named.
+    """
+    import onnx as onnx_format
+    import tf2onnx
+
+    traced = tf.function(answer(model), input_signature=specs(model), autograph=False).get_concrete_function()
+    inputs = [tensor.name for tensor in traced.inputs if tensor.dtype != tf.resource]
+    outputs = {name: tensor.name for name, tensor in traced.structured_outputs.items()}
+    names = dict(zip(inputs, (spec.name for spec in specs(model)), strict=True))
+    names |= {tensor: name for name, tensor in outputs.items()}
+    with _errors_raised(), tf.device("/cpu:0"):
+        graph, tables = tf2onnx.tf_loader.from_trackable(model, traced, inputs, list(outputs.values()), False)
+        proto, _ = tf2onnx.convert._convert_common(  # the public call goes on after an error and writes a broken file
+            graph,
+            name=model.name,
+            continue_on_error=False,
+            opset=opset,
+            input_names=inputs,
+            output_names=list(outputs.values()),
+            tensors_to_rename=names,
+            initialized_tables=tables,
+        )
+    for value in [*proto.graph.input, *proto.graph.output]:
+        value.type.tensor_type.shape.dim[0].dim_param = BATCH
+    del proto.graph.value_info[:]  # left over from before tf2onnx moved the transposes; the strict checker rejects them
+    onnx_format.checker.check_model(proto, full_check=True)
+    onnx_format.save(proto, path)
+
+
+@contextlib.contextmanager
+def _errors_raised() -> Iterator[None]:
+    """tf2onnx logs what it cannot convert and raises ValueError; turn that into one error with the reason in it."""
+    log = logging.getLogger("tf2onnx")
+    reasons: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: reasons.append(record.getMessage().splitlines()[0])  # type: ignore[method-assign]
+    log.addHandler(handler)
+    level, propagate = log.level, log.propagate
+    log.setLevel(logging.ERROR)
+    log.propagate = False
+    try:
+        yield
+    except ValueError as error:
+        reason = "; ".join(dict.fromkeys([*reasons, str(error)]))
+        raise UserError(f"the model has no ONNX form ({reason}); replace the layer that it comes from.") from error
+    finally:
+        log.setLevel(level)
+        log.propagate = propagate
+        log.removeHandler(handler)

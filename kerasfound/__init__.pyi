@@ -1,0 +1,12 @@
+from . import activations as activations
+from . import data as data
+from . import export as export
+from . import layers as layers
+from . import losses as losses
+from . import optimizers as optimizers
+from . import recipes as recipes
+from . import schedules as schedules
+from . import serving as serving
+from . import training as training
+
+__version__: str

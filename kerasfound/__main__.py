@@ -1,0 +1,5 @@
+"""`python -m kerasfound` is `kerasfound`."""
+
+from kerasfound.cli import main
+
+main()

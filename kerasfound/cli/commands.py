@@ -1,0 +1,204 @@
+"""What each verb does. A function's signature is the command's arguments, its docstring the help."""
+
+import dataclasses
+import importlib
+import json as json_lines
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import yaml
+from cyclopts import App, ArgumentCollection, Parameter
+from cyclopts.config import Dict
+
+import kerasfound
+from kerasfound import recipes
+from kerasfound.cli import startup
+from kerasfound.errors import UserError
+
+if TYPE_CHECKING:
+    from kerasfound.export.manifest import Verification
+    from kerasfound.training import Run
+
+Switch = Parameter(negative="")
+CONFIG_HELP = "A YAML file of settings, as --print-config shows them; flags win over it."
+PRINT_CONFIG_HELP = "Show the settings as a --config file would hold them, and stop."
+
+app = App(
+    name="kerasfound",
+    help="Deep learning from the formula to the endpoint: train, evaluate, export, verify, serve.",
+    version=kerasfound.__version__,
+    help_format="plaintext",
+    default_parameter=Parameter(show_default=True),
+)
+
+
+@app.command(name="list")
+def list_(what: Literal["recipes", "data"] | None = None) -> None:
+    """Show the recipes and the named data sets, one line each.
+
+    Args:
+        what: only these; both when left out.
+    """
+    from kerasfound.data import SOURCES
+
+    if what != "data":
+        for name in recipes.NAMES:
+            print(f"recipe  {name:<18}{_summary(name)}")
+    if what != "recipes":
+        for source in SOURCES.values():
+            print(f"data    {source.name:<18}{source.summary}")
+
+
+@app.command
+def evaluate(run: Path, split: Literal["test", "validation"] = "test", data_dir: str | None = None) -> None:
+    """Measure a finished run again, on the data it was trained with.
+
+    Args:
+        run: a run folder.
+        split: the rows to measure on.
+        data_dir: a folder of prepared TFDS data, as for `run`.
+    """
+    opened = kerasfound.training.Run.open(run)
+    startup.start(opened.settings["backend"])
+    numbers = kerasfound.training.evaluate(opened, split, data_dir)
+    print(json_lines.dumps({"split": split, **numbers}))
+
+
+@app.command
+def predict(run: Path, *files: Path, json: Annotated[bool, Switch] = False) -> None:
+    """Answer image files with a finished run.
+
+    Args:
+        run: a run folder.
+        files: one or more images; digits are light on dark, as in the data.
+        json: print one JSON object a line, with every label's probability.
+    """
+    opened = kerasfound.training.Run.open(run)
+    startup.start(opened.settings["backend"])
+    for answer in kerasfound.training.predict(opened, list(files)):
+        line = json_lines.dumps(dataclasses.asdict(answer))
+        print(line if json else f"{answer.input}  {answer.label}  {answer.probability:.1%}")
+
+
+@app.command
+def export(run: Path, to: Path = Path("models"), name: str | None = None) -> None:
+    """Write a verified bundle (SavedModel, ONNX, manifest) of a finished run, as the next version of its name.
+
+    Args:
+        run: a run folder.
+        to: the model repository, a folder with one sub-folder per model.
+        name: the model's name. Defaults to the recipe's.
+    """
+    opened = kerasfound.training.Run.open(run)
+    startup.start("tensorflow")  # writes the SavedModel, whatever backend trained
+    bundle = kerasfound.export.bundle(opened, to, name=name)
+    show_proof(bundle, kerasfound.export.manifest.read(bundle / "manifest.json").verification)
+
+
+@app.command
+def verify(bundle: Path) -> None:
+    """Prove a bundle again: sha256 sums, then both model files against the trained model's recorded answers.
+
+    Args:
+        bundle: a version folder, such as models/mnist_cnn/1, or a model folder for its newest version.
+    """
+    folder = kerasfound.export.version_folder(bundle)
+    startup.start("tensorflow")
+    show_proof(folder, kerasfound.export.verify(folder))
+
+
+@app.command
+def serve(repository: Path = Path("models"), host: str = "127.0.0.1", port: int = 8501, max_body_mib: int = 16) -> None:
+    """Answer HTTP requests with the newest version of every model in a repository, until Ctrl-C.
+
+    Args:
+        repository: a folder that `kerasfound export` wrote to.
+        host: the address to listen at. 0.0.0.0 lets other machines in.
+        port: 0 takes a free one and prints it.
+        max_body_mib: larger requests are refused.
+    """
+    kerasfound.serving.serve(repository, host=host, port=port, max_body_mib=max_body_mib)
+
+
+@app.command
+def doctor() -> None:
+    """Show versions, backends, devices and data, what is missing, and the command that mends it."""
+    startup.start()
+    from kerasfound.cli import doctor
+
+    doctor.report()
+
+
+@app.command
+def demo() -> None:
+    """Train on the built-in digits, export, verify, serve and ask, in about a minute; writes runs/ and models/."""
+    startup.start("tensorflow")
+    from kerasfound.cli import demo
+
+    demo.play()
+
+
+run = App(name="run", help="Train a recipe; every setting of its Config is a flag.")
+app.command(run)
+
+
+def _recipe(name: str) -> App:
+    """`kerasfound run NAME`: the recipe's Config as flags, over those of a --config file."""
+    recipe = importlib.import_module(f"kerasfound.recipes.{name}")
+    flags = App(name=name, help=recipe.__doc__, help_format="plaintext", config=_settings_file)
+    settings = Annotated[recipe.Config, Parameter(name="*")]
+
+    @flags.default
+    def train(
+        settings: settings = recipe.Config(),  # type: ignore[valid-type]  # noqa: B008
+        *,
+        config: Annotated[Path | None, Parameter(help=CONFIG_HELP)] = None,
+        print_config: Annotated[bool, Switch, Parameter(help=PRINT_CONFIG_HELP)] = False,
+    ) -> None:
+        if print_config:
+            print(settings.to_yaml(), end="")
+            return
+        startup.start(settings.backend)
+        show_run(kerasfound.training.execute(recipe, settings))
+
+    return flags
+
+
+def _settings_file(flags: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Let cyclopts read the --config file, when there is one, as settings that flags win over."""
+    given = [token.value for argument in arguments if argument.name == "--config" for token in argument.tokens]
+    for file in given:
+        try:
+            settings = yaml.safe_load(Path(file).read_text())
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UserError(f"--config {file}: cannot be read as YAML ({error}).") from error
+        if not isinstance(settings, dict):
+            raise UserError(f"--config {file}: expected lines of `name: value`, as --print-config shows them.")
+        Dict(settings, source=file, use_commands_as_keys=False)(flags, commands, arguments)
+
+
+for recipe_name in recipes.NAMES:
+    run.command(_recipe(recipe_name), name=recipe_name)
+
+
+def _summary(recipe: str) -> str:
+    return (importlib.import_module(f"kerasfound.recipes.{recipe}").__doc__ or "").splitlines()[0]
+
+
+def show_run(run: "Run") -> None:
+    """What a finished run reached, and where it is."""
+    numbers = "  ".join(f"{name.replace('_', '-')} {value:.4f}" for name, value in run.results["test"].items())
+    print(f"test  {numbers}")
+    print(f"run folder: {run.folder}")
+    print(f"report: {run.report_file}")
+
+
+def show_proof(bundle: Path, checks: "list[Verification]") -> None:
+    """How each file of a bundle answered beside the trained model."""
+    for check in checks:
+        print(
+            f"{check.format}: {check.inputs} inputs at batch {', '.join(map(str, check.batch_sizes))}; "
+            f"largest difference {check.max_absolute_difference:.1e} (allowed {check.tolerance:.0e}), "
+            f"equal decisions {check.equal_decisions:.1%}"
+        )
+    print(f"verified: {bundle}")

@@ -1,0 +1,5 @@
+from .dataset import Dataset as Dataset
+from .dataset import Schema as Schema
+from .dataset import Split as Split
+from .registry import SOURCES as SOURCES
+from .registry import load as load

@@ -1,0 +1,61 @@
+"""Arrays read once from a slow source and kept as `.npz`, checked against their sha256 on every later read."""
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+Arrays = dict[str, np.ndarray]
+
+
+def folder() -> Path:
+    """`KERASFOUND_CACHE_DIR`, or the user's cache folder."""
+    return Path(os.environ.get("KERASFOUND_CACHE_DIR") or platformdirs.user_cache_dir("kerasfound"))
+
+
+def sha256(arrays: Arrays) -> str:
+    """Of names, dtypes, shapes and bytes: the content, whatever file holds it."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.data)
+    return digest.hexdigest()
+
+
+def fetch(key: str, make: Callable[[], Arrays]) -> tuple[Arrays, str]:
+    """The arrays kept under `key`, made and kept first where they are missing or damaged, and their sha256."""
+    path = folder() / f"{key}.npz"
+    kept = _read(path)
+    if kept is None:
+        arrays = make()
+        kept = arrays, sha256(arrays)
+        _write(path, *kept)
+    return kept
+
+
+def _read(path: Path) -> tuple[Arrays, str] | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        expected = _digest_path(path).read_text().strip()
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return None
+    return (arrays, expected) if sha256(arrays) == expected else None
+
+
+def _write(path: Path, arrays: Arrays, digest: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with part.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    _digest_path(path).write_text(digest + "\n")
+    part.replace(path)
+
+
+def _digest_path(path: Path) -> Path:
+    return path.with_suffix(".sha256")

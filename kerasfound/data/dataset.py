@@ -1,0 +1,63 @@
+"""What a data set is, once it has been read: three splits, a schema, and where it came from."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Split(NamedTuple):
+    """Raw inputs `x`, row by row beside their targets `y`."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Schema:
+    """What goes into a model and what comes out, without the data itself.
+
+    Args:
+        task: `"image_classification"`.
+        input: name of the model's input, for instance `"image"`.
+        shape: one row's shape; images are height, width, channels, with pixels 0..255.
+        labels: the classes, in the order of the model's outputs.
+    """
+
+    task: str
+    input: str
+    shape: tuple[int, ...]
+    labels: tuple[str, ...]
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "Schema":
+        fields: dict[str, Any] = json.loads(path.read_text())
+        return cls(fields["task"], fields["input"], tuple(fields["shape"]), tuple(fields["labels"]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Three splits that share no row, with the sha256 of their content.
+
+    Args:
+        name: as asked for, for instance `"mnist"`.
+        source: where the rows came from, in words.
+        sha256: of every array's name, dtype, shape and bytes.
+        train: what the weights are fitted to.
+        validation: what every choice is made on.
+        test: looked at once, when all is chosen.
+        schema: what one row is.
+    """
+
+    name: str
+    source: str
+    sha256: str
+    train: Split
+    validation: Split
+    test: Split
+    schema: Schema

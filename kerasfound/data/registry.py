@@ -1,0 +1,94 @@
+"""The named data sets: `SOURCES` lists them, `load` reads one."""
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from kerasfound.data import cache, images
+from kerasfound.data.dataset import Dataset, Schema, Split
+from kerasfound.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A named data set, before it is read.
+
+    Args:
+        name: what `--data` takes.
+        version: raised when rows, splits or their order change, so that no cache outlives its rule.
+        summary: what it holds and how it is split, in one line.
+        network: whether it has to be downloaded once.
+        schema: what one row is.
+        make: reads the six arrays `train_x`, `train_y`, `validation_x`, ... from a TFDS folder or a built-in set.
+    """
+
+    name: str
+    version: str
+    summary: str
+    network: bool
+    schema: Schema
+    make: Callable[[Path | None], cache.Arrays]
+
+    @property
+    def key(self) -> str:
+        return f"{self.name}-{self.version}"
+
+    @property
+    def cached(self) -> bool:
+        return (cache.folder() / f"{self.key}.npz").exists()
+
+
+SOURCES = {
+    source.name: source
+    for source in (
+        Source(
+            "mnist",
+            "3.0.1-1",
+            "70,000 handwritten digits, 28 x 28 (TFDS); validation is the last 5,000 of the training images",
+            True,
+            Schema("image_classification", "image", (28, 28, 1), tuple("0123456789")),
+            images.mnist,
+        ),
+        Source(
+            "digits",
+            "1",
+            "1,797 handwritten digits, 8 x 8 (built in, from scikit-learn); 1,197 train, 240 validation, 360 test",
+            False,
+            Schema("image_classification", "image", (8, 8, 1), tuple("0123456789")),
+            images.digits,
+        ),
+    )
+}
+
+
+def load(name: str, data_dir: str | None = None) -> Dataset:
+    """Read a named data set as NumPy splits and a schema.
+
+    The first read of a set keeps its arrays as `.npz` in the user's cache folder; later ones read that,
+    so they need neither TensorFlow nor a network.
+
+    Args:
+        name: one of `SOURCES`.
+        data_dir: a prepared TFDS folder. Defaults to `TFDS_DATA_DIR`, then to TFDS's own folder.
+
+    Raises:
+        UserError: if there is no such set, no such folder, or the set cannot be had.
+
+    Example:
+        >>> digits = load("digits")
+        >>> digits.train.x.shape, digits.schema.labels[3]
+        ((1197, 8, 8, 1), '3')
+    """
+    if name not in SOURCES:
+        near = difflib.get_close_matches(name, SOURCES, n=1)
+        hint = f'Did you mean "{near[0]}"? ' if near else ""
+        raise UserError(f'no data set "{name}". {hint}See `kerasfound list data`.')
+    given = data_dir or os.environ.get("TFDS_DATA_DIR")
+    if given and not Path(given).is_dir():
+        raise UserError(f"--data-dir {given}: no such folder; give a folder that TFDS has prepared data in.")
+    source = SOURCES[name]
+    arrays, digest = cache.fetch(source.key, lambda: source.make(Path(given) if given else None))
+    train, validation, test = (Split(arrays[f"{s}_x"], arrays[f"{s}_y"]) for s in ("train", "validation", "test"))
+    return Dataset(name, source.summary, digest, train, validation, test, source.schema)

@@ -1,0 +1,10 @@
+from .config import Config as Config
+from .config import number as number
+from .evaluation import evaluate as evaluate
+from .fitting import Batches as Batches
+from .fitting import fit as fit
+from .prediction import Prediction as Prediction
+from .prediction import predict as predict
+from .run import Run as Run
+from .session import execute as execute
+from .session import finish as finish

@@ -1,0 +1,180 @@
+"""The run folder: everything one training run leaves behind, and the only place that knows its file names."""
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import yaml
+
+from kerasfound.data import Dataset, Schema
+from kerasfound.errors import UserError
+from kerasfound.training.config import Config
+
+if TYPE_CHECKING:
+    import keras
+
+PACKAGES = ("kerasfound", "keras", "tensorflow", "jax", "torch", "numpy")
+
+
+class Run:
+    """A folder with the contract of one training run.
+
+    `model.keras` is written last, beside its place and then renamed: a run without it was not finished.
+    """
+
+    def __init__(self, folder: Path, recipe: str):
+        self.folder = folder
+        self.recipe = recipe
+        self.assets = folder / "assets"
+        self.plots = folder / "plots"
+        self.checkpoints = folder / "checkpoints"
+        self.model_file = folder / "model.keras"
+        self.report_file = folder / "report.html"
+        self._metrics = folder / "metrics.jsonl"
+        self._results = folder / "results.json"
+        self._environment = folder / "environment.json"
+        self._samples = self.assets / "samples.npz"
+
+    @classmethod
+    def create(cls, recipe: str, config: Config) -> Self:
+        """A new folder for `recipe`, at `config.out` or named by the time."""
+        folder = Path(config.out) if config.out else _named_by_time(Path("runs") / recipe)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"--out {folder}: exists already and is not an empty folder; name a new one.")
+        run = cls(folder, recipe)
+        try:
+            for part in (run.assets, run.plots, run.checkpoints):
+                part.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"--out {folder}: cannot be made ({error.strerror}); name a folder you may write."
+            ) from error
+        (folder / "config.yaml").write_text(config.to_yaml())
+        return run
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Self:
+        """The finished run in `folder`."""
+        run = cls(Path(folder), recipe="")
+        if not run.folder.is_dir():
+            raise UserError(f"{folder}: no such folder; give a run folder, as `kerasfound run` makes one.")
+        if not (run.folder / "config.yaml").is_file():
+            raise UserError(f"{folder}: not a run folder (it has no config.yaml); `kerasfound run` makes one.")
+        if not run.model_file.is_file():
+            raise UserError(f"{folder}: this run was not finished (it has no model.keras); train it again.")
+        run.recipe = run.environment["recipe"]
+        return run
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return yaml.safe_load((self.folder / "config.yaml").read_text())
+
+    @property
+    def schema(self) -> Schema:
+        return Schema.load(self.assets / "schema.json")
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        return json.loads(self._environment.read_text())
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """One row an epoch."""
+        return [json.loads(line) for line in self._metrics.read_text().splitlines()]
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """What was measured once, at the end: on the test split, and in seconds."""
+        return json.loads(self._results.read_text())
+
+    @property
+    def samples(self) -> dict[str, np.ndarray]:
+        """Real test inputs `x`, their targets `y` and what the model answered in the process that trained it."""
+        with np.load(self._samples, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+
+    def describe(self, dataset: Dataset, config: Config) -> None:
+        """Record what could change the numbers: versions, device, seed, data."""
+        import keras
+
+        dataset.schema.save(self.assets / "schema.json")
+        _write_json(
+            self._environment,
+            {
+                "recipe": self.recipe,
+                "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                "backend": keras.backend.backend(),
+                "devices": keras.distribution.list_devices(),
+                "seed": config.seed,
+                "data": {
+                    "name": dataset.name,
+                    "source": dataset.source,
+                    "sha256": dataset.sha256,
+                    "rows": {s: len(getattr(dataset, s).y) for s in ("train", "validation", "test")},
+                },
+                "versions": versions(PACKAGES),
+                "python": platform.python_version(),
+                "platform": platform.platform(),
+                "cpus": os.cpu_count(),
+            },
+        )
+
+    def log(self, row: dict[str, float]) -> None:
+        with self._metrics.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def save_results(self, results: dict[str, Any]) -> None:
+        _write_json(self._results, results)
+
+    def save_samples(self, x: np.ndarray, y: np.ndarray, answer: np.ndarray) -> None:
+        np.savez(self._samples, x=x, y=y, answer=answer)
+
+    def save_model(self, model: "keras.Model") -> None:
+        save_whole(model, self.model_file)
+
+    def load_model(self) -> "keras.Model":
+        """The trained model, for inference."""
+        import keras
+
+        from kerasfound import activations, layers  # noqa: F401  registered, so that Keras finds our classes
+
+        try:
+            return keras.saving.load_model(self.model_file, compile=False)
+        except (OSError, ValueError, TypeError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(f"{self.model_file}: cannot be loaded ({reason}); train the run again.") from error
+
+
+def save_whole(model: "keras.Model", path: Path) -> None:
+    """Save beside `path`, then rename: `path` is whole or absent."""
+    part = path.with_name(f"part-{path.name}")
+    model.save(part)
+    part.replace(path)
+
+
+def versions(packages: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _named_by_time(parent: Path) -> Path:
+    stem = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    folder, again = parent / stem, 1
+    while folder.exists():
+        again += 1
+        folder = parent / f"{stem}_{again}"
+    return folder
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n")

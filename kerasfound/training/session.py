@@ -1,0 +1,49 @@
+"""The two ends of a run: `execute` opens the folder and calls the recipe, `finish` closes it."""
+
+import time
+from types import ModuleType
+
+import keras
+
+from kerasfound.data import Dataset
+from kerasfound.training import evaluation, report
+from kerasfound.training.config import Config
+from kerasfound.training.run import Run
+
+SAMPLES = 32
+"""Test rows kept in the run folder, so that export can prove the files without the data set."""
+
+
+def execute(recipe: ModuleType, config: Config) -> Run:
+    """Run a recipe from its settings to a finished run folder.
+
+    Args:
+        recipe: a module of `kerasfound.recipes`.
+        config: an instance of its `Config`.
+
+    Raises:
+        UserError: if the settings, the data or the folder cannot be had.
+    """
+    keras.utils.set_random_seed(config.seed)
+    run = Run.create(recipe.__name__.rpartition(".")[2], config)
+    recipe.train(config, run)
+    return run
+
+
+def finish(model: keras.Model, dataset: Dataset, run: Run) -> dict[str, float]:
+    """Measure on the test split, once, and write what a finished run holds; `model.keras` comes last."""
+    started = time.perf_counter()
+    probabilities = evaluation.answers(model, dataset.test.x)
+    test = evaluation.metrics(probabilities, dataset.test)
+    run.save_results(
+        {
+            "test": test,
+            "fit_seconds": run.history[-1]["seconds"],
+            "test_seconds": round(time.perf_counter() - started, 3),
+            "parameters": model.count_params(),
+        }
+    )
+    run.save_samples(dataset.test.x[:SAMPLES], dataset.test.y[:SAMPLES], probabilities[:SAMPLES])
+    report.write(run, dataset.test, probabilities)
+    run.save_model(model)
+    return test
