@@ -4,7 +4,7 @@ https://www.tensorflow.org/tfx/serving/api_rest
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 import numpy as np
@@ -129,7 +129,7 @@ def _signature(tensors: Iterable[Tensor]) -> dict:
 
 _MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>[^/:]+))?"
 
-ROUTES = {
+ROUTES: dict[str, tuple[str, Callable[..., dict]]] = {
     _MODEL + ":predict": ("POST", predict),
     _MODEL: ("GET", status),
     _MODEL + "/metadata": ("GET", metadata),

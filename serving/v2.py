@@ -3,7 +3,7 @@
 https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import metadata as installed
 
 import msgspec
@@ -109,7 +109,7 @@ def _declared(tensors: Iterable[Tensor]) -> list[dict]:
 
 _MODEL = r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?"
 
-ROUTES = {
+ROUTES: dict[str, tuple[str, Callable[..., dict]]] = {
     _MODEL + "/infer": ("POST", infer),
     "/v2/health/live": ("GET", live),
     "/v2/health/ready": ("GET", ready),
