@@ -1,0 +1,305 @@
+"""Attention: every query looks at every key, and takes the values in proportion."""
+
+import functools
+
+import keras
+from keras import ops
+
+from kerasfound.layers.position import RotaryPosition
+
+
+def attention_weights(query, key, mask=None):
+    r"""How much each query looks at each key.
+
+    With queries $Q$ = `query` and keys $K$ = `key` of width $d$:
+
+    $$A = \mathrm{softmax}(Q K^\top / \sqrt{d})$$
+
+    Where `mask` is false the score counts as $-\infty$. Each row sums to 1, also that of a query that may see nothing:
+    it looks at everything alike.
+    The scale keeps the scores' variance at 1 when $Q$ and $K$ have variance 1, so that the softmax does not saturate.
+
+    Derivative: for a row $a$ of $A$ and its scores $s$, $\partial a / \partial s = \mathrm{diag}(a) - a a^\top$.
+
+    Shapes: `query` `(..., T, d)`, `key` `(..., S, d)`, `mask` broadcastable to the result, `(..., T, S)`.
+
+    Range: [0, 1].
+
+    Args:
+        query: the tensor $Q$.
+        key: the tensor $K$.
+        mask: boolean, true where a query may look. Defaults to `None`: everywhere.
+
+    Example:
+        >>> A = attention_weights(ops.ones((1, 4)), ops.ones((2, 4)), mask=ops.array([[True, False]]))
+        >>> [float(a) for a in A[0]]
+        [1.0, 0.0]
+
+    In practice: the softmax runs in float32 at least; sums of many float16 numbers lose digits.
+
+    Source: Vaswani et al., "Attention Is All You Need", 2017, section 3.2.1.
+    """
+    scores = (query / query.shape[-1] ** 0.5) @ ops.swapaxes(key, -1, -2)
+    scores = ops.cast(scores, keras.backend.result_type(scores.dtype, "float32"))
+    if mask is not None:
+        scores = ops.where(mask, scores, -1e38)
+    return ops.cast(ops.softmax(scores), query.dtype)
+
+
+def scaled_dot_product_attention(query, key, value, mask=None):
+    r"""For each query, the mean of the values, weighted by how well their keys match.
+
+    With queries $Q$ = `query` and keys $K$ = `key` of width $d$, and values $V$ = `value`:
+
+    $$Y = \mathrm{softmax}(Q K^\top / \sqrt{d})\, V$$
+
+    A dictionary that is looked up softly: every entry answers, the matching ones loudest.
+
+    Derivative: $\partial Y / \partial V = A$, the weights; through $Q$ and $K$ by the softmax (`attention_weights`).
+
+    Shapes: `query` `(..., T, d)`, `key` `(..., S, d)`, `value` `(..., S, e)` to `(..., T, e)`.
+
+    Range: each row lies in the convex hull of the values it may see.
+
+    Args:
+        query: the tensor $Q$.
+        key: the tensor $K$.
+        value: the tensor $V$.
+        mask: boolean, broadcastable to `(..., T, S)`, true where a query may look. Defaults to `None`: everywhere.
+
+    Example:
+        >>> y = scaled_dot_product_attention(ops.zeros((1, 4)), ops.ones((2, 4)), ops.array([[1.0], [3.0]]))
+        >>> float(y[0, 0])  # no preference: the mean
+        2.0
+
+    In practice: time and memory grow with $T \cdot S$; `keras.ops.dot_product_attention` is the same with
+    fused kernels.
+
+    Source: Vaswani et al., "Attention Is All You Need", 2017, section 3.2.1.
+    """
+    return attention_weights(query, key, mask) @ value
+
+
+def combine_masks(
+    query,
+    value,
+    query_mask=None,
+    value_mask=None,
+    key_mask=None,
+    attention_mask=None,
+    use_causal_mask=False,
+    sliding_window=None,
+):
+    r"""Which key each query may look at, from all that is known: true where every mask is true.
+
+    $$M_{ts} = m^q_t \wedge m^v_s \wedge m^k_s \wedge M'_{ts} \wedge (s \le t) \wedge (|t - s| < w)$$
+
+    Shapes: `query` `(batch, T, ...)`, `value` `(batch, S, ...)`, the result broadcastable to `(batch, T, S)`, or
+        `None` where there is no mask.
+
+    Args:
+        query: the queries, for their length.
+        value: the values, for their length.
+        query_mask: $m^q$, `(batch, T)`, false at padding. Defaults to `None`.
+        value_mask: $m^v$, `(batch, S)`, false at padding. Defaults to `None`.
+        key_mask: $m^k$, `(batch, S)`, false at padding. Defaults to `None`.
+        attention_mask: $M'$, `(batch, T, S)`. Defaults to `None`.
+        use_causal_mask: whether position $t$ is kept from seeing $s > t$. Defaults to `False`.
+        sliding_window: $w$, how near a key must be. Defaults to `None`: any distance.
+
+    Example:
+        >>> x = ops.zeros((1, 2, 4))
+        >>> [[bool(m) for m in row] for row in combine_masks(x, x, use_causal_mask=True)[0]]
+        [[True, False], [True, True]]
+
+    In practice: padding is masked by hiding it as a key; what a padded query answers is of no use and later ignored.
+
+    Source: Vaswani et al., "Attention Is All You Need", 2017, section 3.2.3.
+    """
+    masks = [] if query_mask is None else [ops.cast(query_mask, "bool")[:, :, None]]
+    masks += [ops.cast(mask, "bool")[:, None, :] for mask in (value_mask, key_mask) if mask is not None]
+    masks += [] if attention_mask is None else [ops.cast(attention_mask, "bool")]
+    t, s = ops.arange(ops.shape(query)[1])[None, :, None], ops.arange(ops.shape(value)[1])[None, None, :]
+    masks += [s <= t] if use_causal_mask else []
+    masks += [ops.abs(t - s) < sliding_window] if sliding_window else []
+    return functools.reduce(ops.logical_and, masks) if masks else None
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class DotProductAttention(keras.layers.Layer):
+    r"""Scaled dot-product attention as a layer: masks and dropout, no weights.
+
+    With queries $Q$ = `query` and keys $K$ = `key` of width $d$, and values $V$ = `value`:
+
+    $$Y = \mathrm{dropout}(\mathrm{softmax}(Q K^\top / \sqrt{d}))\, V$$
+
+    Derivative: as for `scaled_dot_product_attention`.
+
+    Shapes: `query` `(batch, T, d)`, `value` `(batch, S, e)`, `key` `(batch, S, d)` to `(batch, T, e)`;
+        the weights, with `return_attention_scores`, `(batch, T, S)`.
+
+    Args:
+        dropout: share of the weights that is dropped in training, in [0, 1). Defaults to `0.0`.
+        seed: of the dropout. Defaults to `None`.
+        **kwargs: as for every Keras layer.
+
+    Raises:
+        ValueError: if `dropout` is outside [0, 1) or the inputs are not of rank 3.
+
+    Example:
+        >>> query, value = ops.zeros((1, 1, 2)), ops.array([[[1.0, 0.0], [0.0, 1.0]]])
+        >>> y, A = DotProductAttention()(query, value, return_attention_scores=True)
+        >>> [float(v) for v in y[0, 0]], [float(a) for a in A[0, 0]]
+        ([0.5, 0.5], [0.5, 0.5])
+
+    In practice: the call takes what `MultiHeadAttention` takes; without `key` the values are their own keys.
+    `keras.layers.Attention` is the same without $1 / \sqrt{d}$.
+
+    Source: Vaswani et al., "Attention Is All You Need", 2017, section 3.2.1.
+    """
+
+    def __init__(self, dropout=0.0, seed=None, **kwargs):
+        if not 0 <= dropout < 1:
+            raise ValueError(f"`dropout` must be in [0, 1), got {dropout!r}.")
+        super().__init__(**kwargs)
+        self.dropout = dropout
+        self.seed = seed
+        self.drop = keras.layers.Dropout(dropout, seed=seed, dtype=self.dtype_policy)
+        self.supports_masking = True
+
+    def call(
+        self,
+        query,
+        value,
+        key=None,
+        query_mask=None,
+        value_mask=None,
+        key_mask=None,
+        attention_mask=None,
+        return_attention_scores=False,
+        training=None,
+        use_causal_mask=False,
+    ):
+        key = value if key is None else key
+        for argument, x in (("query", query), ("value", value), ("key", key)):
+            if len(x.shape) != 3:
+                raise ValueError(f"`{argument}` must have shape (batch, time, features), got {x.shape}.")
+        mask = combine_masks(query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask)
+
+        A = attention_weights(query, key, mask)
+        Y = self.drop(A, training=training) @ value
+        return (Y, A) if return_attention_scores else Y
+
+    def get_config(self):
+        return super().get_config() | {"dropout": self.dropout, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class MultiHeadAttention(keras.layers.MultiHeadAttention):
+    r"""Several attentions side by side, each in its own projection.
+
+    With $X$ = `query`, $Z_k$ = `key`, $Z_v$ = `value` and, for head $h$, projections $W$ and $b$ to width
+    $d$ = `key_dim`:
+
+    $$Q_h = X W^Q_h + b^Q_h, \quad K_h = Z_k W^K_h + b^K_h, \quad V_h = Z_v W^V_h + b^V_h$$
+    $$A_h = \mathrm{softmax}(Q_h K_h^\top / \sqrt{d})$$
+    $$Y = \sum_h \mathrm{dropout}(A_h)\, V_h\, W^O_h + b^O$$
+
+    The sum over heads is the concatenation of the heads times one matrix. Each head can look for something else.
+
+    Derivative: as for `scaled_dot_product_attention`, through four linear maps.
+
+    Shapes: `query` `(batch, T, features)`, `value` and `key` `(batch, S, features)` to `(batch, T, features)`;
+        $W^Q, W^K, W^V$ `(features, heads, width)`, $W^O$ `(heads, width, features)`;
+        the scores, with `return_attention_scores`, $A$ `(batch, heads, T, S)`.
+
+    Args:
+        num_heads: number of heads, at least 1.
+        key_dim: $d$, the width of each head's queries and keys.
+        rotary: whether queries and keys are turned by `RotaryPosition`. Defaults to `False`.
+        **kwargs: as for `keras.layers.MultiHeadAttention`: `value_dim` (defaults to `key_dim`), `dropout` (`0.0`),
+            `use_bias` (`True`), `output_shape` (that of `query`), `attention_axes`, `sliding_window`,
+            `flash_attention`, `use_gate`, initializers, regularizers, constraints, `seed`.
+
+    Raises:
+        ValueError: if `num_heads` or `key_dim` is below 1, `dropout` is outside [0, 1), or with `rotary` if `key_dim`
+            is odd or there is more than one axis to attend over.
+
+    Example:
+        >>> attention = MultiHeadAttention(num_heads=2, key_dim=4)
+        >>> x = ops.ones((1, 3, 8))
+        >>> y, A = attention(x, x, use_causal_mask=True, return_attention_scores=True)
+        >>> y.shape == (1, 3, 8), [[round(float(a), 2) for a in row] for row in A[0, 0]]
+        (True, [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.33, 0.33, 0.33]])
+
+    In practice: `key_dim * num_heads` is commonly the width of the input. Masks of the inputs (`mask_zero`) are used by
+    themselves. In half precision, without dropout and returned scores, it takes the backend's fused kernel (flash
+    attention on a GPU with JAX), as Keras does. A query that may see nothing answers as in Keras: with the mean of all
+    values, but with 0 where weights are dropped or returned.
+
+    Source: Vaswani et al., "Attention Is All You Need", 2017, section 3.2.2.
+    """
+
+    def __init__(self, num_heads, key_dim, *args, rotary=False, **kwargs):
+        super().__init__(num_heads, key_dim, *args, **kwargs)
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"`dropout` must be in [0, 1), got {self.dropout!r}.")
+        if rotary and key_dim % 2:
+            raise ValueError(f"`key_dim` must be even with `rotary`, got {key_dim}.")
+        self.rotary = rotary
+        self.turn = RotaryPosition(dtype=self.dtype_policy) if rotary else None
+
+    def build(self, query_shape, value_shape, key_shape=None):
+        super().build(query_shape, value_shape, key_shape)
+        if self.rotary and len(query_shape) != 3:
+            raise ValueError(f"`query` must have shape (batch, time, features) with `rotary`, got {query_shape}.")
+        for projection in (self.query_dense, self.key_dense, self.value_dense, getattr(self, "_gate_dense", None)):
+            if projection is not None:
+                projection.supports_masking = True  # each step by itself: nothing to mask, nothing to warn of
+
+    def call(
+        self,
+        query,
+        value,
+        key=None,
+        query_mask=None,
+        value_mask=None,
+        key_mask=None,
+        attention_mask=None,
+        return_attention_scores=False,
+        training=None,
+        use_causal_mask=False,
+    ):
+        key = value if key is None else key
+        masks = (query_mask, value_mask, key_mask, attention_mask)
+        if len(query.shape) != 3:  # attention over several axes, of images or films: Keras's general einsum
+            return super().call(query, value, key, *masks, return_attention_scores, training, use_causal_mask)
+        # The names with an underscore are Keras's own: its arguments that have no public name.
+        shown = self.dropout or return_attention_scores
+        fused = not shown and (self.compute_dtype in ("float16", "bfloat16") or self._flash_attention)
+        fused = fused and self.value_dim == self.key_dim  # JAX's kernel knows one width only
+        mask = combine_masks(
+            query, value, *masks, use_causal_mask and not fused, getattr(self, "_sliding_window", None)
+        )
+        while mask is not None and len(mask.shape) < 4:
+            mask = ops.expand_dims(mask, axis=-3)  # the same for every head
+
+        Q, K, V = self.query_dense(query), self.key_dense(key), self.value_dense(value)
+        if self.rotary:
+            Q, K = self.turn(Q), self.turn(K)
+        if fused:
+            A, flash = None, self._flash_attention
+            Y = ops.dot_product_attention(Q, K, V, mask=mask, is_causal=use_causal_mask, flash_attention=flash)
+        else:
+            Q, K, V = (ops.swapaxes(x, 1, 2) for x in (Q, K, V))  # heads before time
+            A = attention_weights(Q, K, mask)
+            if shown and mask is not None:
+                A = ops.where(mask, A, 0.0)  # a query that may see nothing: Keras's two ways to answer
+            Y = ops.swapaxes(self._dropout_layer(A, training=training) @ V, 1, 2)
+        if getattr(self, "_use_gate", False):
+            Y = Y * self._gate_dense(query)
+        Y = self.output_dense(Y)
+        return (Y, A) if return_attention_scores else Y
+
+    def get_config(self):
+        return super().get_config() | {"rotary": self.rotary}

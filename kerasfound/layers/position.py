@@ -1,0 +1,197 @@
+"""Where in the sequence a vector stands: attention alone cannot know, it treats its input as a set."""
+
+import math
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class SinusoidalPosition(keras.layers.Layer):
+    r"""Adds to each vector a fixed pattern of sines and cosines of its position.
+
+    With position $t = 0, 1, \dots$, feature pair $i$ of a width $d$ and $\lambda$ = `max_wavelength`:
+
+    $$P_{t, 2i} = \sin(t / \lambda^{2i / d}), \qquad P_{t, 2i+1} = \cos(t / \lambda^{2i / d})$$
+    $$y_t = x_t + P_t$$
+
+    Each pair is the hand of a clock, the first fast, the last slow. $P_{t+k}$ is $P_t$ turned by angles that depend on
+    $k$ only, so a linear layer can learn to look $k$ steps back.
+
+    Derivative: $\partial y / \partial x = I$.
+
+    Shapes: `(batch, time, features)` to the same; any length, `features` must be known.
+
+    Range: $P$ in [-1, 1].
+
+    Args:
+        max_wavelength: $\lambda$, above 1: the slowest clock takes about $2 \pi \lambda$ steps. Defaults to `10000`.
+        **kwargs: as for every Keras layer.
+
+    Raises:
+        ValueError: if `max_wavelength` is not above 1, or the input is not of rank 3 with known features.
+
+    Example:
+        >>> y = SinusoidalPosition()(ops.zeros((1, 2, 4)))
+        >>> [[round(float(v), 2) for v in step] for step in y[0]]
+        [[0.0, 1.0, 0.0, 1.0], [0.84, 0.54, 0.01, 1.0]]
+
+    In practice: embeddings start within 0.05 of zero (Keras's default) and would drown in $P$: multiply them by
+    $\sqrt{d}$ first, as the paper does.
+
+    Source: Vaswani et al., "Attention Is All You Need", 2017, section 3.5.
+    """
+
+    def __init__(self, max_wavelength=10000, **kwargs):
+        if not max_wavelength > 1:
+            raise ValueError(f"`max_wavelength` must be above 1, got {max_wavelength!r}.")
+        super().__init__(**kwargs)
+        self.max_wavelength = max_wavelength
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        if len(input_shape) != 3 or input_shape[-1] is None:
+            raise ValueError(f"The input must have shape (batch, time, features), features known, got {input_shape}.")
+
+    def call(self, x):
+        d = x.shape[-1]
+        t = ops.arange(ops.shape(x)[1], dtype="float32")[:, None]  # float16 has no whole numbers beyond 2048
+        i = ops.arange((d + 1) // 2, dtype="float32")[None, :]
+        angle = t * ops.exp(-math.log(self.max_wavelength) * 2 * i / d)
+        P = ops.reshape(ops.stack([ops.sin(angle), ops.cos(angle)], axis=-1), (-1, 2 * ((d + 1) // 2)))[:, :d]
+        return x + ops.cast(P, x.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return super().get_config() | {"max_wavelength": self.max_wavelength}
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class LearnedPosition(keras.layers.Layer):
+    r"""Adds to each vector a learned vector of its position.
+
+    With position $t = 0, 1, \dots$ and the weight $P$ = `position_embeddings`:
+
+    $$y_t = x_t + P_t$$
+
+    Derivative: $\partial y_t / \partial P_t = I$: a row learns only from sequences that reach it.
+
+    Shapes: `(batch, time, features)` to the same, with time at most `sequence_length`;
+        $P$ `(sequence_length, features)`.
+
+    Args:
+        sequence_length: the longest sequence, at least 1.
+        initializer: of $P$. Defaults to `"uniform"`.
+        **kwargs: as for every Keras layer.
+
+    Raises:
+        ValueError: if `sequence_length` is below 1, the input is not of rank 3 with known features, or it is longer
+            than `sequence_length`.
+
+    Example:
+        >>> y = LearnedPosition(8, initializer="ones")(ops.zeros((1, 3, 2)))
+        >>> [[float(v) for v in step] for step in y[0]]
+        [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]
+
+    In practice: nothing is known about positions beyond those trained on; the sinusoidal and the rotary form go
+    further, though seldom well. Pad at the end, not at the start, or the positions shift.
+
+    Source: Gehring et al., "Convolutional Sequence to Sequence Learning", 2017; used by BERT and GPT-2.
+    """
+
+    def __init__(self, sequence_length, initializer="uniform", **kwargs):
+        if not isinstance(sequence_length, int) or sequence_length < 1:
+            raise ValueError(f"`sequence_length` must be an integer of at least 1, got {sequence_length!r}.")
+        super().__init__(**kwargs)
+        self.sequence_length = sequence_length
+        self.initializer = keras.initializers.get(initializer)
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        if len(input_shape) != 3 or input_shape[-1] is None:
+            raise ValueError(f"The input must have shape (batch, time, features), features known, got {input_shape}.")
+        self.position_embeddings = self.add_weight(
+            name="position_embeddings", shape=(self.sequence_length, input_shape[-1]), initializer=self.initializer
+        )
+
+    def call(self, x):
+        if x.shape[1] is not None and x.shape[1] > self.sequence_length:
+            raise ValueError(
+                f"The input must have at most `sequence_length` = {self.sequence_length} steps, got {x.shape}."
+            )
+        return x + self.position_embeddings[: ops.shape(x)[1]]
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        initializer = keras.initializers.serialize(self.initializer)
+        return super().get_config() | {"sequence_length": self.sequence_length, "initializer": initializer}
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class RotaryPosition(keras.layers.Layer):
+    r"""Turns queries and keys by an angle that grows with their position.
+
+    With position $t = 0, 1, \dots$, width $d$, feature pair $i < d / 2$ and $\lambda$ = `max_wavelength`:
+
+    $$\theta_i = \lambda^{-2i / d}$$
+    $$(y_{t,i},\, y_{t,i+d/2}) = (x_{t,i} \cos t\theta_i - x_{t,i+d/2} \sin t\theta_i,\;
+                                  x_{t,i} \sin t\theta_i + x_{t,i+d/2} \cos t\theta_i)$$
+
+    A query turned by $t\theta$ and a key turned by $s\theta$ have a dot product that depends on $t - s$ only: positions
+    become relative, and no length is changed.
+
+    Derivative: $\partial y_t / \partial x_t$ is the rotation itself; its inverse is the rotation by $-t\theta$.
+
+    Shapes: `(batch, time, features)` or `(batch, time, heads, features)` to the same, with `features` even.
+
+    Args:
+        max_wavelength: $\lambda$, above 1: the slowest pair takes about $2 \pi \lambda$ steps. Defaults to `10000`.
+        **kwargs: as for every Keras layer.
+
+    Raises:
+        ValueError: if `max_wavelength` is not above 1, or the input is not of rank 3 or 4 with an even, known width.
+
+    Example:
+        >>> y = RotaryPosition()(ops.ones((1, 2, 2)))
+        >>> [[round(float(v), 2) for v in step] for step in y[0]]  # not at all, then by 1 radian
+        [[1.0, 1.0], [-0.3, 1.38]]
+
+    In practice: for queries and keys only, not for values and not added to embeddings:
+    `MultiHeadAttention(..., rotary=True)` does it. The paper turns neighbours $(2i, 2i+1)$; halves $(i, i+d/2)$, as in
+    GPT-NeoX and Llama, are the same up to the order of features, but weights of one form do not fit the other.
+
+    Source: Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021.
+    """
+
+    def __init__(self, max_wavelength=10000, **kwargs):
+        if not max_wavelength > 1:
+            raise ValueError(f"`max_wavelength` must be above 1, got {max_wavelength!r}.")
+        super().__init__(**kwargs)
+        self.max_wavelength = max_wavelength
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        if len(input_shape) not in (3, 4) or input_shape[-1] is None or input_shape[-1] % 2:
+            raise ValueError(
+                f"The input must have shape (batch, time, [heads,] features), features even, got {input_shape}."
+            )
+
+    def call(self, x):
+        d = x.shape[-1]
+        t = ops.arange(ops.shape(x)[1], dtype="float32")[:, None]  # float16 has no whole numbers beyond 2048
+        theta = ops.exp(-math.log(self.max_wavelength) * 2 * ops.arange(d // 2, dtype="float32") / d)
+        angle = t * theta if len(x.shape) == 3 else (t * theta)[:, None, :]  # the same for every head
+        cos, sin = ops.cast(ops.cos(angle), x.dtype), ops.cast(ops.sin(angle), x.dtype)
+
+        a, b = ops.split(x, 2, axis=-1)
+        return ops.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return super().get_config() | {"max_wavelength": self.max_wavelength}
