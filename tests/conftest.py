@@ -1,6 +1,8 @@
 """What every test may ask for: a quiet backend, gradients on any backend, the prepared data."""
 
 import os
+import subprocess
+import sys
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -58,3 +60,49 @@ def _weight_gradients(layer, inputs, **call):
         return sum(keras.ops.sum(keras.ops.cast(y, "float32")) for y in keras.tree.flatten(outputs))
 
     return _gradient(output, *[keras.ops.convert_to_numpy(v.value) for v in layer.trainable_variables])
+
+
+@pytest.fixture(scope="session")
+def tfds_dir():
+    """A folder of prepared TFDS data with MNIST in it."""
+    folder = os.environ.get("TFDS_DATA_DIR", "")
+    if not os.path.isdir(os.path.join(folder, "mnist")):
+        reason = "TFDS_DATA_DIR does not hold a prepared mnist"
+        if os.environ.get("KERASFOUND_REQUIRE_DATA"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_dir(tmp_path_factory):
+    """A cache folder of the tests' own, so that they neither use nor change the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["KERASFOUND_CACHE_DIR"] = str(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory):
+    """A finished run of the MNIST recipe on the built-in digits."""
+    import kerasfound as kf
+    from kerasfound.recipes import mnist_cnn
+
+    out = str(tmp_path_factory.mktemp("runs") / "digits")
+    return kf.training.execute(mnist_cnn, mnist_cnn.Config(data="digits", epochs=6, shift=1, out=out))
+
+
+@pytest.fixture
+def kerasfound():
+    """`kerasfound("run", "mnist_cnn", ...)`: the command line in a process of its own, finished."""
+
+    def run(*arguments, **environment):
+        return subprocess.run(
+            [sys.executable, "-m", "kerasfound", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env=os.environ | environment,
+        )
+
+    return run

@@ -1,0 +1,175 @@
+"""The command line as a person uses it: processes, exit codes, one clear line for each mistake."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def mistake(finished):
+    """The one line that a mistake is answered with, at status 2."""
+    assert finished.returncode == 2, finished.stderr
+    assert finished.stderr.count("\n") == 1, finished.stderr
+    assert finished.stderr.startswith("kerasfound: ")
+    return finished.stderr.removeprefix("kerasfound: ").strip()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (["runn"], 'Did you mean "run"'),
+        (["run", "mnist_cn"], 'Did you mean "mnist_cnn"'),
+        (["run", "mnist_cnn", "--epoch", "3"], "Did you mean --epochs"),
+        (["run", "mnist_cnn", "--epochs", "many"], 'unable to convert "many" into int'),
+        (["run", "mnist_cnn", "--epochs", "0"], "--epochs must be at least 1, got 0"),
+        (["run", "mnist_cnn", "--learning-rate", "-1"], "--learning-rate must be above 0, got -1.0"),
+        (["run", "mnist_cnn", "--learning-rate", "nan"], "--learning-rate must be above 0, got nan"),
+        (["run", "mnist_cnn", "--backend", "numpy"], "--backend must be tensorflow, jax or torch"),
+        (["run", "mnist_cnn", "--config", "nowhere.yaml"], "--config nowhere.yaml: cannot be read"),
+        (["evaluate", "nowhere"], "nowhere: no such folder"),
+        (["predict", "nowhere", "x.png"], "nowhere: no such folder"),
+        (["export", "nowhere"], "nowhere: no such folder"),
+        (["verify", "nowhere"], "nowhere: no such folder"),
+        (["serve", "nowhere"], "nowhere"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_clear_line(kerasfound, arguments, answer):
+    assert answer in mistake(kerasfound(*arguments))
+
+
+def test_an_unknown_data_set_leaves_no_run_behind(kerasfound, tmp_path):
+    finished = kerasfound("run", "mnist_cnn", "--data", "mnits", "--out", tmp_path / "run")
+    assert 'no data set "mnits". Did you mean "mnist"?' in mistake(finished)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("epoch: 3", "Did you mean --epochs"),
+        ("epochs: many", 'unable to convert "many" into int'),
+        ("epochs: [3", "cannot be read as YAML"),
+        ("just words", "expected lines of `name: value`"),
+    ],
+)
+def test_a_mistake_in_a_settings_file_is_named(kerasfound, tmp_path, text, answer):
+    (tmp_path / "settings.yaml").write_text(text)
+    assert answer in mistake(kerasfound("run", "mnist_cnn", "--config", tmp_path / "settings.yaml"))
+
+
+def test_flags_win_over_the_file_and_the_file_over_the_defaults(kerasfound, tmp_path):
+    (tmp_path / "settings.yaml").write_text("epochs: 7\nshift: 1\n")
+    printed = kerasfound("run", "mnist_cnn", "--config", tmp_path / "settings.yaml", "--epochs", 3, "--print-config")
+    settings = dict(line.split(": ") for line in printed.stdout.splitlines())
+    assert (settings["epochs"], settings["shift"], settings["batch_size"]) == ("3", "1", "128")
+
+
+def test_what_print_config_shows_is_a_settings_file(kerasfound, tmp_path):
+    first = kerasfound("run", "mnist_cnn", "--seed", 5, "--print-config").stdout
+    (tmp_path / "settings.yaml").write_text(first)
+    assert kerasfound("run", "mnist_cnn", "--config", tmp_path / "settings.yaml", "--print-config").stdout == first
+
+
+def test_list_shows_recipes_and_data(kerasfound):
+    lines = kerasfound("list").stdout.splitlines()
+    assert [line.split()[:2] for line in lines] == [["recipe", "mnist_cnn"], ["data", "mnist"], ["data", "digits"]]
+
+
+def test_a_run_is_trained_evaluated_exported_and_verified(kerasfound, tmp_path):
+    out, models = tmp_path / "run", tmp_path / "models"
+    trained = kerasfound("run", "mnist_cnn", "--data", "digits", "--epochs", 2, "--out", out)
+    assert trained.returncode == 0
+    assert trained.stderr == ""
+    assert re.search(r"epoch 2/2 .* validation accuracy \d", trained.stdout)
+    recorded = json.loads((out / "results.json").read_text())["test"]
+
+    evaluated = kerasfound("evaluate", out)
+    assert json.loads(evaluated.stdout) == {"split": "test", **recorded}
+
+    exported = kerasfound("export", out, "--to", models)
+    assert exported.stderr == ""
+    assert f"verified: {models}/mnist_cnn/1" in exported.stdout
+    verified = kerasfound("verify", models / "mnist_cnn" / "1")
+    assert verified.stdout == exported.stdout
+
+
+def test_a_run_without_the_test_split_can_be_measured_on_validation(kerasfound, digits_run):
+    numbers = json.loads(kerasfound("evaluate", digits_run.folder, "--split", "validation").stdout)
+    assert numbers["accuracy"] == pytest.approx(digits_run.history[-1]["val_accuracy"], abs=1e-4)
+
+
+def test_predict_names_the_digit_of_an_image_file(kerasfound, digits_run, tmp_path):
+    samples = digits_run.samples
+    files = []
+    for i in range(3):
+        files.append(tmp_path / f"{i}.png")
+        Image.fromarray(samples["x"][i, ..., 0]).save(files[i])
+    answers = [
+        json.loads(line) for line in kerasfound("predict", digits_run.folder, *files, "--json").stdout.splitlines()
+    ]
+    assert [answer["input"] for answer in answers] == [str(file) for file in files]
+    assert [int(answer["label"]) for answer in answers] == samples["answer"][:3].argmax(-1).tolist()
+    assert np.allclose([sum(answer["probabilities"].values()) for answer in answers], 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("content", [b"not an image", b"", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
+def test_predict_names_a_broken_image(kerasfound, digits_run, tmp_path, content):
+    (tmp_path / "broken.png").write_bytes(content)
+    assert "broken.png: not an image" in mistake(kerasfound("predict", digits_run.folder, tmp_path / "broken.png"))
+
+
+def test_predict_without_a_file_says_what_is_missing(kerasfound, digits_run):
+    assert "no image given" in mistake(kerasfound("predict", digits_run.folder))
+
+
+def test_a_killed_run_leaves_nothing_that_looks_finished(kerasfound, tmp_path):
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "kerasfound", "run", "mnist_cnn", "--data", "digits", "--epochs", "10000"]
+    with subprocess.Popen([*command, "--out", str(out)], stdout=subprocess.PIPE, text=True) as training:
+        assert training.stdout.readline().startswith("epoch 1/10000")
+        training.send_signal(signal.SIGKILL)
+    assert "was not finished" in mistake(kerasfound("evaluate", out))
+    assert "was not finished" in mistake(kerasfound("export", out, "--to", tmp_path / "models"))
+    assert not (tmp_path / "models").exists()
+
+
+def test_ctrl_c_ends_with_a_line_and_no_traceback(tmp_path):
+    command = [sys.executable, "-m", "kerasfound", "run", "mnist_cnn", "--data", "digits", "--epochs", "10000"]
+    with subprocess.Popen(
+        [*command, "--out", str(tmp_path / "run")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as training:
+        training.stdout.readline()
+        training.send_signal(signal.SIGINT)
+        _, errors = training.communicate(timeout=60)
+    assert training.returncode == 130
+    assert errors == "kerasfound: stopped.\n"
+
+
+def test_a_missing_backend_names_the_command_that_brings_it(kerasfound, tmp_path):
+    (tmp_path / "jax.py").write_text("raise ModuleNotFoundError(\"No module named 'jax'\", name='jax')")
+    finished = kerasfound("run", "mnist_cnn", "--data", "digits", "--backend", "jax", PYTHONPATH=str(tmp_path))
+    assert finished.returncode == 2
+    assert 'the Keras backend jax is not installed: pip install "kerasfound[jax]"' in finished.stderr
+
+
+def test_doctor_tells_what_is_there_and_what_mends_the_rest(kerasfound, tmp_path):
+    found = kerasfound("doctor", TFDS_DATA_DIR=str(tmp_path / "nowhere"))
+    assert found.returncode == 0
+    assert found.stderr == ""
+    assert re.search(r"ok +keras +\d", found.stdout)
+    assert re.search(r"ok +backend +tensorflow on cpu", found.stdout)
+    assert re.search(r"-- +TFDS_DATA_DIR .*no such folder", found.stdout)
+    assert re.search(r"ok +data digits", found.stdout)
+
+
+def test_a_reader_that_leaves_early_is_no_error(digits_run):
+    command = f"{sys.executable} -m kerasfound list | head -n 1"
+    finished = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert finished.stderr == ""
+    assert finished.stdout.startswith("recipe")

@@ -1,0 +1,88 @@
+"""Named data sets: honest splits, a schema that holds, a cache that is checked."""
+
+import numpy as np
+import pytest
+
+from kerasfound import data
+from kerasfound.data import cache
+from kerasfound.errors import UserError
+
+
+def rows(split):
+    return {row.tobytes() for row in split.x}
+
+
+def test_digits_are_split_without_losing_or_sharing_a_row():
+    digits = data.load("digits")
+    assert [len(s.y) for s in (digits.train, digits.validation, digits.test)] == [1197, 240, 360]
+    assert rows(digits.train).isdisjoint(rows(digits.test) | rows(digits.validation))
+    assert rows(digits.validation).isdisjoint(rows(digits.test))
+
+
+def test_digits_are_raw_pixels_of_every_class():
+    digits = data.load("digits")
+    for split in (digits.train, digits.validation, digits.test):
+        assert split.x.dtype == np.uint8
+        assert split.x.shape[1:] == digits.schema.shape
+        assert (split.x.min(), split.x.max()) == (0, 255)
+        assert set(split.y) == set(range(len(digits.schema.labels)))
+
+
+def test_mnist_is_the_canonical_one(tfds_dir):
+    mnist = data.load("mnist", tfds_dir)
+    assert [len(s.y) for s in (mnist.train, mnist.validation, mnist.test)] == [55_000, 5_000, 10_000]
+    assert mnist.train.x.shape[1:] == (28, 28, 1) == mnist.schema.shape
+    assert np.bincount(mnist.test.y).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+
+
+def test_a_cached_set_needs_its_source_no_more(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERASFOUND_CACHE_DIR", str(tmp_path))
+    made = []
+
+    def make():
+        made.append(True)
+        return {"x": np.arange(3), "y": np.ones((2, 2), "float32")}
+
+    first, digest = cache.fetch("key", make)
+    again, same = cache.fetch("key", make)
+    assert len(made) == 1
+    assert digest == same == cache.sha256(first) == cache.sha256(again)
+
+
+def test_a_damaged_cache_is_made_anew(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERASFOUND_CACHE_DIR", str(tmp_path))
+    cache.fetch("key", lambda: {"x": np.zeros(1000)})
+    file = tmp_path / "key.npz"
+    content = bytearray(file.read_bytes())
+    content[500] ^= 1
+    file.write_bytes(content)
+    arrays, _ = cache.fetch("key", lambda: {"x": np.ones(1000)})
+    assert arrays["x"].sum() == 1000
+
+
+@pytest.mark.parametrize("change", [lambda a: a.astype("int32"), lambda a: a.reshape(2, 2), lambda a: a + 1])
+def test_the_sum_depends_on_dtype_shape_and_content(change):
+    array = np.arange(4)
+    assert cache.sha256({"x": array}) != cache.sha256({"x": change(array)})
+
+
+def test_an_unknown_name_offers_the_nearest():
+    with pytest.raises(UserError, match=r'no data set "mnits"\. Did you mean "mnist"\?'):
+        data.load("mnits")
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(UserError, match="no such folder"):
+        data.load("mnist", str(tmp_path / "nowhere"))
+
+
+def test_a_set_that_cannot_be_had_names_the_built_in_one(tmp_path, monkeypatch):
+    import requests
+
+    def no_network(url, **kwargs):
+        raise requests.ConnectionError("no network")
+
+    monkeypatch.setenv("KERASFOUND_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(requests, "head", no_network)
+    with pytest.raises(UserError, match=r"not prepared in .* \(no network\).* --data digits"):
+        data.load("mnist", str(tmp_path))

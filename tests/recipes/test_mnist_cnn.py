@@ -1,0 +1,82 @@
+"""The MNIST recipe: it learns, leaves a whole run folder behind, and gives the same numbers again."""
+
+import json
+
+import numpy as np
+import pytest
+
+import kerasfound as kf
+from kerasfound.recipes import mnist_cnn
+
+
+def test_it_learns_the_built_in_digits(digits_run):
+    assert digits_run.results["test"]["accuracy"] > 0.95
+
+
+def test_the_run_folder_is_complete(digits_run):
+    names = {path.relative_to(digits_run.folder).as_posix() for path in digits_run.folder.rglob("*") if path.is_file()}
+    assert names == {
+        "config.yaml",
+        "environment.json",
+        "metrics.jsonl",
+        "results.json",
+        "checkpoints/last.keras",
+        "model.keras",
+        "assets/schema.json",
+        "assets/samples.npz",
+        "plots/curves.svg",
+        "plots/confusion.svg",
+        "plots/mistakes.svg",
+        "report.html",
+    }
+    assert digits_run.settings["epochs"] == len(digits_run.history) == 6
+    assert digits_run.environment["data"]["sha256"] == kf.data.load("digits").sha256
+
+
+def test_the_report_needs_no_network(digits_run):
+    page = digits_run.report_file.read_text()
+    assert "http://" not in page
+    assert "https://" not in page
+    assert page.count("data:image/svg+xml;base64,") == 3
+
+
+def test_the_kept_samples_carry_the_trained_models_answers(digits_run):
+    samples = digits_run.samples
+    answers = digits_run.load_model().predict(samples["x"], verbose=0)
+    assert np.allclose(answers, samples["answer"], atol=1e-6)
+
+
+def test_evaluating_again_gives_the_recorded_numbers(digits_run):
+    assert kf.training.evaluate(digits_run) == pytest.approx(digits_run.results["test"], abs=1e-4)
+
+
+def test_the_same_seed_trains_the_same_model_and_another_seed_another(tmp_path):
+    def losses(seed, name):
+        config = mnist_cnn.Config(data="digits", epochs=2, seed=seed, out=str(tmp_path / name))
+        return [row["loss"] for row in kf.training.execute(mnist_cnn, config).history]
+
+    first = losses(3, "first")
+    assert losses(3, "again") == pytest.approx(first, rel=1e-5)
+    assert losses(4, "other") != pytest.approx(first, rel=1e-5)
+
+
+def test_a_shift_moves_the_picture_and_changes_no_pixel_of_it():
+    images = np.zeros((50, 9, 9, 1), "uint8")
+    images[:, 4, 4, 0] = np.arange(1, 51)
+    moved = mnist_cnn.shift(images, np.random.default_rng(0), 2)
+    assert moved.shape == images.shape
+    assert np.array_equal(moved.sum(axis=(1, 2, 3)), images.sum(axis=(1, 2, 3)))
+    rows, columns = (axis - 4 for axis in moved[..., 0].nonzero()[1:])
+    assert (min(rows), max(rows), min(columns), max(columns)) == (-2, 2, -2, 2)
+
+
+def test_no_shift_is_no_change():
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1)).astype("uint8")
+    assert np.array_equal(mnist_cnn.shift(images, np.random.default_rng(0), 0), images)
+
+
+def test_one_epoch_of_mnist_reaches_98_percent(tfds_dir, tmp_path):
+    config = mnist_cnn.Config(data="mnist", data_dir=tfds_dir, epochs=1, out=str(tmp_path / "run"))
+    run = kf.training.execute(mnist_cnn, config)
+    assert run.results["test"]["accuracy"] > 0.98
+    assert json.loads((run.folder / "environment.json").read_text())["data"]["rows"]["test"] == 10_000

@@ -1,0 +1,62 @@
+"""What a wheel holds, and that `[serving]` serves a bundle where no TensorFlow is installed."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+import venv
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kerasfound as kf
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT]
+    subprocess.run(command, check=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_claims_one_name_and_holds_every_room(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"kerasfound"}
+    sources = {
+        path.relative_to(ROOT).as_posix()
+        for room in ("kerasfound", "recipes", "export", "serving")
+        for path in (ROOT / room).rglob("*")
+        if path.suffix in {".py", ".pyi", ".html", ".typed"} or path.name == "py.typed"
+    }
+    assert {name if name.startswith("kerasfound/") else f"kerasfound/{name}" for name in sources} <= set(names)
+
+
+def test_serving_needs_no_tensorflow(wheel, tmp_path, digits_run):
+    kf.export.bundle(digits_run, tmp_path / "models")
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*install, "--constraint", ROOT / "constraints.txt", f"{wheel}[serving]"], check=True)
+    installed = {
+        entry["name"] for entry in json.loads(subprocess.check_output([python, "-m", "pip", "list", "--format=json"]))
+    }
+    assert not installed & {"tensorflow", "jax", "torch", "onnx", "scikit-learn"}
+
+    command = [python, "-m", "kerasfound", "serve", "models", "--port", "0"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            address = server.stdout.readline().split()[-1]
+            samples = digits_run.samples
+            body = json.dumps({"instances": samples["x"][:4].tolist()}).encode()
+            request = urllib.request.Request(f"{address}/v1/models/mnist_cnn:predict", body)
+            with urllib.request.urlopen(request, timeout=30) as response:
+                answer = np.array(json.load(response)["predictions"])
+        finally:
+            server.terminate()
+    assert np.allclose(answer, samples["answer"][:4], atol=1e-5)
