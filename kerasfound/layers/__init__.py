@@ -5,6 +5,14 @@ from kerasfound.layers.attention import MultiHeadAttention as MultiHeadAttention
 from kerasfound.layers.attention import attention_weights as attention_weights
 from kerasfound.layers.attention import combine_masks as combine_masks
 from kerasfound.layers.attention import scaled_dot_product_attention as scaled_dot_product_attention
+from kerasfound.layers.convolution import Conv2D as Conv2D
+from kerasfound.layers.convolution import im2col as im2col
+from kerasfound.layers.dense import Dense as Dense
+from kerasfound.layers.normalization import BatchNormalization as BatchNormalization
+from kerasfound.layers.pooling import AveragePooling2D as AveragePooling2D
+from kerasfound.layers.pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
+from kerasfound.layers.pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
+from kerasfound.layers.pooling import MaxPooling2D as MaxPooling2D
 from kerasfound.layers.position import LearnedPosition as LearnedPosition
 from kerasfound.layers.position import RotaryPosition as RotaryPosition
 from kerasfound.layers.position import SinusoidalPosition as SinusoidalPosition
@@ -15,15 +23,24 @@ from kerasfound.layers.recurrent import GRUCell as GRUCell
 from kerasfound.layers.recurrent import LSTMCell as LSTMCell
 from kerasfound.layers.recurrent import SimpleRNN as SimpleRNN
 from kerasfound.layers.recurrent import SimpleRNNCell as SimpleRNNCell
+from kerasfound.layers.regularization import Dropout as Dropout
 
 __all__ = [
     "GRU",
     "LSTM",
+    "AveragePooling2D",
+    "BatchNormalization",
     "Bidirectional",
+    "Conv2D",
+    "Dense",
     "DotProductAttention",
+    "Dropout",
     "GRUCell",
+    "GlobalAveragePooling2D",
+    "GlobalMaxPooling2D",
     "LSTMCell",
     "LearnedPosition",
+    "MaxPooling2D",
     "MultiHeadAttention",
     "RotaryPosition",
     "SimpleRNN",
@@ -31,5 +48,6 @@ __all__ = [
     "SinusoidalPosition",
     "attention_weights",
     "combine_masks",
+    "im2col",
     "scaled_dot_product_attention",
 ]
