@@ -1,6 +1,6 @@
 from . import manifest as manifest
 from .bundles import bundle as bundle
-from .bundles import version_folder as version_folder
 from .graphs import onnx as onnx
 from .graphs import saved_model as saved_model
 from .verification import verify as verify
+from .verification import version_folder as version_folder

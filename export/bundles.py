@@ -49,7 +49,7 @@ def bundle(run: Run, repository: str | Path, name: str | None = None) -> Path:
     except OSError as error:
         raise UserError(f"--to {repository}: cannot be written to ({error.strerror}).") from error
     try:
-        version = max(_versions(model_folder), default=0) + 1
+        version = max(verification.numbered(model_folder), default=0) + 1
         made = staging / name / str(version)
         made.parent.mkdir()
         manifest = _write(run, made, name, version)
@@ -57,19 +57,6 @@ def bundle(run: Run, repository: str | Path, name: str | None = None) -> Path:
         return _publish(made, model_folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def version_folder(path: str | Path) -> Path:
-    """`path` if it is a version folder, or the newest version in it if it is a model's folder."""
-    path = Path(path)
-    if not path.is_dir():
-        raise UserError(f"{path}: no such folder; give a bundle, such as models/mnist_cnn/1.")
-    if (path / verification.MANIFEST).is_file():
-        return path
-    found = _versions(path)
-    if not found:
-        raise UserError(f"{path}: not a bundle (it has no {verification.MANIFEST}); `kerasfound export` makes one.")
-    return path / str(max(found))
 
 
 def triton_config(manifest: Manifest) -> str:
@@ -84,12 +71,6 @@ def triton_config(manifest: Manifest) -> str:
 
     head = f'name: "{manifest.name}"\nbackend: "onnxruntime"\nmax_batch_size: 64\ndynamic_batching {{ }}\n'
     return head + block("input", manifest.inputs) + block("output", manifest.outputs)
-
-
-def _versions(model_folder: Path) -> list[int]:
-    if not model_folder.is_dir():
-        return []
-    return [int(path.name) for path in model_folder.iterdir() if re.fullmatch("[1-9][0-9]*", path.name)]
 
 
 def _write(run: Run, folder: Path, name: str, version: int) -> Manifest:

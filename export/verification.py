@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +40,26 @@ def verify(folder: Path) -> list[Verification]:
     """
     check_sums(folder, contract.read(folder / MANIFEST))
     return compare(folder)
+
+
+def version_folder(path: str | Path) -> Path:
+    """`path` if it is a version folder, or the newest version in it if it is a model's folder."""
+    path = Path(path)
+    if not path.is_dir():
+        raise UserError(f"{path}: no such folder; give a bundle, such as models/mnist_cnn/1.")
+    if (path / MANIFEST).is_file():
+        return path
+    found = numbered(path)
+    if not found:
+        raise UserError(f"{path}: not a bundle (it has no {MANIFEST}); `kerasfound export` makes one.")
+    return path / str(max(found))
+
+
+def numbered(model_folder: Path) -> list[int]:
+    """The versions in a model's folder."""
+    if not model_folder.is_dir():
+        return []
+    return [int(path.name) for path in model_folder.iterdir() if re.fullmatch("[1-9][0-9]*", path.name)]
 
 
 def check_sums(folder: Path, manifest: Manifest) -> None:

@@ -69,7 +69,7 @@ def shift(images: np.ndarray, rng: np.random.Generator, pixels: int) -> np.ndarr
 def train(config: Config, run: kf.training.Run) -> keras.Model:
     """Fit on the training split, watch the validation split, measure once on the test split."""
     images = kf.data.load(config.data, config.data_dir)
-    run.describe(images, config)
+    run.start(images, config)
     augment = functools.partial(shift, pixels=config.shift)
     batches = kf.training.Batches(images.train, config.batch_size, config.seed, augment)
     model = build(images.schema)

@@ -37,7 +37,7 @@ def room_of_file(path):
 
 def room_of_module(module):
     parts = module.split(".")
-    if parts[0] != "kerasfound" or parts[1:] in ([], ["errors"]):
+    if parts[0] != "kerasfound" or parts[1:2] in ([], ["errors"]):
         return None
     return parts[1] if parts[1] in ROOMS.values() else "blocks"
 

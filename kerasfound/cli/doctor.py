@@ -7,8 +7,6 @@ import shutil
 from pathlib import Path
 
 import keras
-from rich.console import Console
-from rich.table import Table
 
 from kerasfound.data import SOURCES, cache
 from kerasfound.training.run import versions
@@ -23,11 +21,11 @@ EXTRAS = {
 
 
 def report() -> None:
-    """Print one table: `ok` or the command that mends it, line by line."""
-    table = Table(box=None, pad_edge=False, show_header=False)
+    """Print what was found, line by line: `ok`, or `--` and below it what mends it."""
     for name, found, mend in [*_machine(), *_packages(), *_data()]:
-        table.add_row("ok" if not mend else "--", name, found, mend)
-    Console(highlight=False, soft_wrap=True).print(table)
+        print(f"{'--' if mend else 'ok'}  {name:<14}  {found}")
+        if mend:
+            print(f"{'':<20}{mend}")
 
 
 def _machine() -> list[tuple[str, str, str]]:

@@ -42,20 +42,11 @@ class Run:
 
     @classmethod
     def create(cls, recipe: str, config: Config) -> Self:
-        """A new folder for `recipe`, at `config.out` or named by the time."""
+        """A new run of `recipe`, at `config.out` or named by the time; its folder is made by `start`."""
         folder = Path(config.out) if config.out else _named_by_time(Path("runs") / recipe)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(f"--out {folder}: exists already and is not an empty folder; name a new one.")
-        run = cls(folder, recipe)
-        try:
-            for part in (run.assets, run.plots, run.checkpoints):
-                part.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"--out {folder}: cannot be made ({error.strerror}); name a folder you may write."
-            ) from error
-        (folder / "config.yaml").write_text(config.to_yaml())
-        return run
+        return cls(folder, recipe)
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
@@ -98,10 +89,16 @@ class Run:
         with np.load(self._samples, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
 
-    def describe(self, dataset: Dataset, config: Config) -> None:
-        """Record what could change the numbers: versions, device, seed, data."""
+    def start(self, dataset: Dataset, config: Config) -> None:
+        """Make the folder, and record what could change the numbers: settings, versions, device, seed, data."""
         import keras
 
+        try:
+            for part in (self.assets, self.plots, self.checkpoints):
+                part.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--out {self.folder}: cannot be made ({error.strerror}); name another folder.") from error
+        (self.folder / "config.yaml").write_text(config.to_yaml())
         dataset.schema.save(self.assets / "schema.json")
         _write_json(
             self._environment,

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerasfound.data import Split
+from kerasfound.data import Dataset, Schema, Split
 from kerasfound.errors import UserError
 from kerasfound.training import Batches, Config, Run, fit
 
@@ -54,8 +54,15 @@ def linear_model():
     return model
 
 
-def test_fit_logs_and_checkpoints_every_epoch(tmp_path):
+def started(tmp_path):
     run = Run.create("line", Config(out=str(tmp_path / "run")))
+    schema = Schema("regression", "x", (1,), ())
+    run.start(Dataset("line", "made here", "", SPLIT, SPLIT, SPLIT, schema), Config())
+    return run
+
+
+def test_fit_logs_and_checkpoints_every_epoch(tmp_path):
+    run = started(tmp_path)
     model = linear_model()
     fit(model, Batches(SPLIT, 5, seed=0), SPLIT, 3, run)
     assert [row["epoch"] for row in run.history] == [1, 2, 3]
@@ -67,7 +74,7 @@ def test_fit_logs_and_checkpoints_every_epoch(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_advice(tmp_path):
-    run = Run.create("line", Config(out=str(tmp_path / "run")))
+    run = started(tmp_path)
     broken = Split(SPLIT.x, np.full(10, np.nan))
     with pytest.raises(UserError, match=r"loss became nan in epoch 1.*--learning-rate"):
         fit(linear_model(), Batches(broken, 5, seed=0), SPLIT, 2, run)
@@ -98,6 +105,6 @@ def test_what_is_no_finished_run_says_so(tmp_path, files, reason):
 
 
 def test_numbers_in_the_log_are_json(tmp_path):
-    run = Run.create("line", Config(out=str(tmp_path / "run")))
+    run = started(tmp_path)
     run.log({"epoch": 1, "loss": math.pi})
     assert json.loads((run.folder / "metrics.jsonl").read_text()) == {"epoch": 1, "loss": math.pi}
