@@ -24,6 +24,9 @@ from kerasfound.layers.recurrent import LSTMCell as LSTMCell
 from kerasfound.layers.recurrent import SimpleRNN as SimpleRNN
 from kerasfound.layers.recurrent import SimpleRNNCell as SimpleRNNCell
 from kerasfound.layers.regularization import Dropout as Dropout
+from kerasfound.layers.transformer import FeedForward as FeedForward
+from kerasfound.layers.transformer import TransformerDecoder as TransformerDecoder
+from kerasfound.layers.transformer import TransformerEncoder as TransformerEncoder
 
 __all__ = [
     "GRU",
@@ -35,6 +38,7 @@ __all__ = [
     "Dense",
     "DotProductAttention",
     "Dropout",
+    "FeedForward",
     "GRUCell",
     "GlobalAveragePooling2D",
     "GlobalMaxPooling2D",
@@ -46,6 +50,8 @@ __all__ = [
     "SimpleRNN",
     "SimpleRNNCell",
     "SinusoidalPosition",
+    "TransformerDecoder",
+    "TransformerEncoder",
     "attention_weights",
     "combine_masks",
     "im2col",

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from kerasfound.layers.position import RotaryPosition
+from kerasfound.layers.regularization import Dropout
 
 
 def attention_weights(query, key, mask=None):
@@ -164,7 +165,7 @@ class DotProductAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         self.dropout = dropout
         self.seed = seed
-        self.drop = keras.layers.Dropout(dropout, seed=seed, dtype=self.dtype_policy)
+        self.drop = Dropout(dropout, seed=seed, dtype=self.dtype_policy)
         self.supports_masking = True
 
     def call(

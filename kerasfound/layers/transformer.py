@@ -1,0 +1,357 @@
+"""The transformer's blocks: attention mixes the steps, a small network works on each, both around a residual path."""
+
+import numbers
+
+import keras
+from keras.layers import LayerNormalization
+
+from kerasfound.layers.attention import MultiHeadAttention
+from kerasfound.layers.dense import Dense
+from kerasfound.layers.regularization import Dropout
+
+
+def _check(intermediate_dim, num_heads=1, dropout=0.0):
+    for argument, value in (("intermediate_dim", intermediate_dim), ("num_heads", num_heads)):
+        if not isinstance(value, numbers.Integral) or value < 1:
+            raise ValueError(f"`{argument}` must be an integer of at least 1, got {value!r}.")
+    if not isinstance(dropout, numbers.Real) or not 0 <= dropout < 1:
+        raise ValueError(f"`dropout` must be a number in [0, 1), got {dropout!r}.")
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class FeedForward(keras.layers.Layer):
+    r"""Two dense layers on each step by itself: widen, bend, narrow again.
+
+    With $\phi$ = `activation` and a hidden width of `intermediate_dim`:
+
+    $$y_t = \phi(x_t W_1 + b_1)\, W_2 + b_2$$
+
+    Derivative: $\partial y_t / \partial x_t = W_1\, \mathrm{diag}(\phi'(\cdot))\, W_2$ in row vectors; the steps do not
+        touch.
+
+    Shapes: `(..., features)` to the same; $W_1$ `(features, intermediate_dim)`, $W_2$ `(intermediate_dim, features)`.
+
+    Args:
+        intermediate_dim: the hidden width, at least 1; commonly four times `features`.
+        activation: $\phi$. Defaults to `"relu"`.
+        kernel_initializer: of $W_1$ and $W_2$. Defaults to `"glorot_uniform"`.
+        bias_initializer: of $b_1$ and $b_2$. Defaults to `"zeros"`.
+        **kwargs: as for every Keras layer.
+
+    Raises:
+        ValueError: if `intermediate_dim` is below 1.
+
+    Example:
+        >>> x = keras.ops.array([[1.0, 1.0], [-1.0, -1.0]])
+        >>> y = FeedForward(3, kernel_initializer="ones")(x)
+        >>> [[float(v) for v in row] for row in y]  # relu lets through three times 2, and nothing
+        [[6.0, 6.0], [0.0, 0.0]]
+
+    In practice: two thirds of a transformer block's weights are here.
+
+    Source: Vaswani et al., "Attention Is All You Need", 2017, section 3.3.
+    """
+
+    def __init__(
+        self,
+        intermediate_dim,
+        activation="relu",
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        **kwargs,
+    ):
+        _check(intermediate_dim)
+        super().__init__(**kwargs)
+        self.intermediate_dim = intermediate_dim
+        self.activation = keras.activations.get(activation)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        # Written out, so that each layer makes an initializer of its own: one object draws the same numbers twice.
+        settings = {
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "dtype": self.dtype_policy,
+        }
+        self.widen = Dense(self.intermediate_dim, self.activation, name="widen", **settings)
+        self.narrow = Dense(input_shape[-1], name="narrow", **settings)
+        self.widen.build(input_shape)
+        self.narrow.build((*input_shape[:-1], self.intermediate_dim))
+
+    def call(self, x):
+        return self.narrow(self.widen(x))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return super().get_config() | {
+            "intermediate_dim": self.intermediate_dim,
+            "activation": keras.activations.serialize(self.activation),
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+        }
+
+
+class _Block(keras.layers.Layer):
+    """What encoder and decoder share: the arguments, and the residual path with its normalization."""
+
+    def __init__(
+        self,
+        intermediate_dim,
+        num_heads,
+        dropout=0.0,
+        activation="relu",
+        layer_norm_epsilon=1e-5,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        normalize_first=False,
+        rotary=False,
+        **kwargs,
+    ):
+        _check(intermediate_dim, num_heads, dropout)
+        super().__init__(**kwargs)
+        self.intermediate_dim = intermediate_dim
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.activation = keras.activations.get(activation)
+        self.layer_norm_epsilon = layer_norm_epsilon
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.normalize_first = normalize_first
+        self.rotary = rotary
+        self.drop = Dropout(dropout, dtype=self.dtype_policy)
+        self.supports_masking = True
+
+    def _attention(self, name, x_shape, context_shape, **settings):
+        features = x_shape[-1]
+        if len(x_shape) != 3 or features is None or features % self.num_heads:
+            raise ValueError(
+                f"The input must have shape (batch, time, features), features a multiple of `num_heads` = "
+                f"{self.num_heads}, got {x_shape}."
+            )
+        settings |= self._initializers() | {"name": name, "dropout": self.dropout, "dtype": self.dtype_policy}
+        attention = MultiHeadAttention(self.num_heads, features // self.num_heads, **settings)
+        attention.build(x_shape, context_shape)
+        return attention
+
+    def _norm(self, name, x_shape):
+        norm = LayerNormalization(epsilon=self.layer_norm_epsilon, name=name, dtype=self.dtype_policy)
+        norm.build(x_shape)
+        return norm
+
+    def _feed_forward(self, x_shape):
+        settings = self._initializers() | {"name": "feed_forward", "dtype": self.dtype_policy}
+        feed_forward = FeedForward(self.intermediate_dim, self.activation, **settings)
+        feed_forward.build(x_shape)
+        return feed_forward
+
+    def _initializers(self):
+        # Written out, so that each layer makes an initializer of its own: one object draws the same numbers twice.
+        return {
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+        }
+
+    def before(self, norm, x):
+        return norm(x) if self.normalize_first else x
+
+    def after(self, norm, x, y, training):
+        x = x + self.drop(y, training=training)
+        return x if self.normalize_first else norm(x)
+
+    def get_config(self):
+        return super().get_config() | {
+            "intermediate_dim": self.intermediate_dim,
+            "num_heads": self.num_heads,
+            "dropout": self.dropout,
+            "activation": keras.activations.serialize(self.activation),
+            "layer_norm_epsilon": self.layer_norm_epsilon,
+            **self._initializers(),
+            "normalize_first": self.normalize_first,
+            "rotary": self.rotary,
+        }
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class TransformerEncoder(_Block):
+    r"""One block of a transformer that sees the whole sequence: self-attention, then a network on each step.
+
+    With $\mathrm{Att}$ a `MultiHeadAttention` of `num_heads` heads, $\mathrm{FF}$ a `FeedForward` of width
+    `intermediate_dim` and $\mathrm{LN}$ a layer normalization:
+
+    $$a = \mathrm{LN}(x + \mathrm{Att}(x)), \qquad y = \mathrm{LN}(a + \mathrm{FF}(a))$$
+
+    or, with `normalize_first`,
+
+    $$a = x + \mathrm{Att}(\mathrm{LN}(x)), \qquad y = a + \mathrm{FF}(\mathrm{LN}(a))$$
+
+    In training each sublayer's output and the attention's weights pass a dropout.
+
+    Derivative: with `normalize_first`, $\partial y / \partial x = I + \dots$: the residual path carries the gradient
+        through any number of blocks unchanged.
+
+    Shapes: `(batch, time, features)` to the same, `features` a multiple of `num_heads`; time may be unknown.
+
+    Args:
+        intermediate_dim: width of the feed-forward network, at least 1.
+        num_heads: number of heads; each is `features / num_heads` wide.
+        dropout: rate, in [0, 1). Defaults to `0.0`.
+        activation: of the feed-forward network. Defaults to `"relu"`.
+        layer_norm_epsilon: added to the variance. Defaults to `1e-5`.
+        kernel_initializer: of all kernels. Defaults to `"glorot_uniform"`.
+        bias_initializer: of all biases. Defaults to `"zeros"`.
+        normalize_first: whether to normalize before each sublayer instead of after it. Defaults to `False`.
+        rotary: whether queries and keys are turned by their position (`RotaryPosition`). Defaults to `False`.
+        **kwargs: as for every Keras layer.
+
+    Raises:
+        ValueError: if `intermediate_dim` or `num_heads` is below 1, `dropout` is outside [0, 1), or the input's width
+            is not a multiple of `num_heads`.
+
+    Example:
+        >>> block = TransformerEncoder(intermediate_dim=16, num_heads=2)
+        >>> x = keras.random.normal((1, 3, 8), seed=0)
+        >>> block(x).shape == (1, 3, 8), block.count_params()  # 4 * 8 * 9 + 8 * 16 + 16 + 16 * 8 + 8 + 2 * 2 * 8
+        (True, 600)
+
+    In practice: without positions the block treats its input as a set. Normalizing first trains deep stacks without a
+    warm-up, but needs one more normalization after the last block.
+    Arguments and defaults are those of `keras_hub.layers.TransformerEncoder`. Call it with `mask` (or on a masked
+    input), `attention_mask`, `return_attention_scores`.
+
+    Source: Vaswani et al., "Attention Is All You Need", 2017; the order, Xiong et al., "On Layer Normalization in the
+    Transformer Architecture", 2020.
+    """
+
+    def build(self, input_shape):
+        self.attention = self._attention("attention", input_shape, input_shape, rotary=self.rotary)
+        self.attention_norm = self._norm("attention_norm", input_shape)
+        self.feed_forward = self._feed_forward(input_shape)
+        self.feed_forward_norm = self._norm("feed_forward_norm", input_shape)
+
+    def call(self, x, mask=None, attention_mask=None, training=None, return_attention_scores=False):
+        y = self.before(self.attention_norm, x)
+        y, *A = keras.tree.flatten(
+            self.attention(
+                y,
+                y,
+                query_mask=mask,
+                value_mask=mask,
+                attention_mask=attention_mask,
+                return_attention_scores=return_attention_scores,
+                training=training,
+            )
+        )
+        x = self.after(self.attention_norm, x, y, training)
+        y = self.feed_forward(self.before(self.feed_forward_norm, x))
+        x = self.after(self.feed_forward_norm, x, y, training)
+        return (x, *A) if return_attention_scores else x
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class TransformerDecoder(_Block):
+    r"""One block of a transformer that generates: attention to the past, to a context if there is one, then a network.
+
+    With $\mathrm{Att}$, $\mathrm{Att}'$ two `MultiHeadAttention`s of `num_heads` heads, the first causal (step $t$ sees
+    $s \le t$), the second from $x$ to the encoder's output $z$ = `context`; $\mathrm{FF}$ a `FeedForward` of width
+    `intermediate_dim`; $\mathrm{LN}$ a layer normalization:
+
+    $$a = \mathrm{LN}(x + \mathrm{Att}(x)), \qquad b = \mathrm{LN}(a + \mathrm{Att}'(a, z)), \qquad
+      y = \mathrm{LN}(b + \mathrm{FF}(b))$$
+
+    or, with `normalize_first`,
+
+    $$a = x + \mathrm{Att}(\mathrm{LN}(x)), \qquad b = a + \mathrm{Att}'(\mathrm{LN}(a), z), \qquad
+      y = b + \mathrm{FF}(\mathrm{LN}(b))$$
+
+    Without a context $b = a$: the block of GPT. In training each sublayer's output and the attention's weights pass a
+    dropout.
+
+    Derivative: $\partial y_t / \partial x_s = 0$ for $s > t$: all steps can be trained at once, none sees its answer.
+
+    Shapes: $x$ `(batch, T, features)`, `context` `(batch, S, features of its own)` to `(batch, T, features)`,
+        `features` a multiple of `num_heads`; $T$ and $S$ may be unknown.
+
+    Args:
+        intermediate_dim: width of the feed-forward network, at least 1.
+        num_heads: number of heads; each is `features / num_heads` wide.
+        dropout: rate, in [0, 1). Defaults to `0.0`.
+        activation: of the feed-forward network. Defaults to `"relu"`.
+        layer_norm_epsilon: added to the variance. Defaults to `1e-5`.
+        kernel_initializer: of all kernels. Defaults to `"glorot_uniform"`.
+        bias_initializer: of all biases. Defaults to `"zeros"`.
+        normalize_first: whether to normalize before each sublayer instead of after it. Defaults to `False`.
+        rotary: whether the self-attention's queries and keys are turned by their position (`RotaryPosition`).
+            Defaults to `False`.
+        **kwargs: as for every Keras layer.
+
+    Raises:
+        ValueError: if `intermediate_dim` or `num_heads` is below 1, `dropout` is outside [0, 1), the input's width is
+            not a multiple of `num_heads`, or a context comes to a block built without one or the other way round.
+
+    Example:
+        >>> block = TransformerDecoder(intermediate_dim=16, num_heads=2)
+        >>> x = keras.random.normal((1, 3, 8), seed=0)
+        >>> past = block(x[:, :2])  # what the first steps answer does not depend on the next
+        >>> float(keras.ops.max(keras.ops.abs(block(x)[:, :2] - past))) < 1e-6
+        True
+
+    In practice: whether a block has cross-attention is settled by its first call. Pad at the end; then causality hides
+    the padding by itself. Call it with `mask`, `context_mask` (or on masked inputs), `attention_mask`,
+    `use_causal_mask`, `return_attention_scores` (the self-attention's, then the cross-attention's).
+
+    Source: Vaswani et al., "Attention Is All You Need", 2017; without context, Radford et al., "Improving Language
+    Understanding by Generative Pre-Training", 2018.
+    """
+
+    def build(self, x_shape, context_shape=None):
+        self.attention = self._attention("attention", x_shape, x_shape, rotary=self.rotary)
+        self.attention_norm = self._norm("attention_norm", x_shape)
+        self.cross_attention = None
+        if context_shape is not None:
+            self.cross_attention = self._attention("cross_attention", x_shape, context_shape)
+            self.cross_attention_norm = self._norm("cross_attention_norm", x_shape)
+        self.feed_forward = self._feed_forward(x_shape)
+        self.feed_forward_norm = self._norm("feed_forward_norm", x_shape)
+
+    def call(
+        self,
+        x,
+        context=None,
+        mask=None,
+        context_mask=None,
+        attention_mask=None,
+        training=None,
+        return_attention_scores=False,
+        use_causal_mask=True,
+    ):
+        if (context is None) != (self.cross_attention is None):
+            built = "without" if self.cross_attention is None else "with"
+            came = "none" if context is None else f"one of shape {context.shape}"
+            raise ValueError(f"`context` must be as in the first call, {built} one, got {came}.")
+        options = {"return_attention_scores": return_attention_scores, "training": training}
+
+        y = self.before(self.attention_norm, x)
+        y, *A = keras.tree.flatten(
+            self.attention(
+                y,
+                y,
+                query_mask=mask,
+                value_mask=mask,
+                attention_mask=attention_mask,
+                use_causal_mask=use_causal_mask,
+                **options,
+            )
+        )
+        x = self.after(self.attention_norm, x, y, training)
+        if context is not None:
+            y = self.before(self.cross_attention_norm, x)
+            y, *B = keras.tree.flatten(self.cross_attention(y, context, value_mask=context_mask, **options))
+            x = self.after(self.cross_attention_norm, x, y, training)
+            A += B
+        y = self.feed_forward(self.before(self.feed_forward_norm, x))
+        x = self.after(self.feed_forward_norm, x, y, training)
+        return (x, *A) if return_attention_scores else x
