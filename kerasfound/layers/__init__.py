@@ -9,6 +9,8 @@ from kerasfound.layers.convolution import Conv2D as Conv2D
 from kerasfound.layers.convolution import im2col as im2col
 from kerasfound.layers.dense import Dense as Dense
 from kerasfound.layers.normalization import BatchNormalization as BatchNormalization
+from kerasfound.layers.normalization import LayerNormalization as LayerNormalization
+from kerasfound.layers.normalization import RMSNormalization as RMSNormalization
 from kerasfound.layers.pooling import AveragePooling2D as AveragePooling2D
 from kerasfound.layers.pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
 from kerasfound.layers.pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
@@ -43,9 +45,11 @@ __all__ = [
     "GlobalAveragePooling2D",
     "GlobalMaxPooling2D",
     "LSTMCell",
+    "LayerNormalization",
     "LearnedPosition",
     "MaxPooling2D",
     "MultiHeadAttention",
+    "RMSNormalization",
     "RotaryPosition",
     "SimpleRNN",
     "SimpleRNNCell",

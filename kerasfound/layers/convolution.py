@@ -34,8 +34,8 @@ class Conv2D(keras.layers.Conv2D):
             regularizers, constraints, ...
 
     Raises:
-        ValueError: if a size is not positive, `padding` is unknown, `groups` does not divide the channels and `filters`,
-            strides and dilation are both above 1, or the window is larger than the image.
+        ValueError: if a size is not positive, `padding` is unknown, `groups` does not divide both the channels and
+            `filters`, strides and dilation are both above 1, or the window is larger than the image.
 
     Example:
         >>> edge = ops.reshape(ops.array([-1.0, 1.0]), (1, 2, 1, 1))  # right pixel minus left pixel
@@ -91,10 +91,11 @@ def im2col(x, kernel_size, strides=1, padding="valid", dilation_rate=1):
         >>> [[int(p) for p in window] for window in im2col(image, 2)[0, 0]]
         [[0, 1, 3, 4], [1, 2, 4, 5]]
 
-    In practice: every pixel is copied $KL$ times, and `Conv2D` is 4 to 6 times faster (findings of this project on a
-    CPU). This is the form in which a convolution can be understood and checked.
+    In practice: every pixel is copied $KL$ times, and `Conv2D` trains 4 to 6 times faster on a CPU. This is the form in
+    which a convolution can be understood and checked.
 
-    Source: Chellapilla, Puri and Simard, "High Performance Convolutional Neural Networks for Document Processing", 2006.
+    Source: Chellapilla, Puri and Simard, "High Performance Convolutional Neural Networks for Document
+    Processing", 2006.
     """
     if len(x.shape) != 4:
         raise ValueError(f"`x` must have the shape (batch, height, width, channels), got {tuple(x.shape)}.")

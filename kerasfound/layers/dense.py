@@ -49,5 +49,5 @@ class Dense(keras.layers.Dense):
         return z if self.activation is None else self.activation(z)
 
     def quantize(self, mode=None, type_check=True, config=None):
-        # Keras refuses subclasses, whose `call` might mean something else; ours means the same, so its kernels are right
+        # Keras refuses subclasses, whose `call` might mean something else; ours means the same
         return super().quantize(mode, type_check=False, config=config)

@@ -37,8 +37,8 @@ class MaxPooling2D(keras.layers.MaxPooling2D):
         >>> float(MaxPooling2D()(image)[0, 0, 0, 0])
         5.0
 
-    In practice: halves height and width, so a quarter of the cost behind it; a shift by one pixel often changes nothing.
-    Where the place matters (segmentation, boxes) it is lost: use strides in the convolution instead. Padding never wins.
+    In practice: halves height and width, a quarter of the cost behind it; a shift by one pixel often changes little.
+    Where the place matters (segmentation, boxes) it is lost: use strides in the convolution instead.
 
     Source: Riesenhuber and Poggio, "Hierarchical models of object recognition in cortex", 1999.
     """

@@ -27,7 +27,7 @@ class Dropout(keras.layers.Dropout):
         **kwargs: `name`, `dtype`.
 
     Raises:
-        ValueError: if `rate` is outside [0, 1] or `noise_shape` holds something other than positive integers and `None`.
+        ValueError: if `rate` is outside [0, 1] or `noise_shape` holds anything but positive integers and `None`.
 
     Example:
         >>> y = Dropout(0.5, seed=1)(ops.ones((1, 1000)), training=True)
@@ -36,7 +36,8 @@ class Dropout(keras.layers.Dropout):
 
     In practice: 0.5 on wide dense layers, 0.1 to 0.3 elsewhere; it slows learning down, so train longer. After
     convolutions drop whole maps, `noise_shape=(None, 1, 1, None)`. The training loss is measured with the
-    noise: it may stand above the validation loss. Not before a batch normalization: its variance shifts between the modes.
+    noise: it may stand above the validation loss. Not in front of a batch normalization: the variance differs between
+    training and use.
 
     Source: Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", 2014.
     """
