@@ -8,9 +8,17 @@ from kerasfound.layers.attention import scaled_dot_product_attention as scaled_d
 from kerasfound.layers.convolution import Conv2D as Conv2D
 from kerasfound.layers.convolution import im2col as im2col
 from kerasfound.layers.dense import Dense as Dense
+from kerasfound.layers.embedding import Embedding as Embedding
+from kerasfound.layers.embedding import FactorizedInteraction as FactorizedInteraction
+from kerasfound.layers.embedding import PeriodicEmbedding as PeriodicEmbedding
+from kerasfound.layers.embedding import PiecewiseLinearEncoding as PiecewiseLinearEncoding
+from kerasfound.layers.embedding import quantile_edges as quantile_edges
 from kerasfound.layers.normalization import BatchNormalization as BatchNormalization
 from kerasfound.layers.normalization import LayerNormalization as LayerNormalization
 from kerasfound.layers.normalization import RMSNormalization as RMSNormalization
+from kerasfound.layers.perceptron import Mistakes as Mistakes
+from kerasfound.layers.perceptron import Neuron as Neuron
+from kerasfound.layers.perceptron import Perceptron as Perceptron
 from kerasfound.layers.pooling import AveragePooling2D as AveragePooling2D
 from kerasfound.layers.pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
 from kerasfound.layers.pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
@@ -40,6 +48,8 @@ __all__ = [
     "Dense",
     "DotProductAttention",
     "Dropout",
+    "Embedding",
+    "FactorizedInteraction",
     "FeedForward",
     "GRUCell",
     "GlobalAveragePooling2D",
@@ -48,7 +58,12 @@ __all__ = [
     "LayerNormalization",
     "LearnedPosition",
     "MaxPooling2D",
+    "Mistakes",
     "MultiHeadAttention",
+    "Neuron",
+    "Perceptron",
+    "PeriodicEmbedding",
+    "PiecewiseLinearEncoding",
     "RMSNormalization",
     "RotaryPosition",
     "SimpleRNN",
@@ -59,5 +74,6 @@ __all__ = [
     "attention_weights",
     "combine_masks",
     "im2col",
+    "quantile_edges",
     "scaled_dot_product_attention",
 ]

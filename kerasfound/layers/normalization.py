@@ -128,8 +128,8 @@ class LayerNormalization(keras.layers.LayerNormalization):
 
     The batch plays no part: the same for one example and for many, while training and afterwards.
 
-    Derivative: with $\hat x = (x - \mu) / \sqrt{\sigma^2 + \epsilon}$, $g = \gamma\, \partial L / \partial y$:
-        $\partial L / \partial x = (g - \mathrm{mean}(g) - \hat x\, \mathrm{mean}(g \hat x)) / \sqrt{\sigma^2 + \epsilon}$.
+    Derivative: with $s = \sqrt{\sigma^2 + \epsilon}$, $\hat x = (x - \mu) / s$, $g = \gamma\, \partial L / \partial y$:
+        $\partial L / \partial x = (g - \mathrm{mean}(g) - \hat x\, \mathrm{mean}(g \hat x)) / s$.
 
     Shapes: any; the result has the shape of the input; $\gamma$ and $\beta$ have the sizes of `axis`.
 
@@ -148,8 +148,8 @@ class LayerNormalization(keras.layers.LayerNormalization):
         >>> [[round(float(v), 4) for v in row] for row in y]
         [[-1.0, 1.0], [-1.0, 1.0]]
 
-    In practice: the choice for sequences and small batches. In a transformer put it in front of each block ("pre-norm"),
-    which trains without warm-up. A constant example comes out as $\beta$.
+    In practice: the choice for sequences and small batches. In a transformer put it in front of each block: such a
+    "pre-norm" network trains without warm-up. A constant example comes out as $\beta$.
 
     Source: Ba, Kiros and Hinton, "Layer Normalization", 2016.
     """
@@ -199,8 +199,8 @@ class RMSNormalization(keras.layers.RMSNormalization):
         >>> [round(float(v), 4) for v in y[0]]
         [0.8485, 1.1314]
 
-    In practice: as good as layer normalization in large language models and cheaper. It does not remove a shift that all
-    features share: in front of it use layers that do not produce one.
+    In practice: as good as layer normalization in large language models and cheaper. It does not remove a shift that
+    all features share.
 
     Source: Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019.
     """

@@ -1,0 +1,304 @@
+"""Embeddings: words, categories, numbers and pairs of them as vectors that a network can learn from."""
+
+import math
+import numbers
+
+import keras
+import numpy as np
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class Embedding(keras.layers.Embedding):
+    r"""A table with one learned vector for each word: look up, do not compute.
+
+    With the table $E$ = `embeddings` and an identifier $i$, whose one-hot vector is $e_i$:
+
+    $$y = E_i = e_i^\top E$$
+
+    Words that occur in the same places get gradients of the same kind, and so end up close to each other.
+
+    Derivative: $\partial L / \partial E_i$ is the sum of $\partial L / \partial y$ over the places where $i$ stood; all
+        other rows get 0.
+
+    Shapes: identifiers `(batch, ...)`, integers in [0, input_dim); $y$ `(batch, ..., output_dim)`;
+        $E$ `(input_dim, output_dim)`.
+
+    Args:
+        input_dim: number of different identifiers, at least 1.
+        output_dim: length of each vector, at least 1.
+        **kwargs: as for `keras.layers.Embedding`: `mask_zero` (identifier 0 is padding and masked; defaults to
+            `False`), `embeddings_initializer` (`"uniform"`), `weights`, a regularizer, a constraint, `lora_rank`, ...
+
+    Raises:
+        ValueError: if `input_dim` or `output_dim` is not a positive integer.
+
+    Example:
+        >>> layer = Embedding(3, 2, weights=[np.array([[0.0, 0.0], [1.0, 2.0], [3.0, 4.0]])])
+        >>> [[float(v) for v in vector] for vector in layer(ops.array([2, 1]))]
+        [[3.0, 4.0], [1.0, 2.0]]
+
+    In practice: keep 0 for padding and 1 for unknown words. An identifier outside the table is an error on a TensorFlow
+    CPU, but zeros on its GPU and NaN on JAX: check identifiers where they are made.
+
+    Source: Bengio, Ducharme, Vincent and Jauvin, "A Neural Probabilistic Language Model", 2003.
+    """
+
+    def call(self, inputs):
+        i = inputs if inputs.dtype in ("int32", "int64") else ops.cast(inputs, "int32")
+        E = self.embeddings
+        return ops.cast(ops.take(E, i, axis=0), self.compute_dtype)
+
+    def quantize(self, mode=None, type_check=True, config=None):
+        # Keras refuses subclasses, whose `call` might mean something else; ours means the same
+        return super().quantize(mode, type_check=False, config=config)
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class PiecewiseLinearEncoding(keras.layers.Layer):
+    r"""A number as a thermometer: which of its bins are full, and how full the current one is.
+
+    With the edges $b_0 < b_1 < \dots < b_T$ of a feature, its value $x$ becomes $T$ numbers:
+
+    $$e_t = \frac{x - b_{t-1}}{b_t - b_{t-1}}, \quad \text{clipped to}\ [0, 1]$$
+
+    except that $e_1$ may fall below 0 and $e_T$ rise above 1, so that values outside the edges stay apart.
+    A linear layer on $e$ is any function of $x$ that is straight between the edges.
+
+    Derivative: $1 / (b_t - b_{t-1})$ for the bin that holds $x$, 0 for the others.
+
+    Shapes: $x$ `(batch, features)`; $e$ `(batch, features, T)` with $T$ of the feature with the most bins; the
+        missing bins of the others are 0.
+
+    Args:
+        bin_edges: for each feature its edges, increasing, at least two. `PiecewiseLinearEncoding.from_data` finds them.
+        **kwargs: `name`, `dtype`.
+
+    Raises:
+        ValueError: if edges are fewer than two, not finite or not increasing, or the input is not `(batch, features)`.
+
+    Example:
+        >>> layer = PiecewiseLinearEncoding([[0.0, 10.0, 20.0, 40.0]])
+        >>> [round(float(e), 4) for e in layer(ops.array([[15.0]]))[0, 0]]
+        [1.0, 0.5, 0.0]
+
+    In practice: what makes plain networks compete with boosted trees on tables. Flatten it for a dense network, or
+    give each feature its own weights, `keras.layers.EinsumDense("bft,ftd->bfd", (None, d))`. Edges come from the
+    training data only. NaN stays NaN: fill in missing values first.
+
+    Source: Gorishniy, Rubachev and Babenko, "On Embeddings for Numerical Features in Tabular Deep Learning", 2022.
+    """
+
+    def __init__(self, bin_edges, **kwargs):
+        super().__init__(**kwargs)
+        self.bin_edges = [[float(b) for b in edges] for edges in bin_edges]
+        if not self.bin_edges:
+            raise ValueError("`bin_edges` must hold the edges of at least one feature, got none.")
+        for feature, edges in enumerate(self.bin_edges):
+            if len(edges) < 2 or not np.isfinite(edges).all() or not (np.diff(edges) > 0).all():
+                raise ValueError(
+                    f"`bin_edges` of feature {feature} must be two or more increasing finite numbers, got {edges}."
+                )
+        self.autocast = False  # a raw 70000 does not fit into float16, its encoding does
+
+    @classmethod
+    def from_data(cls, x, bins=16, **kwargs):
+        """The layer whose edges are the quantiles of each column of `x`, so that each bin holds as many examples."""
+        return cls(quantile_edges(x, bins), **kwargs)
+
+    def build(self, input_shape):
+        if len(input_shape) != 2 or input_shape[-1] != len(self.bin_edges):
+            raise ValueError(f"The input must be (batch, {len(self.bin_edges)}), got {tuple(input_shape)}.")
+        T = max(len(edges) for edges in self.bin_edges) - 1
+        rows = []
+        for edges in self.bin_edges:
+            missing = T - len(edges) + 1
+            low, high = [-math.inf] + [0.0] * (len(edges) - 2), [1.0] * (len(edges) - 2) + [math.inf]
+            # a missing bin: any width, and clipped to [0, 0]
+            rows.append(
+                (
+                    edges[:-1] + [0.0] * missing,
+                    edges[1:] + [1.0] * missing,
+                    low + [0.0] * missing,
+                    high + [0.0] * missing,
+                )
+            )
+        self.left, self.right, self.low, self.high = np.swapaxes(np.array(rows, "float32"), 0, 1)
+
+    def call(self, inputs):
+        x = ops.expand_dims(ops.cast(inputs, "float32"), -1)
+        left, right, low, high = (ops.convert_to_tensor(a) for a in (self.left, self.right, self.low, self.high))
+        e = (x - left) / (right - left)
+        return ops.cast(ops.minimum(ops.maximum(e, low), high), self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape, max(len(edges) for edges in self.bin_edges) - 1)
+
+    def get_config(self):
+        return super().get_config() | {"bin_edges": self.bin_edges}
+
+
+def quantile_edges(x, bins=16):
+    r"""Edges of bins that each hold as many of the values, one list of edges for each column.
+
+    $$b_t = \text{the}\ t / T\ \text{quantile of the column}, \quad t = 0 \dots T$$
+
+    Equal edges, where many values are the same, are merged: such a column has fewer bins.
+
+    Shapes: `x` `(examples, features)`; the result is a list of `features` lists of at most `bins + 1` numbers.
+
+    Args:
+        x: the training data, numbers; NaN is left out.
+        bins: number of bins $T$, at least 1. Defaults to `16`.
+
+    Raises:
+        ValueError: if `x` is not of rank 2, `bins` is below 1, or a column has fewer than two different finite values.
+
+    Example:
+        >>> quantile_edges(np.array([[1.0], [2.0], [3.0], [4.0], [100.0]]), bins=2)
+        [[1.0, 3.0, 100.0]]
+
+    In practice: 8 to 64 bins; more only with many examples in each.
+
+    Source: Gorishniy, Rubachev and Babenko, "On Embeddings for Numerical Features in Tabular Deep Learning", 2022.
+    """
+    x = np.asarray(x, "float64")
+    if x.ndim != 2:
+        raise ValueError(f"`x` must have the shape (examples, features), got {x.shape}.")
+    if not isinstance(bins, numbers.Integral) or bins < 1:
+        raise ValueError(f"`bins` must be an integer of at least 1, got {bins!r}.")
+    all_edges = []
+    for feature, column in enumerate(x.T):
+        # float32 is what the layer computes in: edges that differ less are one edge
+        known = column[np.isfinite(column)].astype("float32")
+        edges = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1))) if known.size else known
+        if edges.size < 2:
+            raise ValueError(
+                f"Column {feature} of `x` holds {edges.size} different finite values, needs 2: leave it out."
+            )
+        all_edges.append(edges.tolist())
+    return all_edges
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class PeriodicEmbedding(keras.layers.Layer):
+    r"""A number as sines and cosines of learned frequencies: a Fourier series that chooses its own waves.
+
+    With the frequencies $c_1 \dots c_k$ = `frequencies` of a feature, its value $x$ becomes $2k$ numbers:
+
+    $$v = 2 \pi\, (c_1 x, \dots, c_k x), \qquad y = (\sin v, \cos v), \qquad c \sim N(0, \sigma^2)\ \text{at first}$$
+
+    Derivative: with $u = (\cos v, -\sin v)$: $\partial y / \partial x = 2 \pi c\, u$, $\partial y / \partial c = 2 \pi x\, u$.
+
+    Shapes: $x$ `(batch, features)`; $y$ `(batch, features, 2 * waves)`; $c$ `(features, waves)`.
+
+    Range: [-1, 1].
+
+    Args:
+        waves: number $k$ of frequencies for each feature, at least 1. Defaults to `16`.
+        sigma: standard deviation $\sigma$ of the first frequencies, above 0. Defaults to `0.1`.
+        seed: an integer for the same first frequencies every time. Defaults to `None`.
+        **kwargs: `name`, `dtype`.
+
+    Raises:
+        ValueError: if `waves` is not a positive integer, `sigma` is not above 0, or the input is not of rank 2.
+
+    Example:
+        >>> layer = PeriodicEmbedding(waves=1)
+        >>> y = layer(ops.array([[0.0], [1.0]]))
+        >>> [abs(float(v)) for v in y[0, 0]]  # sin 0, cos 0
+        [0.0, 1.0]
+
+    In practice: standardize $x$ first. $\sigma$ is the one number to tune (0.01 to 1): too small and it is a line,
+    too large and neighbours look unrelated. Put a dense layer for each feature behind it.
+
+    Source: Gorishniy, Rubachev and Babenko, "On Embeddings for Numerical Features in Tabular Deep Learning", 2022.
+    """
+
+    def __init__(self, waves=16, sigma=0.1, seed=None, **kwargs):
+        if not isinstance(waves, numbers.Integral) or waves < 1:
+            raise ValueError(f"`waves` must be an integer of at least 1, got {waves!r}.")
+        if not sigma > 0:
+            raise ValueError(f"`sigma` must be above 0, got {sigma}.")
+        super().__init__(**kwargs)
+        self.waves = waves
+        self.sigma = sigma
+        self.seed = seed
+        self.autocast = False  # the phase of a large value is lost in half precision
+
+    def build(self, input_shape):
+        if len(input_shape) != 2 or input_shape[-1] is None:
+            raise ValueError(f"The input must be (batch, features), got {tuple(input_shape)}.")
+        self.frequencies = self.add_weight(
+            name="frequencies",
+            shape=(input_shape[-1], self.waves),
+            initializer=keras.initializers.RandomNormal(stddev=self.sigma, seed=self.seed),
+            autocast=False,
+        )
+
+    def call(self, inputs):
+        c = ops.cast(self.frequencies, "float32")
+        v = 2 * math.pi * c * ops.expand_dims(ops.cast(inputs, "float32"), -1)
+        return ops.cast(ops.concatenate([ops.sin(v), ops.cos(v)], axis=-1), self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape, 2 * self.waves)
+
+    def get_config(self):
+        return super().get_config() | {"waves": self.waves, "sigma": self.sigma, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class FactorizedInteraction(keras.layers.Layer):
+    r"""How well the embeddings of an example's fields go together: the sum of all their dot products.
+
+    With the embeddings $v_1 \dots v_n$ of $n$ fields (a user, a film, a day of the week):
+
+    $$y = \sum_{i < j} \langle v_i, v_j \rangle
+        = \tfrac{1}{2} \Big( \big\| \textstyle\sum_i v_i \big\|^2 - \sum_i \| v_i \|^2 \Big)$$
+
+    The right side costs $n$ instead of $n^2$. With a user and a film it is matrix factorization,
+    $y = \langle u, f \rangle$: a pair's weight comes from two vectors, also for pairs never seen together.
+
+    Derivative: $\partial y / \partial v_i = \sum_{j \ne i} v_j$.
+
+    Shapes: embeddings `(batch, fields, dim)`; $y$ `(batch, 1)`. A mask `(batch, fields)` leaves fields out.
+
+    Args:
+        **kwargs: `name`, `dtype`.
+
+    Raises:
+        ValueError: if the input is not one tensor of rank 3.
+
+    Example:
+        >>> user, film = ops.array([[1.0, 2.0]]), ops.array([[3.0, 4.0]])
+        >>> float(FactorizedInteraction()(ops.stack([user, film], axis=1))[0, 0])  # 1 * 3 + 2 * 4
+        11.0
+
+    In practice: add a bias for each user and film, `Embedding(n, 1)`: most of a rating is that some are generous
+    and some are liked. Regularize the embeddings. For a field with a number $x$ multiply its vector by $x$.
+
+    Source: Rendle, "Factorization Machines", 2010.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        if len(input_shape) != 3 or isinstance(input_shape[0], (list, tuple)):
+            raise ValueError(
+                f"The input must be one tensor (batch, fields, dim), got {input_shape}: `ops.stack` a list."
+            )
+
+    def call(self, inputs, mask=None):
+        v = inputs if mask is None else ops.where(ops.expand_dims(mask, -1), inputs, 0.0)
+        square_of_sum = ops.square(ops.sum(v, axis=1))
+        sum_of_squares = ops.sum(ops.square(v), axis=1)
+        return 0.5 * ops.sum(square_of_sum - sum_of_squares, axis=-1, keepdims=True)
+
+    def compute_mask(self, inputs, mask=None):
+        return None
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], 1)
