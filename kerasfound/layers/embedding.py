@@ -95,7 +95,8 @@ class PiecewiseLinearEncoding(keras.layers.Layer):
         if not self.bin_edges:
             raise ValueError("`bin_edges` must hold the edges of at least one feature, got none.")
         for feature, edges in enumerate(self.bin_edges):
-            if len(edges) < 2 or not np.isfinite(edges).all() or not (np.diff(edges) > 0).all():
+            b = np.array(edges, "float32")  # what the layer computes in: edges must differ there
+            if b.size < 2 or not np.isfinite(b).all() or not (b[1:] > b[:-1]).all():
                 raise ValueError(
                     f"`bin_edges` of feature {feature} must be two or more increasing finite numbers, got {edges}."
                 )
@@ -109,21 +110,13 @@ class PiecewiseLinearEncoding(keras.layers.Layer):
     def build(self, input_shape):
         if len(input_shape) != 2 or input_shape[-1] != len(self.bin_edges):
             raise ValueError(f"The input must be (batch, {len(self.bin_edges)}), got {tuple(input_shape)}.")
-        T = max(len(edges) for edges in self.bin_edges) - 1
-        rows = []
-        for edges in self.bin_edges:
-            missing = T - len(edges) + 1
-            low, high = [-math.inf] + [0.0] * (len(edges) - 2), [1.0] * (len(edges) - 2) + [math.inf]
-            # a missing bin: any width, and clipped to [0, 0]
-            rows.append(
-                (
-                    edges[:-1] + [0.0] * missing,
-                    edges[1:] + [1.0] * missing,
-                    low + [0.0] * missing,
-                    high + [0.0] * missing,
-                )
-            )
-        self.left, self.right, self.low, self.high = np.swapaxes(np.array(rows, "float32"), 0, 1)
+        shape = self.compute_output_shape(input_shape)[1:]
+        # a bin that a feature does not have: any width, and clipped to [0, 0]
+        self.left, self.right, self.low, self.high = (np.full(shape, v, "float32") for v in (0, 1, 0, 0))
+        for feature, edges in enumerate(self.bin_edges):
+            T = len(edges) - 1
+            self.left[feature, :T], self.right[feature, :T], self.high[feature, :T] = edges[:-1], edges[1:], 1
+            self.low[feature, 0], self.high[feature, T - 1] = -math.inf, math.inf
 
     def call(self, inputs):
         x = ops.expand_dims(ops.cast(inputs, "float32"), -1)
@@ -188,7 +181,8 @@ class PeriodicEmbedding(keras.layers.Layer):
 
     $$v = 2 \pi\, (c_1 x, \dots, c_k x), \qquad y = (\sin v, \cos v), \qquad c \sim N(0, \sigma^2)\ \text{at first}$$
 
-    Derivative: with $u = (\cos v, -\sin v)$: $\partial y / \partial x = 2 \pi c\, u$, $\partial y / \partial c = 2 \pi x\, u$.
+    Derivative: with $u = (\cos v, -\sin v)$:
+        $\partial y / \partial x = 2 \pi c\, u$, $\partial y / \partial c = 2 \pi x\, u$.
 
     Shapes: $x$ `(batch, features)`; $y$ `(batch, features, 2 * waves)`; $c$ `(features, waves)`.
 

@@ -105,9 +105,9 @@ class Perceptron(keras.Model):
 
     Nothing happens where the answer is right. Where it is wrong, $w$ is turned towards $x$ or away from it.
 
-    If a plane separates the classes, the rule finds one after at most $(R / \gamma)^2$ mistakes (Novikoff), in any order of
-    the examples: $R$ is the length of the longest $(x, 1)$, $\gamma$ the smallest distance of an $(x, 1)$ from the
-    best separating plane through the origin.
+    If a plane separates the classes, the rule finds one after at most $(R / \gamma)^2$ mistakes (Novikoff), in any
+    order of the examples: $R$ is the length of the longest $(x, 1)$, $\gamma$ the smallest distance of an $(x, 1)$
+    from the best separating plane through the origin.
 
     Derivative: none; $o$ is flat everywhere but at the threshold. The rule follows the gradient of the perceptron loss
         $(o - t)(w \cdot x + b)$ with $o$ held fixed, and that is how Keras computes it here.

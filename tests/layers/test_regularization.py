@@ -1,0 +1,80 @@
+"""Dropout: noise with mean one while training, nothing afterwards."""
+
+import doctest
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import ops
+
+from kerasfound.layers import regularization
+from kerasfound.layers.regularization import Dropout
+
+EXAMPLES = {
+    "Dropout": lambda: (Dropout(0.5, seed=1), np.ones((2, 4), "float32")),
+    "Dropout noise_shape": lambda: (Dropout(0.2, noise_shape=(None, 1, 4)), np.ones((2, 3, 4), "float32")),
+}
+
+
+def numpy(x):
+    return ops.convert_to_numpy(x)
+
+
+def test_examples_in_docstrings():
+    assert doctest.testmod(regularization).failed == 0
+
+
+@pytest.mark.parametrize("noise_shape", [None, (None, 1, 5), (4, 3, 1)])
+@pytest.mark.parametrize("rate", [0, 0.1, 0.5, 0.9, 1])
+def test_the_same_seed_drops_what_keras_drops(rate, noise_shape, gradient):
+    x = np.random.default_rng(0).normal(size=(4, 3, 5)).astype("float32")
+    ours, theirs = (layer(rate, noise_shape=noise_shape, seed=7) for layer in (Dropout, keras.layers.Dropout))
+    for _ in range(2):  # two calls, two masks
+        np.testing.assert_allclose(numpy(ours(x, training=True)), numpy(theirs(x, training=True)), atol=1e-6, rtol=1e-6)
+    a, b = (gradient(lambda v, layer=layer: layer(v, training=True), x)[0] for layer in (ours, theirs))
+    np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.floats(0.05, 0.95), st.integers(0, 10**6))
+def test_the_mean_stays_and_the_share_dropped_is_the_rate(rate, seed):
+    y = numpy(Dropout(rate, seed=seed)(np.ones((100, 100), "float32"), training=True))
+    deviation = np.sqrt(rate / (1 - rate) / y.size)  # of the mean of y
+    assert abs(y.mean() - 1) < 6 * deviation
+    assert np.unique(y).size == 2
+    np.testing.assert_allclose(y.max(), 1 / (1 - rate), rtol=1e-6)
+
+
+def test_each_call_draws_a_new_mask_and_one_outside_training_draws_none():
+    x, layer = np.ones((8, 8), "float32"), Dropout(0.5, seed=3)
+    assert not np.array_equal(numpy(layer(x, training=True)), numpy(layer(x, training=True)))
+    np.testing.assert_array_equal(numpy(layer(x)), x)
+
+
+def test_a_1_in_the_noise_shape_is_one_draw_for_the_whole_axis():
+    y = numpy(Dropout(0.5, noise_shape=(None, 1, 1, None), seed=1)(np.ones((8, 3, 3, 8), "float32"), training=True))
+    assert (y == y[:, :1, :1]).all()
+    assert np.unique(y).size == 2
+
+
+def test_what_is_dropped_is_gone_even_if_it_was_not_finite():
+    y = numpy(Dropout(0.5, seed=1)(np.full((8, 8), np.nan, "float32"), training=True))
+    assert (y[~np.isnan(y)] == 0).all()
+    assert 0 < np.isnan(y).sum() < y.size
+
+
+def test_it_trains_inside_a_model_of_unknown_batch_size():
+    model = keras.Sequential([keras.Input((4,)), Dropout(0.5, noise_shape=(None, 4)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.ones((7, 4), "float32")
+    assert np.isfinite(model.fit(x, x[:, :1], batch_size=3, verbose=0).history["loss"][0])
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"), [("rate", 1.5), ("rate", -0.1), ("noise_shape", (0, 2)), ("noise_shape", 3)]
+)
+def test_a_bad_argument_is_named(argument, value):
+    with pytest.raises(ValueError, match=argument):
+        Dropout(**({"rate": 0.5} | {argument: value}))
