@@ -286,7 +286,7 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
             mask = ops.expand_dims(mask, axis=-3)  # the same for every head
 
         Q, K, V = self.query_dense(query), self.key_dense(key), self.value_dense(value)
-        if self.rotary:
+        if self.turn is not None:
             Q, K = self.turn(Q), self.turn(K)
         if fused:
             A, flash = None, self._flash_attention

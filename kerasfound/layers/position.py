@@ -117,11 +117,13 @@ class LearnedPosition(keras.layers.Layer):
         )
 
     def call(self, x):
-        if x.shape[1] is not None and x.shape[1] > self.sequence_length:
+        # a length that is not known before running is no int: None, or a symbol when JAX exports
+        if isinstance(x.shape[1], int) and x.shape[1] > self.sequence_length:
             raise ValueError(
                 f"The input must have at most `sequence_length` = {self.sequence_length} steps, got {x.shape}."
             )
-        return x + self.position_embeddings[: ops.shape(x)[1]]
+        t = ops.arange(ops.shape(x)[1])
+        return x + ops.take(self.position_embeddings, t, axis=0)
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -14,7 +14,7 @@ def _check(units, dropout=0.0, recurrent_dropout=0.0, **_):
     if not isinstance(units, numbers.Integral) or units < 1:
         raise ValueError(f"`units` must be an integer of at least 1, got {units!r}.")
     for argument, rate in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
-        if not isinstance(rate, numbers.Real) or not 0 <= rate <= 1:
+        if not isinstance(rate, numbers.Real) or not 0 <= float(rate) <= 1:
             raise ValueError(f"`{argument}` must be a number in [0, 1], got {rate!r}.")
 
 

@@ -3,10 +3,10 @@
 import numbers
 
 import keras
-from keras.layers import LayerNormalization
 
 from kerasfound.layers.attention import MultiHeadAttention
 from kerasfound.layers.dense import Dense
+from kerasfound.layers.normalization import LayerNormalization
 from kerasfound.layers.regularization import Dropout
 
 
@@ -14,7 +14,7 @@ def _check(intermediate_dim, num_heads=1, dropout=0.0):
     for argument, value in (("intermediate_dim", intermediate_dim), ("num_heads", num_heads)):
         if not isinstance(value, numbers.Integral) or value < 1:
             raise ValueError(f"`{argument}` must be an integer of at least 1, got {value!r}.")
-    if not isinstance(dropout, numbers.Real) or not 0 <= dropout < 1:
+    if not isinstance(dropout, numbers.Real) or not 0 <= float(dropout) < 1:
         raise ValueError(f"`dropout` must be a number in [0, 1), got {dropout!r}.")
 
 
@@ -347,7 +347,7 @@ class TransformerDecoder(_Block):
             )
         )
         x = self.after(self.attention_norm, x, y, training)
-        if context is not None:
+        if self.cross_attention is not None:
             y = self.before(self.cross_attention_norm, x)
             y, *B = keras.tree.flatten(self.cross_attention(y, context, value_mask=context_mask, **options))
             x = self.after(self.cross_attention_norm, x, y, training)

@@ -19,7 +19,7 @@ def sequences(batch=2, time=5, features=8, seed=0):
 
 
 EXAMPLES = {
-    "FeedForward": lambda: (FeedForward(16, "gelu"), sequences()),
+    "FeedForward": lambda: (FeedForward(16), sequences()),
     "TransformerEncoder": lambda: (TransformerEncoder(16, 2), sequences()),
     "TransformerEncoder normalize_first rotary": lambda: (
         TransformerEncoder(16, 2, normalize_first=True, rotary=True),
