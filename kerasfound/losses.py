@@ -1,0 +1,656 @@
+"""What a network is trained to make small. Each `call` is the formula, one number a row."""
+
+import math
+
+import keras
+from keras import ops
+
+REDUCTION = "sum_over_batch_size"
+
+
+def aligned(y_true, y_pred):
+    """Both as tensors of the prediction's dtype and of one shape; a last axis of size 1 may be missing in either.
+
+    Raises:
+        ValueError: if the shapes still differ: NumPy would broadcast them without a word.
+    """
+    y_pred = ops.convert_to_tensor(y_pred)
+    y_true = ops.convert_to_tensor(y_true, dtype=y_pred.dtype)
+    if len(y_true.shape) == len(y_pred.shape) + 1 and y_true.shape[-1] == 1:
+        y_true = ops.squeeze(y_true, -1)
+    elif len(y_pred.shape) == len(y_true.shape) + 1 and y_pred.shape[-1] == 1:
+        y_pred = ops.squeeze(y_pred, -1)
+    _same_shape(y_true, y_pred)
+    return y_true, y_pred
+
+
+def _same_shape(y_true, y_pred):
+    pairs = zip(y_true.shape, y_pred.shape, strict=False)
+    known = all(t == p for t, p in pairs if t is not None and p is not None)
+    if len(y_true.shape) != len(y_pred.shape) or not known:
+        raise ValueError(
+            f"`y_true` and `y_pred` must have one shape, got {tuple(y_true.shape)} and {tuple(y_pred.shape)}."
+        )
+
+
+def _within(**arguments):
+    for name, (value, low, high) in arguments.items():
+        if not low <= value <= high:
+            raise ValueError(f"`{name}` must be in [{low}, {high}], got {value}.")
+
+
+def _signs(y_true):
+    """Labels -1 and 1; labels 0 and 1 are turned into them, as Keras does."""
+    zero_or_one = ops.all(ops.logical_or(y_true == 0, y_true == 1))
+    return ops.where(zero_or_one, 2 * y_true - 1, y_true)
+
+
+def _clipped(probabilities):
+    """Away from 0 and 1, where the logarithm ends."""
+    epsilon = keras.config.epsilon()
+    return ops.clip(probabilities, epsilon, 1 - epsilon)
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class MeanSquaredError(keras.losses.Loss):
+    r"""The mean of the squared errors: least for the mean of the targets.
+
+    With target $y$ = `y_true` and prediction $\hat y$ = `y_pred`, over the $n$ entries of a row:
+
+    $$L = \frac{1}{n} \sum_i (y_i - \hat y_i)^2$$
+
+    Derivative: $\partial L / \partial \hat y_i = 2 (\hat y_i - y_i) / n$.
+
+    Shapes: both `(batch, ..., n)`; one loss for each `(batch, ...)`.
+
+    Units: those of the target, squared.
+
+    Args:
+        reduction: `"sum_over_batch_size"`, `"sum"`, `"mean"`, `"mean_with_sample_weight"` or `None`.
+            Defaults to `"sum_over_batch_size"`.
+        name: of the loss. Defaults to `"mean_squared_error"`.
+        dtype: computed in; a dtype or policy. Defaults to Keras's float type.
+
+    Raises:
+        ValueError: when called with shapes that differ in more than a last axis of size 1.
+
+    Example:
+        >>> float(MeanSquaredError()(ops.array([[1.0, 2.0]]), ops.array([[1.0, 5.0]])))
+        4.5
+
+    In practice: the maximum likelihood of normal errors. An outlier counts with its square: see `Huber`.
+
+    Source: Legendre, "Nouvelles méthodes pour la détermination des orbites des comètes", 1805.
+    """
+
+    def __init__(self, reduction=REDUCTION, name="mean_squared_error", dtype=None):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+
+    def call(self, y_true, y_pred):
+        y, y_hat = aligned(y_true, y_pred)
+        return ops.mean(ops.square(y - y_hat), axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class MeanAbsoluteError(keras.losses.Loss):
+    r"""The mean of the absolute errors: least for the median of the targets.
+
+    With target $y$ = `y_true` and prediction $\hat y$ = `y_pred`, over the $n$ entries of a row:
+
+    $$L = \frac{1}{n} \sum_i |y_i - \hat y_i|$$
+
+    Derivative: $\partial L / \partial \hat y_i = \operatorname{sign}(\hat y_i - y_i) / n$, with a kink at 0.
+
+    Shapes: both `(batch, ..., n)`; one loss for each `(batch, ...)`.
+
+    Units: those of the target.
+
+    Args:
+        reduction: as for `MeanSquaredError`. Defaults to `"sum_over_batch_size"`.
+        name: of the loss. Defaults to `"mean_absolute_error"`.
+        dtype: computed in. Defaults to Keras's float type.
+
+    Raises:
+        ValueError: when called with shapes that differ in more than a last axis of size 1.
+
+    Example:
+        >>> float(MeanAbsoluteError()(ops.array([[1.0, 2.0]]), ops.array([[1.0, 5.0]])))
+        1.5
+
+    In practice: an outlier counts no more than another error. The gradient does not shrink near the target, so that
+    a falling learning rate is needed to settle.
+
+    Source: Boscovich, "De litteraria expeditione per pontificiam ditionem", 1757.
+    """
+
+    def __init__(self, reduction=REDUCTION, name="mean_absolute_error", dtype=None):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+
+    def call(self, y_true, y_pred):
+        y, y_hat = aligned(y_true, y_pred)
+        return ops.mean(ops.abs(y - y_hat), axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class Huber(keras.losses.Loss):
+    r"""Squared near the target, absolute away from it.
+
+    With error $e = y - \hat y$ and $\delta$ = `delta`, over the $n$ entries of a row:
+
+    $$L = \frac{1}{n} \sum_i \begin{cases} e_i^2 / 2 & |e_i| \le \delta \\
+    \delta\,|e_i| - \delta^2 / 2 & \text{else} \end{cases}$$
+
+    Derivative: $\partial L / \partial \hat y_i = -e_i / n$ near the target, $-\delta \operatorname{sign}(e_i) / n$ away.
+
+    Shapes: both `(batch, ..., n)`; one loss for each `(batch, ...)`.
+
+    Args:
+        delta: where it turns from square to straight, above 0. Defaults to `1.0`.
+        reduction: as for `MeanSquaredError`. Defaults to `"sum_over_batch_size"`.
+        name: of the loss. Defaults to `"huber_loss"`.
+        dtype: computed in. Defaults to Keras's float type.
+
+    Raises:
+        ValueError: if `delta` is not above 0; when called, if shapes differ in more than a last axis of size 1.
+
+    Example:
+        >>> float(Huber()(ops.array([[0.0, 0.0]]), ops.array([[1.0, 3.0]])))  # (1/2 + 2.5) / 2
+        1.5
+
+    In practice: for targets with outliers. Choose `delta` near the size of an ordinary error.
+
+    Source: Huber, "Robust estimation of a location parameter", 1964.
+    """
+
+    def __init__(self, delta=1.0, reduction=REDUCTION, name="huber_loss", dtype=None):
+        if delta <= 0:
+            raise ValueError(f"`delta` must be above 0, got {delta}.")
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.delta = delta
+
+    def call(self, y_true, y_pred):
+        y, y_hat = aligned(y_true, y_pred)
+        delta, e = self.delta, ops.abs(y - y_hat)
+        return ops.mean(ops.where(e <= delta, 0.5 * ops.square(e), delta * e - 0.5 * delta**2), axis=-1)
+
+    def get_config(self):
+        return super().get_config() | {"delta": self.delta}
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class BinaryCrossentropy(keras.losses.Loss):
+    r"""The surprise at a yes-or-no label, given its predicted probability.
+
+    With label $y$ in {0, 1} and probability $p$ = `y_pred`, over the $n$ entries of a row:
+
+    $$L = -\frac{1}{n} \sum_i y_i \ln p_i + (1 - y_i) \ln (1 - p_i)$$
+
+    With `from_logits`, `y_pred` is the log-odds $z$, $p = \sigma(z)$, and the same is computed without a logarithm of 0
+    as $\max(z, 0) - z y + \ln(1 + e^{-|z|})$. With `label_smoothing` $s$, $y$ becomes $y (1 - s) + s / 2$.
+
+    Derivative: $\partial L / \partial z_i = (p_i - y_i) / n$.
+
+    Shapes: both `(batch, ..., n)`; one loss for each `(batch, ...)`.   Units: nats.
+
+    Args:
+        from_logits: whether `y_pred` is log-odds. Defaults to `False`.
+        label_smoothing: $s$, in [0, 1]. Defaults to `0.0`.
+        axis: the entries of a row. Defaults to `-1`.
+        reduction: as for `MeanSquaredError`. Defaults to `"sum_over_batch_size"`.
+        name: of the loss. Defaults to `"binary_crossentropy"`.
+        dtype: computed in. Defaults to Keras's float type.
+
+    Raises:
+        ValueError: if `label_smoothing` is outside [0, 1]; when called, if shapes differ in more than a last axis of 1.
+
+    Example:
+        >>> round(float(BinaryCrossentropy()(ops.array([[1.0]]), ops.array([[0.5]]))), 4)  # ln 2
+        0.6931
+
+    In practice: probabilities are clipped at 1e-7, where the gradient ends: from logits nothing is lost.
+
+    Source: Good, "Rational decisions", 1952.
+    """
+
+    def __init__(
+        self,
+        from_logits=False,
+        label_smoothing=0.0,
+        axis=-1,
+        reduction=REDUCTION,
+        name="binary_crossentropy",
+        dtype=None,
+    ):
+        _within(label_smoothing=(label_smoothing, 0, 1))
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
+
+    def call(self, y_true, y_pred):
+        y, p = aligned(y_true, y_pred)
+        y = y * (1 - self.label_smoothing) + self.label_smoothing / 2
+        return ops.mean(_binary_surprise(y, p, self.from_logits), axis=self.axis)
+
+    def get_config(self):
+        return super().get_config() | {
+            "from_logits": self.from_logits,
+            "label_smoothing": self.label_smoothing,
+            "axis": self.axis,
+        }
+
+
+def _binary_surprise(y, p, from_logits=False):
+    if from_logits:
+        z = p
+        return ops.relu(z) - z * y + ops.softplus(-ops.abs(z))
+    p = _clipped(p)
+    return -(y * ops.log(p) + (1 - y) * ops.log(1 - p))
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class CategoricalCrossentropy(keras.losses.Loss):
+    r"""The surprise at a one-of-many label, given its predicted probability.
+
+    With label $y$ (one-hot, or a distribution) and probabilities $p$ = `y_pred` over $k$ classes:
+
+    $$L = -\sum_i y_i \ln p_i$$
+
+    With `from_logits`, `y_pred` is the scores $z$ and $\ln p$ is `log_softmax(z)`. Without, $p$ is divided by its sum.
+    With `label_smoothing` $s$, $y$ becomes $y (1 - s) + s / k$.
+
+    Derivative: $\partial L / \partial z_i = p_i - y_i$.
+
+    Shapes: both `(batch, ..., k)`; one loss for each `(batch, ...)`.   Units: nats.
+
+    Args:
+        from_logits: whether `y_pred` is scores. Defaults to `False`.
+        label_smoothing: $s$, in [0, 1]. Defaults to `0.0`.
+        axis: of the classes. Defaults to `-1`.
+        reduction: as for `MeanSquaredError`. Defaults to `"sum_over_batch_size"`.
+        name: of the loss. Defaults to `"categorical_crossentropy"`.
+        dtype: computed in. Defaults to Keras's float type.
+
+    Raises:
+        ValueError: if `label_smoothing` is outside [0, 1]; when called, if the shapes differ.
+
+    Example:
+        >>> y, p = ops.array([[0.0, 1.0]]), ops.array([[0.75, 0.25]])
+        >>> round(float(CategoricalCrossentropy()(y, p)), 4)  # ln 4
+        1.3863
+
+    In practice: probabilities are clipped at 1e-7, where the gradient ends: from logits nothing is lost.
+
+    Source: Good, "Rational decisions", 1952; smoothing: Szegedy et al., "Rethinking the Inception architecture", 2016.
+    """
+
+    def __init__(
+        self,
+        from_logits=False,
+        label_smoothing=0.0,
+        axis=-1,
+        reduction=REDUCTION,
+        name="categorical_crossentropy",
+        dtype=None,
+    ):
+        _within(label_smoothing=(label_smoothing, 0, 1))
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
+
+    def call(self, y_true, y_pred):
+        y_pred = ops.convert_to_tensor(y_pred)
+        y = ops.convert_to_tensor(y_true, dtype=y_pred.dtype)
+        _same_shape(y, y_pred)
+        y = y * (1 - self.label_smoothing) + self.label_smoothing / y_pred.shape[self.axis]
+        return -ops.sum(y * _log_probabilities(y_pred, self.from_logits, self.axis), axis=self.axis)
+
+    def get_config(self):
+        return super().get_config() | {
+            "from_logits": self.from_logits,
+            "label_smoothing": self.label_smoothing,
+            "axis": self.axis,
+        }
+
+
+def _log_probabilities(y_pred, from_logits, axis):
+    if from_logits:
+        return ops.log_softmax(y_pred, axis=axis)
+    return ops.log(_clipped(y_pred / ops.sum(y_pred, axis=axis, keepdims=True)))
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class SparseCategoricalCrossentropy(keras.losses.Loss):
+    r"""Categorical cross-entropy with the label given as the number of its class.
+
+    With class $c$ = `y_true` and probabilities $p$ = `y_pred`:
+
+    $$L = -\ln p_c$$
+
+    With `from_logits`, `y_pred` is the scores $z$ and $\ln p$ is `log_softmax(z)`.
+
+    Derivative: $\partial L / \partial z_i = p_i - [i = c]$.
+
+    Shapes: `y_true` `(batch, ...)`, integers; `y_pred` `(batch, ..., k)`; one loss a label.   Units: nats.
+
+    Args:
+        from_logits: whether `y_pred` is scores. Defaults to `False`.
+        ignore_class: a label that counts for nothing, such as the number of padding, or `None`. Defaults to `None`.
+        axis: of the classes. Defaults to `-1`.
+        reduction: as for `MeanSquaredError`. Defaults to `"sum_over_batch_size"`.
+        name: of the loss. Defaults to `"sparse_categorical_crossentropy"`.
+        dtype: computed in. Defaults to Keras's float type.
+
+    Raises:
+        ValueError: when called, if `y_true` has not the shape of `y_pred` without its classes.
+
+    Example:
+        >>> round(float(SparseCategoricalCrossentropy()(ops.array([1]), ops.array([[0.75, 0.25]]))), 4)  # ln 4
+        1.3863
+
+    In practice: the same numbers as one-hot labels, without the memory. A label outside 0..k-1 has no probability:
+    its loss is 0 here, so check labels before training.
+
+    Source: Good, "Rational decisions", 1952.
+    """
+
+    def __init__(
+        self,
+        from_logits=False,
+        ignore_class=None,
+        reduction=REDUCTION,
+        axis=-1,
+        name="sparse_categorical_crossentropy",
+        dtype=None,
+    ):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.from_logits = from_logits
+        self.ignore_class = ignore_class
+        self.axis = axis
+
+    def call(self, y_true, y_pred):
+        y_pred = ops.convert_to_tensor(y_pred)
+        c = ops.cast(y_true, "int32")
+        if len(c.shape) == len(y_pred.shape) and c.shape[-1] == 1:
+            c = ops.squeeze(c, -1)
+        axis = self.axis % len(y_pred.shape)
+        _same_shape(c, ops.take(y_pred, 0, axis=axis))
+        one_hot = ops.one_hot(c, y_pred.shape[axis], axis=self.axis, dtype=y_pred.dtype)
+        loss = -ops.sum(one_hot * _log_probabilities(y_pred, self.from_logits, self.axis), axis=self.axis)
+        if self.ignore_class is None:
+            return loss
+        counted = c != self.ignore_class
+        loss = ops.where(counted, loss, ops.zeros_like(loss))
+        loss._keras_mask = counted  # where Keras's own reduction looks for what to average over
+        return loss
+
+    def get_config(self):
+        return super().get_config() | {
+            "from_logits": self.from_logits,
+            "ignore_class": self.ignore_class,
+            "axis": self.axis,
+        }
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class PerceptronLoss(keras.losses.Loss):
+    r"""What Rosenblatt's rule goes down: only the wrong side costs, in proportion to the distance.
+
+    With label $y$ in {-1, 1} and score $s$ = `y_pred`, over the $n$ entries of a row:
+
+    $$L = \frac{1}{n} \sum_i \max(0, -y_i s_i)$$
+
+    Derivative: $\partial L / \partial s_i = -y_i / n$ on the wrong side, 0 on the right one; a kink at 0.
+
+    Shapes: both `(batch, ..., n)`; one loss for each `(batch, ...)`.
+
+    Args:
+        reduction: as for `MeanSquaredError`. Defaults to `"sum_over_batch_size"`.
+        name: of the loss. Defaults to `"perceptron_loss"`.
+        dtype: computed in. Defaults to Keras's float type.
+
+    Raises:
+        ValueError: when called with shapes that differ in more than a last axis of size 1.
+
+    Example:
+        >>> float(PerceptronLoss()(ops.array([[1.0], [-1.0]]), ops.array([[2.0], [3.0]])))  # (0 + 3) / 2
+        1.5
+
+    In practice: labels 0 and 1 are turned into -1 and 1. All weights 0 is a minimum of it: `Hinge` asks for a margin.
+
+    Source: Rosenblatt, "The perceptron: a probabilistic model", 1958.
+    """
+
+    def __init__(self, reduction=REDUCTION, name="perceptron_loss", dtype=None):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+
+    def call(self, y_true, y_pred):
+        y, s = aligned(y_true, y_pred)
+        return ops.mean(ops.relu(-_signs(y) * s), axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class Hinge(keras.losses.Loss):
+    r"""The right side is not enough: a margin of 1 is asked for.
+
+    With label $y$ in {-1, 1} and score $s$ = `y_pred`, over the $n$ entries of a row:
+
+    $$L = \frac{1}{n} \sum_i \max(0, 1 - y_i s_i)$$
+
+    Derivative: $\partial L / \partial s_i = -y_i / n$ within the margin, 0 beyond it; a kink where $y s = 1$.
+
+    Shapes: both `(batch, ..., n)`; one loss for each `(batch, ...)`.
+
+    Args:
+        reduction: as for `MeanSquaredError`. Defaults to `"sum_over_batch_size"`.
+        name: of the loss. Defaults to `"hinge"`.
+        dtype: computed in. Defaults to Keras's float type.
+
+    Raises:
+        ValueError: when called with shapes that differ in more than a last axis of size 1.
+
+    Example:
+        >>> float(Hinge()(ops.array([[1.0], [-1.0]]), ops.array([[2.0], [0.5]])))  # (0 + 1.5) / 2
+        0.75
+
+    In practice: with weight decay, a support vector machine. Labels 0 and 1 are turned into -1 and 1.
+
+    Source: Cortes and Vapnik, "Support-vector networks", 1995.
+    """
+
+    def __init__(self, reduction=REDUCTION, name="hinge", dtype=None):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+
+    def call(self, y_true, y_pred):
+        y, s = aligned(y_true, y_pred)
+        return ops.mean(ops.relu(1 - _signs(y) * s), axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class BinaryFocalCrossentropy(keras.losses.Loss):
+    r"""Binary cross-entropy that pays less for what is easy.
+
+    With label $y$, probability $p$, $p_t = y p + (1 - y)(1 - p)$, $\gamma$ = `gamma`, over the $n$ entries of a row:
+
+    $$L = -\frac{1}{n} \sum_i (1 - p_{t,i})^\gamma \ln p_{t,i}$$
+
+    With `apply_class_balancing`, each entry is weighted by $\alpha$ = `alpha` for $y = 1$ and by $1 - \alpha$ for $y = 0$.
+
+    Shapes: both `(batch, ..., n)`; one loss for each `(batch, ...)`.   Units: nats.
+
+    Args:
+        apply_class_balancing: whether to weight the classes. Defaults to `False`.
+        alpha: weight of class 1, in [0, 1]. Defaults to `0.25`.
+        gamma: how much less the easy ones count, at least 0; 0 is `BinaryCrossentropy`. Defaults to `2.0`.
+        from_logits: whether `y_pred` is log-odds. Defaults to `False`.
+        label_smoothing: $s$ in [0, 1]; $y$ becomes $y (1 - s) + s / 2$. Defaults to `0.0`.
+        axis: the entries of a row. Defaults to `-1`.
+        reduction: as for `MeanSquaredError`. Defaults to `"sum_over_batch_size"`.
+        name: of the loss. Defaults to `"binary_focal_crossentropy"`.
+        dtype: computed in. Defaults to Keras's float type.
+
+    Raises:
+        ValueError: if `alpha`, `gamma` or `label_smoothing` is out of range; when called, if the shapes differ.
+
+    Example:
+        >>> round(float(BinaryFocalCrossentropy()(ops.array([[1.0]]), ops.array([[0.5]]))), 4)  # ln 2 / 4
+        0.1733
+
+    In practice: for rare classes among many easy negatives. The probabilities come out badly calibrated.
+
+    Source: Lin, Goyal, Girshick, He and Dollár, "Focal loss for dense object detection", 2017.
+    """
+
+    def __init__(
+        self,
+        apply_class_balancing=False,
+        alpha=0.25,
+        gamma=2.0,
+        from_logits=False,
+        label_smoothing=0.0,
+        axis=-1,
+        reduction=REDUCTION,
+        name="binary_focal_crossentropy",
+        dtype=None,
+    ):
+        _within(alpha=(alpha, 0, 1), gamma=(gamma, 0, math.inf), label_smoothing=(label_smoothing, 0, 1))
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.apply_class_balancing = apply_class_balancing
+        self.alpha = alpha
+        self.gamma = gamma
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
+
+    def call(self, y_true, y_pred):
+        y, p = aligned(y_true, y_pred)
+        y = y * (1 - self.label_smoothing) + self.label_smoothing / 2
+        if self.from_logits:
+            p = ops.sigmoid(p)
+        p_t = y * p + (1 - y) * (1 - p)
+        loss = ops.power(1 - p_t, self.gamma) * _binary_surprise(y, p)
+        if self.apply_class_balancing:
+            loss = (y * self.alpha + (1 - y) * (1 - self.alpha)) * loss
+        return ops.mean(loss, axis=self.axis)
+
+    def get_config(self):
+        return super().get_config() | {
+            "apply_class_balancing": self.apply_class_balancing,
+            "alpha": self.alpha,
+            "gamma": self.gamma,
+            "from_logits": self.from_logits,
+            "label_smoothing": self.label_smoothing,
+            "axis": self.axis,
+        }
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class CategoricalFocalCrossentropy(keras.losses.Loss):
+    r"""Categorical cross-entropy that pays less for what is easy.
+
+    With label $y$, probabilities $p$ over $k$ classes, $\alpha$ = `alpha` and $\gamma$ = `gamma`:
+
+    $$L = -\sum_i \alpha_i (1 - p_i)^\gamma\, y_i \ln p_i$$
+
+    Shapes: both `(batch, ..., k)`; one loss for each `(batch, ...)`.   Units: nats.
+
+    Args:
+        alpha: a number, or one for each class. Defaults to `0.25`.
+        gamma: how much less the easy ones count, at least 0. Defaults to `2.0`.
+        from_logits: whether `y_pred` is scores. Defaults to `False`.
+        label_smoothing: $s$ in [0, 1]; $y$ becomes $y (1 - s) + s / k$. Defaults to `0.0`.
+        axis: of the classes. Defaults to `-1`.
+        reduction: as for `MeanSquaredError`. Defaults to `"sum_over_batch_size"`.
+        name: of the loss. Defaults to `"categorical_focal_crossentropy"`.
+        dtype: computed in. Defaults to Keras's float type.
+
+    Raises:
+        ValueError: if `gamma` or `label_smoothing` is out of range; when called, if the shapes differ.
+
+    Example:
+        >>> y, p = ops.array([[0.0, 1.0]]), ops.array([[0.5, 0.5]])
+        >>> round(float(CategoricalFocalCrossentropy()(y, p)), 4)  # ln 2 / 16
+        0.0433
+
+    In practice: as for `BinaryFocalCrossentropy`.
+
+    Source: Lin, Goyal, Girshick, He and Dollár, "Focal loss for dense object detection", 2017.
+    """
+
+    def __init__(
+        self,
+        alpha=0.25,
+        gamma=2.0,
+        from_logits=False,
+        label_smoothing=0.0,
+        axis=-1,
+        reduction=REDUCTION,
+        name="categorical_focal_crossentropy",
+        dtype=None,
+    ):
+        _within(gamma=(gamma, 0, math.inf), label_smoothing=(label_smoothing, 0, 1))
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.alpha = alpha
+        self.gamma = gamma
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
+
+    def call(self, y_true, y_pred):
+        y_pred = ops.convert_to_tensor(y_pred)
+        y = ops.convert_to_tensor(y_true, dtype=y_pred.dtype)
+        _same_shape(y, y_pred)
+        y = y * (1 - self.label_smoothing) + self.label_smoothing / y_pred.shape[self.axis]
+        p = ops.softmax(y_pred, axis=self.axis) if self.from_logits else y_pred
+        p = _clipped(p / ops.sum(p, axis=self.axis, keepdims=True))
+        focus = ops.cast(self.alpha, p.dtype) * ops.power(1 - p, self.gamma)
+        return -ops.sum(focus * y * ops.log(p), axis=self.axis)
+
+    def get_config(self):
+        return super().get_config() | {
+            "alpha": self.alpha,
+            "gamma": self.gamma,
+            "from_logits": self.from_logits,
+            "label_smoothing": self.label_smoothing,
+            "axis": self.axis,
+        }
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class KLDivergence(keras.losses.Loss):
+    r"""How many nats more a code for $p$ needs, when the truth is $y$.
+
+    With distribution $y$ = `y_true` and prediction $p$ = `y_pred`:
+
+    $$L = \sum_i y_i \ln \frac{y_i}{p_i}$$
+
+    Derivative: $\partial L / \partial p_i = -y_i / p_i$.
+
+    Shapes: both `(batch, ..., k)`; one loss for each `(batch, ...)`.   Units: nats.
+
+    Args:
+        reduction: as for `MeanSquaredError`. Defaults to `"sum_over_batch_size"`.
+        name: of the loss. Defaults to `"kl_divergence"`.
+        dtype: computed in. Defaults to Keras's float type.
+
+    Raises:
+        ValueError: when called with shapes that differ in more than a last axis of size 1.
+
+    Example:
+        >>> y, p = ops.array([[0.5, 0.5]]), ops.array([[0.25, 0.75]])
+        >>> round(float(KLDivergence()(y, p)), 4)
+        0.1438
+
+    In practice: it is not symmetric: a class that $p$ leaves out costs much, one that $y$ leaves out nothing. It differs
+    from the cross-entropy by the entropy of $y$, which no weight can change.
+
+    Source: Kullback and Leibler, "On information and sufficiency", 1951.
+    """
+
+    def __init__(self, reduction=REDUCTION, name="kl_divergence", dtype=None):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+
+    def call(self, y_true, y_pred):
+        y, p = (ops.clip(x, keras.config.epsilon(), 1) for x in aligned(y_true, y_pred))
+        return ops.sum(y * ops.log(y / p), axis=-1)
