@@ -140,7 +140,8 @@ class Huber(keras.losses.Loss):
     $$L = \frac{1}{n} \sum_i \begin{cases} e_i^2 / 2 & |e_i| \le \delta \\
     \delta\,|e_i| - \delta^2 / 2 & \text{else} \end{cases}$$
 
-    Derivative: $\partial L / \partial \hat y_i = -e_i / n$ near the target, $-\delta \operatorname{sign}(e_i) / n$ away.
+    Derivative: $\partial L / \partial \hat y_i = -e_i / n$ near the target; away from it,
+        $-\delta \operatorname{sign}(e_i) / n$.
 
     Shapes: both `(batch, ..., n)`; one loss for each `(batch, ...)`.
 
@@ -350,7 +351,7 @@ class SparseCategoricalCrossentropy(keras.losses.Loss):
         1.3863
 
     In practice: the same numbers as one-hot labels, without the memory. A label outside 0..k-1 has no probability:
-    its loss is 0 here, so check labels before training.
+    its loss is not a number, and so is everything that is trained on it.
 
     Source: Good, "Rational decisions", 1952.
     """
@@ -376,8 +377,10 @@ class SparseCategoricalCrossentropy(keras.losses.Loss):
             c = ops.squeeze(c, -1)
         axis = self.axis % len(y_pred.shape)
         _same_shape(c, ops.take(y_pred, 0, axis=axis))
-        one_hot = ops.one_hot(c, y_pred.shape[axis], axis=self.axis, dtype=y_pred.dtype)
+        k = y_pred.shape[axis]
+        one_hot = ops.one_hot(c, k, axis=self.axis, dtype=y_pred.dtype)
         loss = -ops.sum(one_hot * _log_probabilities(y_pred, self.from_logits, self.axis), axis=self.axis)
+        loss = ops.where(ops.logical_and(c >= 0, c < k), loss, math.nan)
         if self.ignore_class is None:
             return loss
         counted = c != self.ignore_class
@@ -475,7 +478,7 @@ class BinaryFocalCrossentropy(keras.losses.Loss):
 
     $$L = -\frac{1}{n} \sum_i (1 - p_{t,i})^\gamma \ln p_{t,i}$$
 
-    With `apply_class_balancing`, each entry is weighted by $\alpha$ = `alpha` for $y = 1$ and by $1 - \alpha$ for $y = 0$.
+    With `apply_class_balancing`, an entry weighs $\alpha$ = `alpha` where $y = 1$ and $1 - \alpha$ where $y = 0$.
 
     Shapes: both `(batch, ..., n)`; one loss for each `(batch, ...)`.   Units: nats.
 
@@ -642,8 +645,8 @@ class KLDivergence(keras.losses.Loss):
         >>> round(float(KLDivergence()(y, p)), 4)
         0.1438
 
-    In practice: it is not symmetric: a class that $p$ leaves out costs much, one that $y$ leaves out nothing. It differs
-    from the cross-entropy by the entropy of $y$, which no weight can change.
+    In practice: it is not symmetric: a class that $p$ leaves out costs much, one that $y$ leaves out nothing. It
+    differs from the cross-entropy by the entropy of $y$, which no weight can change.
 
     Source: Kullback and Leibler, "On information and sufficiency", 1951.
     """
