@@ -1,99 +1,175 @@
-"""How large a step is, by the number of steps taken: learning rate schedules."""
+"""Schedules: how large a step should be, as a function of how many have been taken."""
 
 import math
+import numbers
 
 import keras
 from keras import ops
 
-Schedule = keras.optimizers.schedules.LearningRateSchedule
 
-
-def _above_zero(**arguments):
+def _check(above=None, at_least=-math.inf, at_most=math.inf, **arguments):
+    low = at_least if above is None else math.nextafter(above, math.inf)
     for name, value in arguments.items():
-        if not value > 0:
-            raise ValueError(f"`{name}` must be above 0, got {value}.")
+        if not isinstance(value, numbers.Real) or not low <= value <= at_most:
+            limits = f"above {above}" if above is not None else f"at least {at_least}"
+            limits += "" if at_most == math.inf else f" and at most {at_most}"
+            raise ValueError(f"`{name}` must be a number {limits}, got {value!r}.")
+
+
+def _real(step):
+    return ops.cast(step, "float32")
+
+
+def _halfway_cosine(progress):
+    """Falls from 1 to 0 like half a wave, flat at both ends, as `progress` goes from 0 to 1."""
+    return (1 + ops.cos(math.pi * progress)) / 2
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class PiecewiseConstantDecay(Schedule):
-    r"""Steps: one learning rate up to each boundary, another after it.
+class StepDecay(keras.optimizers.schedules.LearningRateSchedule):
+    r"""Multiply the learning rate by a factor after every so many steps.
 
-    With `boundaries` $b_1 < b_2 < \dots$ and `values` $v_0, v_1, \dots$, one more than boundaries, at step $t$:
+    With step $t$, $\alpha_0$ = `initial_learning_rate`, $n$ = `decay_steps`, $\gamma$ = `decay_rate`:
 
-    $$\alpha_t = v_i \quad \text{for} \quad b_i < t \le b_{i+1}$$
+    $$\alpha_t = \alpha_0\, \gamma^{\lfloor t / n \rfloor}$$
+
+    This is `ExponentialDecay` with `staircase=True`. For steps of unequal length: `PiecewiseConstantDecay`.
+
+    Range: $(0, \alpha_0]$ for $\gamma \le 1$.
 
     Args:
-        boundaries: numbers of steps, ascending.
-        values: learning rates, one more than there are boundaries.
-        name: of the schedule. Defaults to `"PiecewiseConstant"`.
+        initial_learning_rate: the rate at step 0.
+        decay_steps: the length of one stair, in optimizer steps.
+        decay_rate: the factor from one stair to the next. Defaults to `0.1`.
+        name: its name. Defaults to `"StepDecay"`.
 
     Raises:
-        ValueError: if there is not one value more than boundaries, or the boundaries do not ascend.
+        ValueError: if an argument is not a number, or not above 0.
 
     Example:
-        >>> rate = PiecewiseConstantDecay([100, 200], [0.1, 0.01, 0.001])
-        >>> [round(float(rate(t)), 4) for t in (0, 100, 101, 300)]
-        [0.1, 0.1, 0.01, 0.001]
+        >>> schedule = StepDecay(0.1, decay_steps=30, decay_rate=0.5)
+        >>> [round(float(schedule(t)), 4) for t in (0, 29, 30, 60)]
+        [0.1, 0.1, 0.05, 0.025]
 
-    In practice: drop to a tenth when the validation loss stops falling. Needs the boundaries to be known beforehand.
+    In practice: 0.1 after each third of the training was long the rule for image classifiers. The loss drops
+    visibly at each stair; too early a stair wastes the rest of the training.
 
-    Source: Bottou, "Stochastic gradient descent tricks", 2012.
+    Source: He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", 2016.
     """
 
-    def __init__(self, boundaries, values, name="PiecewiseConstant"):
-        if len(values) != len(boundaries) + 1:
-            raise ValueError(f"`values` must be one more than `boundaries`, got {len(values)} and {len(boundaries)}.")
-        if list(boundaries) != sorted(set(boundaries)):
-            raise ValueError(f"`boundaries` must ascend, got {boundaries}.")
-        super().__init__()
-        self.boundaries = boundaries
-        self.values = values
+    def __init__(self, initial_learning_rate, decay_steps, decay_rate=0.1, name="StepDecay"):
+        _check(above=0, initial_learning_rate=initial_learning_rate, decay_steps=decay_steps, decay_rate=decay_rate)
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = decay_steps
+        self.decay_rate = decay_rate
         self.name = name
 
     def __call__(self, step):
-        t = ops.cast(step, "float32")
-        alpha = ops.convert_to_tensor(self.values[0], dtype="float32")
+        return self.initial_learning_rate * ops.power(self.decay_rate, ops.floor(_real(step) / self.decay_steps))
+
+    def get_config(self):
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "decay_steps": self.decay_steps,
+            "decay_rate": self.decay_rate,
+            "name": self.name,
+        }
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class PiecewiseConstantDecay(keras.optimizers.schedules.LearningRateSchedule):
+    r"""One learning rate for each stretch of the training, written down by hand.
+
+    With step $t$, $b$ = `boundaries`, $v$ = `values`:
+
+    $$\alpha_t = v_k, \quad k = \#\{j : t > b_j\}$$
+
+    so that $v_0$ holds up to and including step $b_0$.
+
+    Range: the numbers in `values`.
+
+    Args:
+        boundaries: the last step of each stretch but the last, increasing.
+        values: the rates, one more than `boundaries`.
+        name: its name. Defaults to `"PiecewiseConstant"`.
+
+    Raises:
+        ValueError: if `boundaries` do not increase, or `values` is not longer by one.
+
+    Example:
+        >>> schedule = PiecewiseConstantDecay([100, 200], [0.1, 0.01, 0.001])
+        >>> [round(float(schedule(t)), 4) for t in (0, 100, 101, 500)]
+        [0.1, 0.1, 0.01, 0.001]
+
+    In practice: for a schedule copied from a paper. Boundaries are optimizer steps, not epochs.
+
+    Source: He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", 2016.
+    """
+
+    def __init__(self, boundaries, values, name="PiecewiseConstant"):
+        for name, given in (("boundaries", boundaries), ("values", values)):
+            if not isinstance(given, (list, tuple)):
+                raise ValueError(f"`{name}` must be a list of numbers, got {given!r}.")
+            for number in given:
+                _check(at_least=0, **{name: number})
+        if len(values) != len(boundaries) + 1:
+            raise ValueError(f"`values` must be one longer than `boundaries`, got {values} and {boundaries}.")
+        if list(boundaries) != sorted(set(boundaries)):
+            raise ValueError(f"`boundaries` must increase, got {boundaries}.")
+        self.boundaries = list(boundaries)
+        self.values = list(values)
+        self.name = name
+
+    def __call__(self, step):
+        t = _real(step)
+        rate = ops.convert_to_tensor(self.values[0], dtype="float32")
         for boundary, value in zip(self.boundaries, self.values[1:], strict=True):
-            alpha = ops.where(t > boundary, value, alpha)
-        return alpha
+            rate = ops.where(t > boundary, value, rate)
+        return rate
 
     def get_config(self):
         return {"boundaries": self.boundaries, "values": self.values, "name": self.name}
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class ExponentialDecay(Schedule):
-    r"""Multiply by the same factor again and again.
+class ExponentialDecay(keras.optimizers.schedules.LearningRateSchedule):
+    r"""Shrink the learning rate by the same share in every step.
 
-    With $\alpha_0$ = `initial_learning_rate`, $r$ = `decay_rate` and $T$ = `decay_steps`, at step $t$:
+    With step $t$, $\alpha_0$ = `initial_learning_rate`, $n$ = `decay_steps`, $\gamma$ = `decay_rate`:
 
-    $$\alpha_t = \alpha_0\, r^{t / T}$$
+    $$\alpha_t = \alpha_0\, \gamma^{t / n}$$
 
-    With `staircase`, $t / T$ is rounded down.
+    With `staircase=True` the exponent is rounded down, and the rate falls once every $n$ steps.
+
+    Derivative: $\mathrm{d}\alpha_t / \mathrm{d}t = \alpha_t \ln\gamma / n$: a straight line on a logarithmic scale.
+
+    Range: $(0, \alpha_0]$ for $\gamma \le 1$.
 
     Args:
-        initial_learning_rate: at step 0.
-        decay_steps: after how many steps the factor is applied once, above 0.
-        decay_rate: the factor.
-        staircase: whether to hold the rate between multiples of `decay_steps`. Defaults to `False`.
-        name: of the schedule. Defaults to `"ExponentialDecay"`.
+        initial_learning_rate: the rate at step 0.
+        decay_steps: after how many steps the rate has shrunk by `decay_rate`.
+        decay_rate: that factor.
+        staircase: fall in stairs instead of smoothly. Defaults to `False`.
+        name: its name. Defaults to `"ExponentialDecay"`.
 
     Raises:
-        ValueError: if `decay_steps` is not above 0.
+        ValueError: if an argument is not a number, or not above 0.
 
     Example:
-        >>> rate = ExponentialDecay(0.1, decay_steps=100, decay_rate=0.5)
-        >>> [round(float(rate(t)), 4) for t in (0, 100, 200)]
+        >>> schedule = ExponentialDecay(0.1, decay_steps=100, decay_rate=0.25)
+        >>> [round(float(schedule(t)), 4) for t in (0, 50, 100)]
         [0.1, 0.05, 0.025]
 
-    In practice: where the end of training is not known beforehand. Too fast a decay stops before the minimum.
+    In practice: it never reaches 0, and most of the fall comes early; over a known number of steps a cosine
+    usually ends lower.
 
-    Source: Bottou, "Stochastic gradient descent tricks", 2012.
+    Source: Robbins and Monro, "A Stochastic Approximation Method", 1951, for why the rate has to fall at all.
     """
 
     def __init__(self, initial_learning_rate, decay_steps, decay_rate, staircase=False, name="ExponentialDecay"):
-        _above_zero(decay_steps=decay_steps)
-        super().__init__()
+        _check(above=0, initial_learning_rate=initial_learning_rate, decay_steps=decay_steps, decay_rate=decay_rate)
+        if not isinstance(staircase, bool):
+            raise ValueError(f"`staircase` must be True or False, got {staircase!r}.")
         self.initial_learning_rate = initial_learning_rate
         self.decay_steps = decay_steps
         self.decay_rate = decay_rate
@@ -101,10 +177,10 @@ class ExponentialDecay(Schedule):
         self.name = name
 
     def __call__(self, step):
-        periods = ops.cast(step, "float32") / self.decay_steps
+        exponent = _real(step) / self.decay_steps
         if self.staircase:
-            periods = ops.floor(periods)
-        return self.initial_learning_rate * ops.power(ops.cast(self.decay_rate, "float32"), periods)
+            exponent = ops.floor(exponent)
+        return self.initial_learning_rate * ops.power(self.decay_rate, exponent)
 
     def get_config(self):
         return {
@@ -117,36 +193,40 @@ class ExponentialDecay(Schedule):
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class CosineDecay(Schedule):
-    r"""Half a cosine from the peak down, after a linear warm-up if there is one.
+class CosineDecay(keras.optimizers.schedules.LearningRateSchedule):
+    r"""Fall along half a cosine wave, after a warm-up if asked for: slowly, then fast, then slowly.
 
-    With $\alpha_0$ = `initial_learning_rate`, $\alpha_w$ = `warmup_target`, $W$ = `warmup_steps`,
-    $T$ = `decay_steps` and $a$ = `alpha`, at step $t$:
+    With step $t$, $\alpha_0$ = `initial_learning_rate`, $n$ = `decay_steps`, $a$ = `alpha`, and with a warm-up
+    $w$ = `warmup_steps` and peak $p$ = `warmup_target` (without one, $w = 0$ and $p = \alpha_0$):
 
-    $$\alpha_t = \alpha_0 + (\alpha_w - \alpha_0)\, t / W \quad (t \le W)$$
-    $$\alpha_t = \alpha_w \left(a + (1 - a)\, \tfrac12 \left(1 + \cos \frac{\pi (t - W)}{T}\right)\right) \quad (t > W)$$
+    $$\alpha_t = \alpha_0 + (p - \alpha_0)\, t / w \quad \text{for } t < w$$
+    $$\alpha_t = p \left(a + (1 - a)\, \tfrac12 (1 + \cos(\pi\, (t - w) / n))\right) \quad \text{for } t \ge w$$
 
-    Without `warmup_target`, $W = 0$ and the peak is $\alpha_0$. After $W + T$ steps it stays at $a$ times the peak.
+    up to $t = w + n$, and $a p$ for ever after.
+
+    Range: $[a p, p]$ after the warm-up.
 
     Args:
-        initial_learning_rate: where it starts.
-        decay_steps: steps on the way down, above 0.
-        alpha: the last rate, as a part of the peak. Defaults to `0.0`.
-        name: of the schedule. Defaults to `"CosineDecay"`.
-        warmup_target: the peak, or `None` for no warm-up. Defaults to `None`.
-        warmup_steps: steps on the way up. Defaults to `0`.
+        initial_learning_rate: the rate at step 0.
+        decay_steps: how many steps the fall takes, after the warm-up.
+        alpha: where the fall ends, as a fraction of the peak, in [0, 1]. Defaults to `0.0`.
+        name: its name. Defaults to `"CosineDecay"`.
+        warmup_target: the peak; `None` for no warm-up. Defaults to `None`.
+        warmup_steps: how many steps the warm-up takes. Defaults to `0`.
 
     Raises:
-        ValueError: if `decay_steps` is not above 0.
+        ValueError: if an argument is not a number or out of its range.
 
     Example:
-        >>> rate = CosineDecay(0.0, decay_steps=100, warmup_target=0.1, warmup_steps=10)
-        >>> [round(float(rate(t)), 4) for t in (0, 5, 10, 60, 110)]
+        >>> schedule = CosineDecay(0.0, decay_steps=100, warmup_target=0.1, warmup_steps=10)
+        >>> [round(float(schedule(t)), 4) for t in (0, 5, 10, 60, 110)]
         [0.0, 0.05, 0.1, 0.05, 0.0]
 
-    In practice: the default for transformers. Its end has to be known beforehand.
+    In practice: the default for transformers, whose first steps with Adam are wild: warm up over some hundred steps.
+    The length has to be known beforehand; training on after the end does nothing with `alpha=0`.
 
-    Source: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017.
+    Source: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017; warm-up: Goyal et al.,
+    "Accurate, Large Minibatch SGD", 2017.
     """
 
     def __init__(
@@ -158,8 +238,11 @@ class CosineDecay(Schedule):
         warmup_target=None,
         warmup_steps=0,
     ):
-        _above_zero(decay_steps=decay_steps)
-        super().__init__()
+        _check(at_least=0, initial_learning_rate=initial_learning_rate, warmup_steps=warmup_steps)
+        _check(above=0, decay_steps=decay_steps)
+        _check(at_least=0, at_most=1, alpha=alpha)
+        if warmup_target is not None:
+            _check(at_least=0, warmup_target=warmup_target)
         self.initial_learning_rate = initial_learning_rate
         self.decay_steps = decay_steps
         self.alpha = alpha
@@ -168,16 +251,13 @@ class CosineDecay(Schedule):
         self.warmup_steps = warmup_steps
 
     def __call__(self, step):
-        t = ops.cast(step, "float32")
-        if self.warmup_target is None:
-            return self.initial_learning_rate * self._down(t)
-        W, rise = self.warmup_steps, self.warmup_target - self.initial_learning_rate
-        up = self.initial_learning_rate + rise * t / max(W, 1)
-        return ops.where(t < W, up, self.warmup_target * self._down(t - W))
-
-    def _down(self, t):
-        fraction = ops.clip(t / self.decay_steps, 0, 1)
-        return self.alpha + (1 - self.alpha) * 0.5 * (1 + ops.cos(math.pi * fraction))
+        t = _real(step)
+        start, peak, w = self.initial_learning_rate, self.warmup_target, self.warmup_steps
+        if peak is None:
+            peak, w = start, 0
+        progress = ops.clip((t - w) / self.decay_steps, 0, 1)
+        falling = peak * (self.alpha + (1 - self.alpha) * _halfway_cosine(progress))
+        return ops.where(t < w, start + (peak - start) * t / max(w, 1), falling)
 
     def get_config(self):
         return {
@@ -191,108 +271,130 @@ class CosineDecay(Schedule):
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class OneCycle(Schedule):
-    r"""Up to a peak that would not be stable for long, and down again further than it started.
+class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
+    r"""Up to a rate that would be too large to stay at, then down to almost nothing.
 
-    With $\alpha$ = `peak`, $T$ = `total_steps`, $w$ = `warmup` and $d$ = `divisor`, at the part $s = t / T$ of all steps:
+    With step $t$, $p$ = `peak`, $T$ = `total_steps`, $w$ = `warmup_fraction` $\cdot\, T$,
+    $s = p$ / `start_divisor` and $e = p$ / `end_divisor`:
 
-    $$\alpha_t = \frac{\alpha}{d} + \left(\alpha - \frac{\alpha}{d}\right) \frac{s}{w} \quad (s \le w)$$
-    $$\alpha_t = \frac{\alpha}{2} \left(1 + \cos \frac{\pi (s - w)}{1 - w}\right) \quad (s > w)$$
+    $$\alpha_t = s + (p - s)\, t / w \quad \text{for } t < w$$
+    $$\alpha_t = e + (p - e)\, \tfrac12 (1 + \cos(\pi\, (t - w) / (T - w))) \quad \text{for } w \le t \le T$$
+
+    and $e$ for ever after. With `anneal="linear"` the way down is straight: $e + (p - e)\, (T - t) / (T - w)$.
+
+    The large rate in the middle keeps out of narrow valleys, the end settles into a wide one.
+
+    Range: $[e, p]$.
 
     Args:
-        peak: the largest learning rate, above 0.
-        total_steps: of the whole training, above 0.
-        warmup: the part of the steps on the way up, in (0, 1). Defaults to `0.3`.
-        divisor: the first rate is `peak / divisor`. Defaults to `25.0`.
-        name: of the schedule. Defaults to `"OneCycle"`.
+        peak: the largest rate.
+        total_steps: all optimizer steps of the training: epochs times batches.
+        warmup_fraction: the share of them spent on the way up, in [0, 1]. Defaults to `0.3`.
+        start_divisor: how much smaller than the peak the first rate is. Defaults to `25.0`.
+        end_divisor: how much smaller than the peak the last rate is. Defaults to `1e4`.
+        anneal: the way down, `"cosine"` or `"linear"`. Defaults to `"cosine"`.
+        name: its name. Defaults to `"OneCycle"`.
 
     Raises:
-        ValueError: if `peak`, `total_steps` or `divisor` is not above 0, or `warmup` is outside (0, 1).
+        ValueError: if an argument is not a number, out of its range, or `anneal` is unknown.
 
     Example:
-        >>> rate = OneCycle(peak=0.1, total_steps=100)
-        >>> [round(float(rate(t)), 4) for t in (0, 15, 30, 65, 100)]
+        >>> schedule = OneCycle(0.1, total_steps=100)
+        >>> [round(float(schedule(t)), 4) for t in (0, 15, 30, 65, 100)]
         [0.004, 0.052, 0.1, 0.05, 0.0]
 
-    In practice: for short trainings: the large steps in the middle find a flat region, the small ones at the end settle
-    in it. Validation looks bad until the end; do not stop early.
+    In practice: a good first choice for a training of known length, often twice as fast as a constant rate.
+    Set `peak` to three to ten times the best constant rate; if the loss goes up in the first third, halve it.
 
-    Source: Smith and Topin, "Super-convergence: very fast training of neural networks", 2018.
+    Source: Smith, "A disciplined approach to neural network hyper-parameters: Part 1", 2018.
     """
 
-    def __init__(self, peak, total_steps, warmup=0.3, divisor=25.0, name="OneCycle"):
-        _above_zero(peak=peak, total_steps=total_steps, divisor=divisor)
-        if not 0 < warmup < 1:
-            raise ValueError(f"`warmup` must be in (0, 1), got {warmup}.")
-        super().__init__()
+    def __init__(
+        self,
+        peak,
+        total_steps,
+        warmup_fraction=0.3,
+        start_divisor=25.0,
+        end_divisor=1e4,
+        anneal="cosine",
+        name="OneCycle",
+    ):
+        _check(above=0, peak=peak, total_steps=total_steps)
+        _check(at_least=0, at_most=1, warmup_fraction=warmup_fraction)
+        _check(at_least=1, start_divisor=start_divisor, end_divisor=end_divisor)
+        if anneal not in ("cosine", "linear"):
+            raise ValueError(f'`anneal` must be "cosine" or "linear", got {anneal!r}.')
         self.peak = peak
         self.total_steps = total_steps
-        self.warmup = warmup
-        self.divisor = divisor
+        self.warmup_fraction = warmup_fraction
+        self.start_divisor = start_divisor
+        self.end_divisor = end_divisor
+        self.anneal = anneal
         self.name = name
 
     def __call__(self, step):
-        s, w = ops.cast(step, "float32") / self.total_steps, self.warmup
-        start = self.peak / self.divisor
-        up = start + (self.peak - start) * s / w
-        down = self.peak * 0.5 * (1 + ops.cos(math.pi * (ops.minimum(s, 1) - w) / (1 - w)))
-        return ops.where(s < w, up, down)
+        t = _real(step)
+        p, s, e = self.peak, self.peak / self.start_divisor, self.peak / self.end_divisor
+        w = self.warmup_fraction * self.total_steps
+        progress = ops.clip((t - w) / max(self.total_steps - w, 1), 0, 1)
+        shape = _halfway_cosine(progress) if self.anneal == "cosine" else 1 - progress
+        return ops.where(t < w, s + (p - s) * t / max(w, 1), e + (p - e) * shape)
 
     def get_config(self):
         return {
             "peak": self.peak,
             "total_steps": self.total_steps,
-            "warmup": self.warmup,
-            "divisor": self.divisor,
+            "warmup_fraction": self.warmup_fraction,
+            "start_divisor": self.start_divisor,
+            "end_divisor": self.end_divisor,
+            "anneal": self.anneal,
             "name": self.name,
         }
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class LinearToZero(Schedule):
-    r"""A straight line from the first rate to zero, after a linear warm-up if there is one.
+class LinearToZero(keras.optimizers.schedules.LearningRateSchedule):
+    r"""A straight line from the learning rate down to zero.
 
-    With $\alpha$ = `peak`, $T$ = `total_steps` and $W$ = `warmup_steps`, at step $t$:
+    With step $t$, $\alpha_0$ = `initial_learning_rate`, $T$ = `total_steps`:
 
-    $$\alpha_t = \alpha \min\left(\frac{t + 1}{W + 1},\; \max\left(0, \frac{T - t}{T - W}\right)\right)$$
+    $$\alpha_t = \alpha_0 \max(0,\, 1 - t / T)$$
+
+    Derivative: $-\alpha_0 / T$ until $T$.
+
+    Range: $[0, \alpha_0]$.
 
     Args:
-        peak: the largest learning rate, above 0.
-        total_steps: of the whole training, above 0.
-        warmup_steps: steps on the way up, less than `total_steps`. Defaults to `0`.
-        name: of the schedule. Defaults to `"LinearToZero"`.
+        initial_learning_rate: the rate at step 0.
+        total_steps: the step at which it is 0.
+        name: its name. Defaults to `"LinearToZero"`.
 
     Raises:
-        ValueError: if `peak` or `total_steps` is not above 0, or `warmup_steps` is not in [0, `total_steps`).
+        ValueError: if an argument is not a number, or not above 0.
 
     Example:
-        >>> rate = LinearToZero(0.1, total_steps=100)
-        >>> [round(float(rate(t)), 4) for t in (0, 50, 100)]
-        [0.1, 0.05, 0.0]
+        >>> schedule = LinearToZero(0.1, total_steps=100)
+        >>> [round(float(schedule(t)), 4) for t in (0, 25, 100, 200)]
+        [0.1, 0.075, 0.0, 0.0]
 
-    In practice: for a training whose length is fixed beforehand, it does as well as a cosine or better.
+    In practice: hard to beat for a known number of steps, and nothing to tune but the first rate. Going all the
+    way to zero matters: the last steps average the noise out.
 
-    Source: Defazio, Cutkosky, Mehta and Mishchenko, "Optimal linear decay learning rate schedules", 2023.
+    Source: Defazio et al., "Optimal Linear Decay Learning Rate Schedules and Further Refinements", 2023.
     """
 
-    def __init__(self, peak, total_steps, warmup_steps=0, name="LinearToZero"):
-        _above_zero(peak=peak, total_steps=total_steps)
-        if not 0 <= warmup_steps < total_steps:
-            raise ValueError(f"`warmup_steps` must be in [0, {total_steps}), got {warmup_steps}.")
-        super().__init__()
-        self.peak = peak
+    def __init__(self, initial_learning_rate, total_steps, name="LinearToZero"):
+        _check(above=0, initial_learning_rate=initial_learning_rate, total_steps=total_steps)
+        self.initial_learning_rate = initial_learning_rate
         self.total_steps = total_steps
-        self.warmup_steps = warmup_steps
         self.name = name
 
     def __call__(self, step):
-        t, T, W = ops.cast(step, "float32"), self.total_steps, self.warmup_steps
-        return self.peak * ops.minimum((t + 1) / (W + 1), ops.maximum(0.0, (T - t) / (T - W)))
+        return self.initial_learning_rate * ops.maximum(0.0, 1 - _real(step) / self.total_steps)
 
     def get_config(self):
         return {
-            "peak": self.peak,
+            "initial_learning_rate": self.initial_learning_rate,
             "total_steps": self.total_steps,
-            "warmup_steps": self.warmup_steps,
             "name": self.name,
         }
