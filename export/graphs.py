@@ -11,6 +11,7 @@ import tensorflow as tf
 from kerasfound.errors import UserError
 
 OPSET = 18
+NO_FORM, MEND = "the model has no ONNX form", "replace the layer that it comes from"
 BATCH = "batch"
 """The name of the free first size of every input and output."""
 
@@ -80,7 +81,10 @@ def onnx(model: keras.Model, path: Path, opset: int = OPSET) -> None:
     for value in [*proto.graph.input, *proto.graph.output]:
         value.type.tensor_type.shape.dim[0].dim_param = BATCH
     del proto.graph.value_info[:]  # left over from before tf2onnx moved the transposes; the strict checker rejects them
-    onnx_format.checker.check_model(proto, full_check=True)
+    try:
+        onnx_format.checker.check_model(proto, full_check=True)
+    except onnx_format.checker.ValidationError as error:  # an operation that tf2onnx left as it was
+        raise UserError(f"{NO_FORM} ({str(error).splitlines()[0]}); {MEND}.") from error
     onnx_format.save(proto, path)
 
 
@@ -99,7 +103,7 @@ def _errors_raised() -> Iterator[None]:
         yield
     except ValueError as error:
         reason = "; ".join(dict.fromkeys([*reasons, str(error)]))
-        raise UserError(f"the model has no ONNX form ({reason}); replace the layer that it comes from.") from error
+        raise UserError(f"{NO_FORM} ({reason}); {MEND}.") from error
     finally:
         log.setLevel(level)
         log.propagate = propagate

@@ -28,7 +28,7 @@ app = App(
     help="Deep learning from the formula to the endpoint: train, evaluate, export, verify, serve.",
     version=kerasfound.__version__,
     help_format="plaintext",
-    default_parameter=Parameter(show_default=True),
+    suppress_keyboard_interrupt=False,  # main says that it was stopped
 )
 
 
