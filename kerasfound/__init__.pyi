@@ -1,6 +1,8 @@
 from . import activations as activations
+from . import backprop as backprop
 from . import data as data
 from . import export as export
+from . import gradients as gradients
 from . import layers as layers
 from . import losses as losses
 from . import optimizers as optimizers

@@ -1,0 +1,173 @@
+"""The gradient check passes what is right, fails what is wrong, and names what has no gradient."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import ops
+
+from kerasfound import gradients
+
+LAYERS = {
+    "Dense": lambda: (keras.layers.Dense(3, activation="gelu"), (2, 4)),
+    "Conv2D": lambda: (keras.layers.Conv2D(2, 3), (1, 5, 5, 2)),
+    "LSTM": lambda: (keras.layers.LSTM(3), (2, 4, 5)),
+    "Bidirectional": lambda: (keras.layers.Bidirectional(keras.layers.GRU(2)), (2, 3, 2)),
+    "LayerNormalization": lambda: (keras.layers.LayerNormalization(), (2, 4)),
+    "MaxPooling2D": lambda: (keras.layers.MaxPooling2D(), (1, 4, 4, 2)),
+    "Sequential": lambda: (
+        keras.Sequential([keras.layers.Dense(3, activation="relu"), keras.layers.Dropout(0.5), keras.layers.Dense(1)]),
+        (2, 4),
+    ),
+}
+
+
+def normal(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype("float32")
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_of_keras_are_right(name):
+    layer, shape = LAYERS[name]()
+    result = gradients.check(layer, normal(*shape))
+    assert result.ok, str(result)
+    assert not result.kinks
+    assert len(result.compared) >= np.prod(shape)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16", "float16"])
+def test_a_layer_of_any_precision_is_checked_in_float64(dtype):
+    assert gradients.check(keras.layers.Dense(3, activation="tanh", dtype=dtype), normal(2, 4)).ok
+
+
+def test_a_built_layers_own_weights_are_checked():
+    layer = keras.layers.Dense(1, activation="relu", bias_initializer="ones")
+    layer(np.zeros((1, 2), "float32"))
+    layer.set_weights([np.array([[1.0], [2.0]]), np.array([-3.0])])
+    kinks = gradients.check(layer, np.array([[1.0, 1.0]])).kinks  # 1 + 2 - 3 = 0
+    assert {kink.place for kink in kinks} == {"x[0, 0]", "x[0, 1]", "kernel[0, 0]", "kernel[1, 0]", "bias[0]"}
+    assert layer.compute_dtype == "float32"
+
+
+def test_whole_numbers_are_passed_on():
+    result = gradients.check(keras.layers.Embedding(5, 2), np.array([[1, 2, 2]]))
+    assert result.ok
+    assert {entry.place.split("[")[0] for entry in result.compared} == {"embeddings"}
+
+
+def test_several_inputs():
+    two = [normal(2, 3), normal(2, 3) + 1]
+    for result in (gradients.check(keras.layers.Multiply(), two), gradients.check(ops.multiply, two)):
+        assert result.ok
+        assert {entry.place.split("[")[0] for entry in result.compared} == {"x0", "x1"}
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.floats(-20, 20), min_size=3, max_size=3))
+def test_smooth_functions_have_no_kinks(x):
+    def smooth(x):
+        return ops.stack([ops.tanh(x), ops.gelu(x), ops.softplus(x), ops.square(x)])
+
+    result = gradients.check(smooth, x)
+    assert result.ok, str(result)
+    assert not result.kinks, str(result)
+
+
+@settings(max_examples=10, deadline=None)
+@given(factor=st.floats(-3, 3).filter(lambda f: abs(f - 1) > 1e-5), x=st.floats(-3, 3))
+def test_a_wrong_derivative_is_caught(factor, x):
+    assert gradients.check(ops.sigmoid, [x], lambda x: ops.sigmoid(x) * (1 - ops.sigmoid(x))).ok
+    wrong = gradients.check(ops.sigmoid, [x], lambda x: factor * ops.sigmoid(x) * (1 - ops.sigmoid(x)))
+    assert not wrong.ok
+    assert wrong.compared[0].by == "analytic"
+    assert wrong.compared[-1].by == "automatic"
+
+
+def test_a_wrong_automatic_gradient_is_caught():
+    def forgets_half(x):
+        return x * ops.stop_gradient(x)
+
+    result = gradients.check(forgets_half, [1.0, 2.0])
+    assert result.largest_error == pytest.approx(0.5)
+    assert "WRONG" in str(result)
+
+
+def test_softmax_is_not_hidden_by_its_constant_sum():
+    def wrong(x):
+        return x * ops.stop_gradient(ops.softmax(x) / x)
+
+    assert not gradients.check(wrong, normal(2, 3)).ok
+
+
+def test_an_analytic_derivative_is_a_diagonal_or_a_whole_jacobian():
+    def diagonal(x):
+        return ops.softmax(x) * (1 - ops.softmax(x))
+
+    def jacobian(x):
+        p = ops.softmax(x)
+        return ops.expand_dims(p, -1) * (ops.eye(3, dtype=x.dtype) - ops.expand_dims(p, -2))
+
+    for derivative in (diagonal, jacobian):
+        assert gradients.check(ops.softmax, normal(2, 3), derivative).ok
+        assert not gradients.check(ops.softmax, normal(2, 3), lambda x, right=derivative: 1.01 * right(x)).ok
+
+
+@pytest.mark.parametrize(
+    ("function", "x", "kinks"),
+    [
+        (ops.relu, [-1.0, 0.0, 1.0], ["x[1]"]),
+        (ops.abs, [0.0, 1e-3], ["x[0]"]),
+        (ops.sign, [0.0, 2.0], ["x[0]"]),
+        (ops.max, [1.0, 1.0, 0.0], ["x[0]", "x[1]"]),
+        (ops.square, [0.0, 1e-9], []),
+        (ops.gelu, [-0.7517916], []),  # where its slope is zero
+        (lambda x: ops.sigmoid(1e4 * x), [0.0, 1e-4], []),  # steep is not bent
+    ],
+)
+def test_kinks_are_named_instead_of_failed(function, x, kinks):
+    result = gradients.check(function, x)
+    assert result.ok, str(result)
+    assert [kink.place for kink in result.kinks] == kinks
+
+
+def test_the_table_shows_the_worst_first_and_both_sides_of_a_kink():
+    lines = str(gradients.check(ops.relu, [-1.0, 0.0, 1.0])).splitlines()
+    assert lines[0].startswith("gradients right")
+    assert lines[-1].split()[:3] == ["x[1]", "automatic", lines[-1].split()[2]]
+    assert [float(lines[-1].split()[3]), float(lines[-1].split()[4]) > 0] == [0.0, True]
+    errors = [entry.error for entry in gradients.check(ops.tanh, normal(5)).compared]
+    assert errors == sorted(errors, reverse=True)
+
+
+def test_a_large_array_is_sampled():
+    assert len(gradients.check(ops.tanh, normal(50, 50), entries=30).compared) == 30
+
+
+def test_no_answer_is_not_a_right_answer():
+    assert not gradients.check(ops.log, [-1.0]).ok
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: gradients.check(ops.tanh, [1, 2]), "`x` must hold floating-point numbers"),
+        (lambda: gradients.check(lambda x: ops.cast(x, "float32"), [1.0]), "must compute in float64"),
+        (lambda: gradients.check(lambda x: ops.cast(ops.cast(x, "float32"), "float64"), [1 / 3]), "rounds to fewer"),
+        (lambda: gradients.check(ops.tanh, [1.0, 2.0], derivative=ops.sum), r"`derivative\(x\)` must have shape"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_everything_is_as_before_afterwards():
+    with gradients.float64():
+        assert keras.backend.standardize_dtype(ops.tanh(ops.ones(2)).dtype) == "float64"
+    with pytest.raises(ValueError, match="one"), gradients.float64():
+        float("one")
+    assert keras.config.floatx() == "float32"
+    assert keras.config.dtype_policy().name == "float32"
+    assert keras.backend.standardize_dtype(ops.tanh(ops.ones(2)).dtype) == "float32"
+    assert keras.layers.Dense(1)(np.ones((1, 1))).dtype == keras.layers.Dense(1).compute_dtype
