@@ -117,7 +117,7 @@ def serve(repository: Path = Path("models"), host: str = "127.0.0.1", port: int 
         port: 0 takes a free one and prints it.
         max_body_mib: larger requests are refused.
     """
-    kerasfound.serving.serve(repository, host=host, port=port, max_body_mib=max_body_mib)
+    kerasfound.serving.serve(str(repository), host=host, port=port, max_body_mib=max_body_mib)
 
 
 @app.command
@@ -146,7 +146,7 @@ def _recipe(name: str) -> App:
     """`kerasfound run NAME`: the recipe's Config as flags, over those of a --config file."""
     recipe = importlib.import_module(f"kerasfound.recipes.{name}")
     flags = App(name=name, help=recipe.__doc__, help_format="plaintext", config=_settings_file)
-    settings = Annotated[recipe.Config, Parameter(name="*")]
+    settings = Annotated[recipe.Config, Parameter(name="*")]  # type: ignore[name-defined]
 
     @flags.default
     def train(

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import matplotlib
@@ -17,7 +18,12 @@ from kerasfound.training.run import Run
 WORST = 24
 """How many of the costliest mistakes are shown."""
 
-STYLE = {"axes.spines.top": False, "axes.spines.right": False, "font.size": 10, "svg.hashsalt": "kerasfound"}
+STYLE: dict[Any, Any] = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "font.size": 10,
+    "svg.hashsalt": "kerasfound",
+}
 
 
 def write(run: Run, test: Split, probabilities: np.ndarray) -> None:
