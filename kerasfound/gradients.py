@@ -176,7 +176,7 @@ def _float64_in_jax():
         return
     import jax
 
-    before = jax.config.jax_enable_x64
+    before = jax.config.jax_enable_x64  # type: ignore[attr-defined]  # JAX adds its options at run time
     jax.config.update("jax_enable_x64", True)
     try:
         yield
