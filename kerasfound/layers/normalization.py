@@ -90,7 +90,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         gamma = ops.cast(self.gamma, x.dtype) if self.scale else 1.0
         beta = ops.cast(self.beta, x.dtype) if self.center else 0.0
         # gamma (x - mean) / sqrt(...) + beta with the two passes over x that it needs: one product, one sum
-        slope = gamma / ops.sqrt(variance + self.epsilon)
+        slope = gamma * ops.rsqrt(variance + self.epsilon)
         y = x * _along([self.axis], slope, x) + _along([self.axis], beta - mean * slope, x)
         return ops.cast(y, self.compute_dtype)
 
@@ -166,8 +166,8 @@ class LayerNormalization(keras.layers.LayerNormalization):
 
         gamma = _along(self.axis, self.gamma, x) if self.scale else 1.0
         beta = _along(self.axis, self.beta, x) if self.center else 0.0
-        slope = gamma / ops.sqrt(variance + self.epsilon)
-        y = x * slope + (beta - mean * slope)
+        slope = gamma * ops.rsqrt(variance + self.epsilon)
+        y = x * slope + (-mean * slope + beta)  # as `beta - mean * slope` XLA makes it three times slower on a CPU
         return ops.cast(y, self.compute_dtype)
 
 
@@ -215,5 +215,5 @@ class RMSNormalization(keras.layers.RMSNormalization):
             return super().call(inputs)
         x = _float32_or_more(inputs)
         mean_square = ops.mean(ops.square(x), self.axis, keepdims=True)
-        y = x / ops.sqrt(mean_square + self.epsilon) * _along(self.axis, self.scale, x)
+        y = x * ops.rsqrt(mean_square + self.epsilon) * _along(self.axis, self.scale, x)
         return ops.cast(y, inputs.dtype)

@@ -10,12 +10,13 @@ class Dropout(keras.layers.Dropout):
 
     With $p$ = `rate` and a fresh mask $m$ for every call:
 
-    $$m_i \sim \mathrm{Bernoulli}(1 - p), \qquad y_i = m_i\, x_i / (1 - p)$$
+    $$m_i = \begin{cases} 0 & \text{with probability}\ p \\ 1 / (1 - p) & \text{otherwise} \end{cases}
+      \qquad y_i = m_i\, x_i$$
 
     This is "inverted" dropout: $\mathrm{E}[y] = x$, so that the trained network is used as it is, with $y = x$.
     No neuron can rely on a particular other one; each call trains another thinned network with shared weights.
 
-    Derivative: $m_i / (1 - p)$ while training, 1 otherwise.
+    Derivative: $m_i$ while training, 1 otherwise.
 
     Shapes: any; the result has the shape of the input.
 
@@ -46,8 +47,6 @@ class Dropout(keras.layers.Dropout):
         x, p = inputs, self.rate
         if not training or p == 0:
             return x
-        if p == 1:
-            return ops.zeros_like(x)
         # each backend turns a seed into a mask its own way: ask Keras for it, so that we drop what Keras would drop
-        m = keras.random.dropout(ops.ones_like(x), p, noise_shape=self.noise_shape, seed=self.seed_generator) > 0
-        return ops.where(m, x / (1 - p), 0.0)
+        m = keras.random.dropout(ops.ones_like(x), p, noise_shape=self.noise_shape, seed=self.seed_generator)
+        return m * x

@@ -59,10 +59,9 @@ def test_a_1_in_the_noise_shape_is_one_draw_for_the_whole_axis():
     assert np.unique(y).size == 2
 
 
-def test_what_is_dropped_is_gone_even_if_it_was_not_finite():
-    y = numpy(Dropout(0.5, seed=1)(np.full((8, 8), np.nan, "float32"), training=True))
-    assert (y[~np.isnan(y)] == 0).all()
-    assert 0 < np.isnan(y).sum() < y.size
+def test_dropping_does_not_hide_what_is_not_a_number():
+    """Keras puts 0 there; a network that has gone wrong should say so."""
+    assert np.isnan(numpy(Dropout(0.5, seed=1)(np.full((8, 8), np.nan, "float32"), training=True))).all()
 
 
 def test_it_trains_inside_a_model_of_unknown_batch_size():
