@@ -117,7 +117,7 @@ def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
 
 
 def _softmax_derivative(x, axis=-1):
-    p = ops.softmax(x, axis=axis)
+    p = softmax(x, axis=axis)
     return p * (1 - p)
 
 
@@ -151,11 +151,13 @@ def softmax(x, axis=-1):
     Source: Bridle, "Probabilistic Interpretation of Feedforward Classification Network Outputs", 1990.
     """
     _check_axis(x, axis)
+    if isinstance(axis, tuple):  # Keras would reshape to sizes that a graph need not know
+        return ops.exp(x - ops.logsumexp(x, axis=axis, keepdims=True))
     # Keras's operation: one kernel, one node in ONNX, and it tells Keras's losses the logits on TensorFlow
     return ops.softmax(x, axis=axis)
 
 
-@activation(derivative=lambda x, axis=-1: 1 - ops.softmax(x, axis=axis), range=(-math.inf, 0.0))
+@activation(derivative=lambda x, axis=-1: 1 - softmax(x, axis=axis), range=(-math.inf, 0.0))
 def log_softmax(x, axis=-1):
     r"""The logarithm of softmax, exact also where the probability itself rounds to 0.
 
@@ -182,6 +184,8 @@ def log_softmax(x, axis=-1):
     Source: Goodfellow, Bengio and Courville, "Deep Learning", section 6.2.2.3, 2016.
     """
     _check_axis(x, axis)
+    if isinstance(axis, tuple):  # Keras would reshape to sizes that a graph need not know
+        return x - ops.logsumexp(x, axis=axis, keepdims=True)
     # one operation that subtracts the largest first; by hand it costs a third more
     return ops.log_softmax(x, axis=axis)
 
@@ -344,7 +348,7 @@ def leaky_relu(x, negative_slope=0.2):
         negative_slope: slope below zero. Defaults to `0.2`.
 
     Raises:
-        ValueError: if `x` does not hold real numbers or `negative_slope` is not a number.
+        ValueError: if `x` does not hold real numbers or `negative_slope` is not a number of at least 0.
 
     Example:
         >>> [round(float(y), 4) for y in leaky_relu([-2.0, 0.0, 3.0])]
@@ -354,7 +358,7 @@ def leaky_relu(x, negative_slope=0.2):
 
     Source: Maas, Hannun and Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models", 2013.
     """
-    _check(negative_slope=negative_slope)
+    _check(at_least=0, negative_slope=negative_slope)
     return ops.where(x > 0, x, negative_slope * x)
 
 
