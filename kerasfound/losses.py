@@ -1,9 +1,11 @@
 """What a network is trained to make small. Each `call` is the formula, one number a row."""
 
 import math
+import numbers
 
 import keras
 from keras import ops
+from keras.src import backend  # only for `set_keras_mask`, which has no public name: JAX's tracers take no attribute
 
 REDUCTION = "sum_over_batch_size"
 
@@ -11,17 +13,27 @@ REDUCTION = "sum_over_batch_size"
 def aligned(y_true, y_pred):
     """Both as tensors of the prediction's dtype and of one shape; a last axis of size 1 may be missing in either.
 
+    As in Keras, one number a row stays a column, so that each row keeps a loss (and a sample weight) of its own.
+
     Raises:
         ValueError: if the shapes still differ: NumPy would broadcast them without a word.
     """
     y_pred = ops.convert_to_tensor(y_pred)
     y_true = ops.convert_to_tensor(y_true, dtype=y_pred.dtype)
-    if len(y_true.shape) == len(y_pred.shape) + 1 and y_true.shape[-1] == 1:
-        y_true = ops.squeeze(y_true, -1)
-    elif len(y_pred.shape) == len(y_true.shape) + 1 and y_pred.shape[-1] == 1:
-        y_pred = ops.squeeze(y_pred, -1)
+    if len(y_true.shape) == len(y_pred.shape) + 1:
+        y_true, y_pred = _without_last_axis(y_true, y_pred)
+    elif len(y_pred.shape) == len(y_true.shape) + 1:
+        y_pred, y_true = _without_last_axis(y_pred, y_true)
     _same_shape(y_true, y_pred)
     return y_true, y_pred
+
+
+def _without_last_axis(longer, shorter):
+    if longer.shape[-1] != 1:
+        return longer, shorter
+    if len(shorter.shape) == 1:
+        return longer, ops.expand_dims(shorter, -1)
+    return ops.squeeze(longer, -1), shorter
 
 
 def _same_shape(y_true, y_pred):
@@ -33,10 +45,17 @@ def _same_shape(y_true, y_pred):
         )
 
 
+def _check(from_logits=False, axis=-1):
+    if not isinstance(from_logits, bool):
+        raise ValueError(f"`from_logits` must be True or False, got {from_logits!r}.")
+    if not isinstance(axis, int) or isinstance(axis, bool):
+        raise ValueError(f"`axis` must be an integer, got {axis!r}.")
+
+
 def _within(**arguments):
     for name, (value, low, high) in arguments.items():
-        if not low <= value <= high:
-            raise ValueError(f"`{name}` must be in [{low}, {high}], got {value}.")
+        if not isinstance(value, numbers.Real) or not low <= value <= high:
+            raise ValueError(f"`{name}` must be a number in [{low}, {high}], got {value!r}.")
 
 
 def _signs(y_true):
@@ -164,8 +183,8 @@ class Huber(keras.losses.Loss):
     """
 
     def __init__(self, delta=1.0, reduction=REDUCTION, name="huber_loss", dtype=None):
-        if delta <= 0:
-            raise ValueError(f"`delta` must be above 0, got {delta}.")
+        if not isinstance(delta, numbers.Real) or not delta > 0:
+            raise ValueError(f"`delta` must be a number above 0, got {delta!r}.")
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.delta = delta
 
@@ -186,8 +205,9 @@ class BinaryCrossentropy(keras.losses.Loss):
 
     $$L = -\frac{1}{n} \sum_i y_i \ln p_i + (1 - y_i) \ln (1 - p_i)$$
 
-    With `from_logits`, `y_pred` is the log-odds $z$, $p = \sigma(z)$, and the same is computed without a logarithm of 0
-    as $\max(z, 0) - z y + \ln(1 + e^{-|z|})$. With `label_smoothing` $s$, $y$ becomes $y (1 - s) + s / 2$.
+    With `from_logits`, `y_pred` is the log-odds $z$ and $p = \sigma(z)$; the same is computed without a logarithm of 0
+    as $y_i \ln(1 + e^{-z_i}) + (1 - y_i) \ln(1 + e^{z_i})$.
+    With `label_smoothing` $s$, $y$ becomes $y (1 - s) + s / 2$.
 
     Derivative: $\partial L / \partial z_i = (p_i - y_i) / n$.
 
@@ -222,6 +242,7 @@ class BinaryCrossentropy(keras.losses.Loss):
         name="binary_crossentropy",
         dtype=None,
     ):
+        _check(from_logits, axis)
         _within(label_smoothing=(label_smoothing, 0, 1))
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.from_logits = from_logits
@@ -241,10 +262,17 @@ class BinaryCrossentropy(keras.losses.Loss):
         }
 
 
+def _behind(y_pred, from_logits):
+    """On TensorFlow `ops.softmax` and `ops.sigmoid` leave the scores on what they return; Keras's losses take them."""
+    if hasattr(y_pred, "_keras_logits"):
+        return y_pred._keras_logits, True
+    return y_pred, from_logits
+
+
 def _binary_surprise(y, p, from_logits=False):
+    z, from_logits = _behind(p, from_logits)
     if from_logits:
-        z = p
-        return ops.relu(z) - z * y + ops.softplus(-ops.abs(z))
+        return y * ops.softplus(-z) + (1 - y) * ops.softplus(z)
     p = _clipped(p)
     return -(y * ops.log(p) + (1 - y) * ops.log(1 - p))
 
@@ -294,6 +322,7 @@ class CategoricalCrossentropy(keras.losses.Loss):
         name="categorical_crossentropy",
         dtype=None,
     ):
+        _check(from_logits, axis)
         _within(label_smoothing=(label_smoothing, 0, 1))
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.from_logits = from_logits
@@ -301,9 +330,7 @@ class CategoricalCrossentropy(keras.losses.Loss):
         self.axis = axis
 
     def call(self, y_true, y_pred):
-        y_pred = ops.convert_to_tensor(y_pred)
-        y = ops.convert_to_tensor(y_true, dtype=y_pred.dtype)
-        _same_shape(y, y_pred)
+        y, y_pred = aligned(y_true, y_pred)
         y = y * (1 - self.label_smoothing) + self.label_smoothing / y_pred.shape[self.axis]
         return -ops.sum(y * _log_probabilities(y_pred, self.from_logits, self.axis), axis=self.axis)
 
@@ -316,6 +343,7 @@ class CategoricalCrossentropy(keras.losses.Loss):
 
 
 def _log_probabilities(y_pred, from_logits, axis):
+    y_pred, from_logits = _behind(y_pred, from_logits)
     if from_logits:
         return ops.log_softmax(y_pred, axis=axis)
     return ops.log(_clipped(y_pred / ops.sum(y_pred, axis=axis, keepdims=True)))
@@ -365,27 +393,31 @@ class SparseCategoricalCrossentropy(keras.losses.Loss):
         name="sparse_categorical_crossentropy",
         dtype=None,
     ):
+        _check(from_logits, axis)
+        if ignore_class is not None and not isinstance(ignore_class, int):
+            raise ValueError(f"`ignore_class` must be an integer or None, got {ignore_class!r}.")
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.from_logits = from_logits
         self.ignore_class = ignore_class
         self.axis = axis
 
     def call(self, y_true, y_pred):
-        y_pred = ops.convert_to_tensor(y_pred)
-        c = ops.cast(y_true, "int32")
-        if len(c.shape) == len(y_pred.shape) and c.shape[-1] == 1:
-            c = ops.squeeze(c, -1)
-        axis = self.axis % len(y_pred.shape)
-        _same_shape(c, ops.take(y_pred, 0, axis=axis))
-        k = y_pred.shape[axis]
+        y_pred, y = ops.convert_to_tensor(y_pred), ops.convert_to_tensor(y_true)
+        if len(y.shape) == len(y_pred.shape) and y.shape[self.axis] == 1:
+            y = ops.squeeze(y, self.axis)
+        _same_shape(y, ops.take(y_pred, 0, axis=self.axis))
+        if self.ignore_class is not None:
+            counted = y != self.ignore_class
+            y_pred = ops.where(ops.expand_dims(counted, self.axis), y_pred, ops.ones_like(y_pred))
+        c, k = ops.cast(y, "int32"), y_pred.shape[self.axis]
         one_hot = ops.one_hot(c, k, axis=self.axis, dtype=y_pred.dtype)
         loss = -ops.sum(one_hot * _log_probabilities(y_pred, self.from_logits, self.axis), axis=self.axis)
-        loss = ops.where(ops.logical_and(c >= 0, c < k), loss, math.nan)
+        is_class = ops.logical_and(ops.logical_and(y >= 0, y < k), y == ops.cast(c, y.dtype))
+        loss = ops.where(is_class, loss, ops.full_like(loss, math.nan))
         if self.ignore_class is None:
             return loss
-        counted = c != self.ignore_class
         loss = ops.where(counted, loss, ops.zeros_like(loss))
-        loss._keras_mask = counted  # where Keras's own reduction looks for what to average over
+        backend.set_keras_mask(loss, counted)  # what Keras's own reduction averages over
         return loss
 
     def get_config(self):
@@ -517,6 +549,7 @@ class BinaryFocalCrossentropy(keras.losses.Loss):
         name="binary_focal_crossentropy",
         dtype=None,
     ):
+        _check(from_logits, axis)
         _within(alpha=(alpha, 0, 1), gamma=(gamma, 0, math.inf), label_smoothing=(label_smoothing, 0, 1))
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.apply_class_balancing = apply_class_balancing
@@ -592,6 +625,7 @@ class CategoricalFocalCrossentropy(keras.losses.Loss):
         name="categorical_focal_crossentropy",
         dtype=None,
     ):
+        _check(from_logits, axis)
         _within(gamma=(gamma, 0, math.inf), label_smoothing=(label_smoothing, 0, 1))
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.alpha = alpha
@@ -601,9 +635,7 @@ class CategoricalFocalCrossentropy(keras.losses.Loss):
         self.axis = axis
 
     def call(self, y_true, y_pred):
-        y_pred = ops.convert_to_tensor(y_pred)
-        y = ops.convert_to_tensor(y_true, dtype=y_pred.dtype)
-        _same_shape(y, y_pred)
+        y, y_pred = aligned(y_true, y_pred)
         y = y * (1 - self.label_smoothing) + self.label_smoothing / y_pred.shape[self.axis]
         p = ops.softmax(y_pred, axis=self.axis) if self.from_logits else y_pred
         p = _clipped(p / ops.sum(p, axis=self.axis, keepdims=True))
