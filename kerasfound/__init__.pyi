@@ -10,5 +10,6 @@ from . import recipes as recipes
 from . import schedules as schedules
 from . import serving as serving
 from . import training as training
+from .explanation import explain as explain
 
 __version__: str

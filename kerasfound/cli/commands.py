@@ -33,12 +33,20 @@ app = App(
 
 
 @app.command(name="list")
-def list_(what: Literal["recipes", "data"] | None = None) -> None:
-    """Show the recipes and the named data sets, one line each.
+def list_(what: Literal["recipes", "data", "blocks"] | None = None) -> None:
+    """Show the recipes and the named data sets, or the blocks of the theory, one line each.
 
     Args:
-        what: only these; both when left out.
+        what: only these; recipes and data when left out.
     """
+    if what == "blocks":
+        startup.start()
+        from kerasfound.explanation import blocks
+
+        for block in blocks():
+            print(f"{block.kind:<12}{block.name:<30}{block.summary}")
+        return
+
     from kerasfound.data import SOURCES
 
     if what != "data":
@@ -47,6 +55,21 @@ def list_(what: Literal["recipes", "data"] | None = None) -> None:
     if what != "recipes":
         for source in SOURCES.values():
             print(f"data    {source.name:<18}{source.summary}")
+
+
+@app.command
+def explain(name: str, plot: Path | None = None) -> None:
+    """Show a block's formula, derivative, arguments, practice, source and code.
+
+    Args:
+        name: an activation, loss, schedule, layer or optimizer, as `kerasfound list blocks` shows them.
+        plot: also draw it into this file, a .png or a .svg.
+    """
+    startup.start()
+    explanation = kerasfound.explain(name)
+    if plot is not None:
+        explanation.plot(plot)
+    print(explanation, end="")
 
 
 @app.command

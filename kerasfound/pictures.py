@@ -1,0 +1,373 @@
+"""One picture of a block: `kerasfound explain NAME --plot FILE`."""
+
+import inspect
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import keras
+import matplotlib
+import numpy as np
+from keras import ops
+from matplotlib.figure import Figure
+
+from kerasfound import layers, schedules
+from kerasfound.errors import UserError
+from kerasfound.explanation import Block, blocks, folded
+
+STYLE: dict[Any, Any] = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+}
+
+
+def draw(block: Block, subject: Any) -> Figure:
+    """The picture of `block`, with the settings of `subject` where that is an instance."""
+    with matplotlib.rc_context(STYLE):
+        if block.kind in KINDS:
+            return KINDS[block.kind](block, subject)
+        if block.name in LAYERS:
+            return LAYERS[block.name]()
+        if block.kind == "layer" and (function := _function_of(block)):
+            return _activation_layer(block, subject, function)
+    kinds = ", ".join(f"every {kind}" for kind in KINDS)
+    raise UserError(
+        f"`{block.name}` has no picture. There is one of {kinds}, the layers of activations, and {', '.join(LAYERS)}."
+    )
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write `figure` as the kind of file that the suffix names."""
+    try:
+        with matplotlib.rc_context(STYLE):
+            figure.savefig(path, dpi=150)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}).") from error
+
+
+def _axes(title: str, size: tuple[float, float] = (6.4, 4.0), columns: int = 1) -> tuple[Figure, Any]:
+    figure = Figure(figsize=size, layout="constrained")
+    figure.suptitle(title)
+    return figure, figure.subplots(1, columns)
+
+
+def _numpy(tensor: Any) -> np.ndarray:
+    return np.asarray(ops.convert_to_numpy(tensor))
+
+
+def activation(block: Block, subject: Any) -> Figure:
+    """The function and its derivative, with its default arguments."""
+    return _function(block.name, block.object)
+
+
+def _function_of(block: Block) -> Callable | None:
+    """The activation that a layer applies: the one of its name."""
+    same = (known for known in blocks() if known.kind == "activation" and folded(known.name) == folded(block.name))
+    return next((known.object for known in same), None)
+
+
+def _activation_layer(block: Block, subject: Any, function: Callable) -> Figure:
+    config = (block.object() if subject is block.object else subject).get_config()
+    taken = [name for name in inspect.signature(function).parameters if name in config]
+    return _function(block.name, function, **{name: config[name] for name in taken})
+
+
+def _function(name: str, function: Any, **settings: Any) -> Figure:
+    """Value and derivative; the kinks marked, both lines broken there."""
+    x = np.linspace(-4, 4, 801).astype("float32")
+    is_of_all = function.__name__ in ("softmax", "log_softmax")
+    scores = np.stack([x, np.zeros_like(x)], axis=-1) if is_of_all else x
+    y, slope = _numpy(function(scores, **settings)), _numpy(function.derivative(scores, **settings))
+    if is_of_all:
+        y, slope = y[:, 0], slope[:, 0]
+    shown = ", ".join(f"{setting} = {value}" for setting, value in settings.items() if setting != "axis")
+    figure, axes = _axes(f"{name}, of the first of two scores, the other 0" if is_of_all else name)
+    axes.set_title(shown, fontsize=9, loc="left")
+    for values, style, label in ((y, "-", "value"), (slope, "--", "derivative")):
+        for left, right in pairwise([-np.inf, *function.kinks, np.inf]):
+            here = (x > left) & (x < right)
+            color = "C0" if label == "value" else "C1"
+            axes.plot(x[here], values[here], style, color=color, lw=2, label=label if left == -np.inf else None)
+    for i, kink in enumerate(function.kinks):
+        axes.axvline(kink, color="C3", ls=":", lw=1.2, zorder=1, label="kink" if i == 0 else None)
+    axes.set(xlabel="x", xlim=(-4, 4), ylim=(max(y.min(), -4) - 0.3, min(max(y.max(), slope.max()), 4) + 0.3))
+    axes.legend()
+    return figure
+
+
+def initializer(block: Block, subject: Any) -> Figure:
+    """How often each weight is drawn, for a matrix from 400 to 200."""
+    initialize = block.object(seed=0) if subject is block.object else subject
+    weights = _numpy(initialize((400, 200))).ravel()
+    figure, axes = _axes(f"{block.name}, the weights of a layer from 400 units to 200")
+    axes.hist(weights, bins=80, density=True, color="C0", alpha=0.75)
+    for side in (-1, 1):
+        axes.axvline(side * weights.std(), color="C3", ls="--", label="standard deviation" if side == 1 else None)
+    axes.set(xlabel="weight", ylabel="density")
+    axes.set_title(f"standard deviation {weights.std():.4f}", fontsize=9, loc="left")
+    axes.legend()
+    return figure
+
+
+SCORE = np.linspace(-3, 3, 601)
+PROBABILITY = np.linspace(0.01, 0.99, 491)
+
+
+def _regression(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, str, str]:
+    return np.zeros((len(x), 1)), x[:, None], "prediction", "target 0"
+
+
+def _side(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, str, str]:
+    return np.ones((len(x), 1)), x[:, None], "score", "target +1"
+
+
+def _binary(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, str, str]:
+    return np.ones((len(p), 1)), p[:, None], "predicted probability", "target 1"
+
+
+def _categorical(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, str, str]:
+    target = np.tile([1.0, 0.0], (len(p), 1))
+    return (
+        target,
+        np.stack([p, 1 - p], axis=-1),
+        "predicted probability of the first of two classes",
+        "target: the first class",
+    )
+
+
+def _sparse(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, str, str]:
+    target, *rest = _categorical(p)
+    return (np.zeros(len(target)), *rest)  # type: ignore[return-value]
+
+
+def _distribution(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, str, str]:
+    target = np.tile([0.7, 0.3], (len(p), 1))
+    label = "predicted probability of the first of two classes"
+    return target, np.stack([p, 1 - p], axis=-1), label, "target (0.7, 0.3)"
+
+
+LOSSES: dict[str, tuple[Callable, np.ndarray]] = {
+    "MeanSquaredError": (_regression, SCORE),
+    "MeanAbsoluteError": (_regression, SCORE),
+    "Huber": (_regression, SCORE),
+    "Hinge": (_side, SCORE),
+    "PerceptronLoss": (_side, SCORE),
+    "BinaryCrossentropy": (_binary, PROBABILITY),
+    "BinaryFocalCrossentropy": (_binary, PROBABILITY),
+    "CategoricalCrossentropy": (_categorical, PROBABILITY),
+    "CategoricalFocalCrossentropy": (_categorical, PROBABILITY),
+    "SparseCategoricalCrossentropy": (_sparse, PROBABILITY),
+    "KLDivergence": (_distribution, PROBABILITY),
+}
+"""What each loss is shown: targets and predictions, from one number that moves."""
+
+
+def loss(block: Block, subject: Any) -> Figure:
+    """The loss and its slope against the prediction, for one target."""
+    given, x = LOSSES[block.name]
+    config = {} if subject is block.object else subject.get_config()
+    measure = block.object.from_config(config | {"reduction": None})
+    if config.get("from_logits"):
+        y_true, y_pred, _, target = given(x := SCORE)
+        y_pred[:, 1:] = 0
+        label = "logit" if y_pred.shape[-1] == 1 else "logit of the first of two classes, the other 0"
+    else:
+        y_true, y_pred, label, target = given(x)
+    y = _numpy(measure(y_true.astype("float32"), y_pred.astype("float32")))
+    figure, axes = _axes(f"{block.name}, {target}")
+    axes.plot(x, y, lw=2, label="loss")
+    axes.plot(x, np.gradient(y, x), "--", lw=2, label="slope")
+    axes.axhline(0, color="black", lw=0.8)
+    axes.set(xlabel=label, xlim=(x[0], x[-1]), ylim=(max(np.gradient(y, x).min(), -6) - 0.2, min(y.max(), 6) + 0.2))
+    axes.legend()
+    return figure
+
+
+SCHEDULES: dict[str, Callable] = {
+    "StepDecay": lambda: schedules.StepDecay(0.1, decay_steps=30, decay_rate=0.5),
+    "PiecewiseConstantDecay": lambda: schedules.PiecewiseConstantDecay([30, 60], [0.1, 0.03, 0.01]),
+    "ExponentialDecay": lambda: schedules.ExponentialDecay(0.1, decay_steps=30, decay_rate=0.5),
+    "CosineDecay": lambda: schedules.CosineDecay(0.0, decay_steps=90, warmup_target=0.1, warmup_steps=10),
+    "OneCycle": lambda: schedules.OneCycle(0.1, total_steps=100),
+    "LinearToZero": lambda: schedules.LinearToZero(0.1, total_steps=100),
+}
+
+
+def schedule(block: Block, subject: Any) -> Figure:
+    """The learning rate, step by step, a little beyond the end."""
+    rate = SCHEDULES[block.name]() if subject is block.object else subject
+    steps = np.arange(int(1.15 * _length(rate)) + 1)
+    figure, axes = _axes(block.name)
+    axes.plot(steps, _numpy(rate(ops.convert_to_tensor(steps))), lw=2)
+    settings = (f"{name} = {value}" for name, value in rate.get_config().items() if name != "name")
+    axes.set_title(", ".join(settings), fontsize=7.5, loc="left", wrap=True)
+    axes.set(xlabel="step", ylabel="learning rate", xlim=(0, steps[-1]), ylim=(0, None))
+    return figure
+
+
+def _length(rate: Any) -> int:
+    """How many steps show what a schedule does."""
+    config = rate.get_config()
+    if "total_steps" in config:
+        return config["total_steps"]
+    if "boundaries" in config:
+        return max([*config["boundaries"], 10]) * 3 // 2
+    falls_to_its_end = config["decay_steps"] + config.get("warmup_steps", 0)
+    return falls_to_its_end if "alpha" in config else 3 * falls_to_its_end
+
+
+BOWL = np.array([1.0, 20.0], dtype="float32")
+START = np.array([-4.0, 1.0], dtype="float32")
+LEARNING_RATES = {"SGD": 0.08, "GradientDescent": 0.08, "Momentum": 0.01, "Nesterov": 0.01, "Adagrad": 0.5, "Muon": 0.7}
+
+
+def optimizer(block: Block, subject: Any) -> Figure:
+    """The path down a bowl that is twenty times steeper across than along."""
+    if subject is block.object:
+        descent = block.object(learning_rate=LEARNING_RATES.get(block.name, 0.1))
+    else:
+        descent = block.object.from_config(subject.get_config())
+    rate = float(descent.learning_rate)
+    # as a matrix of one row, since Muon leaves anything else to Adam
+    w = keras.Variable(START[None])
+    path = [START]
+    for _ in range(60):
+        descent.apply([ops.convert_to_tensor(BOWL) * w.value], [w])
+        path.append(_numpy(w.value)[0].copy())
+    steps = np.array([w for w in path if np.isfinite(w).all()])
+    figure, axes = _axes(f"{block.name}, 60 steps with learning rate {rate:g}", size=(7.2, 3.6))
+    reach = np.clip(np.abs(steps).max(axis=0) * 1.1, (4.6, 1.4), (12, 4))
+    grid = np.meshgrid(np.linspace(-reach[0], reach[0], 200), np.linspace(-reach[1], reach[1], 200))
+    height = (BOWL[0] * grid[0] ** 2 + BOWL[1] * grid[1] ** 2) / 2
+    axes.contour(*grid, height, levels=np.geomspace(0.05, height.max(), 14), cmap="Blues_r", linewidths=0.8)
+    axes.plot(steps[:, 0], steps[:, 1], "o-", color="C1", ms=3, lw=1.2, label="path")
+    axes.plot(*START, "o", color="C2", ms=8, label="start")
+    axes.plot(0, 0, "*", color="C3", ms=12, label="lowest point")
+    axes.set(xlabel="$w_1$", ylabel="$w_2$", xlim=(-reach[0], reach[0]), ylim=(-reach[1], reach[1]))
+    axes.set_title("$L = (w_1^2 + 20\\, w_2^2) / 2$", fontsize=9, loc="left")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.grid(False)
+    return figure
+
+
+def _heat_map(figure: Figure, axes: Any, values: np.ndarray, **labels: Any) -> None:
+    most = np.abs(values).max()
+    signed = values.min() < 0
+    image = axes.imshow(
+        values, aspect="auto", cmap="RdBu_r" if signed else "Blues", vmin=-most if signed else 0, vmax=most
+    )
+    figure.colorbar(image, ax=axes, shrink=0.85)
+    axes.set(**labels)
+    axes.grid(False)
+
+
+def _sinusoidal() -> Figure:
+    """Every position's vector of sines and cosines."""
+    added = _numpy(layers.SinusoidalPosition()(ops.zeros((1, 100, 64))))[0]
+    figure, axes = _axes("SinusoidalPosition, what is added at each position", size=(6.4, 4.4))
+    _heat_map(figure, axes, added, xlabel="feature", ylabel="position")
+    return figure
+
+
+def _rotary() -> Figure:
+    """Products of the same vector at two positions: they depend on the distance only."""
+    x = layers.RotaryPosition()(ops.ones((1, 48, 32)))[0]
+    products = _numpy(ops.matmul(x, ops.transpose(x))) / 32
+    figure, axes = _axes(
+        "RotaryPosition, one vector at two positions:\nthe product knows only their distance", (5.6, 4.8)
+    )
+    _heat_map(figure, axes, products, xlabel="position of the key", ylabel="position of the query")
+    return figure
+
+
+def _piecewise_linear() -> Figure:
+    """One number's parts as it grows: they fill one after the other."""
+    x = np.linspace(-0.25, 4.25, 451).astype("float32")
+    parts = _numpy(layers.PiecewiseLinearEncoding([[0.0, 1.0, 2.0, 4.0]])(x[:, None])).reshape(len(x), -1)
+    figure, axes = _axes("PiecewiseLinearEncoding, edges 0, 1, 2, 4")
+    for i in range(parts.shape[1]):
+        axes.plot(x, parts[:, i], lw=2, label=f"part {i + 1}")
+    axes.set(xlabel="x", ylabel="encoding", xlim=(x[0], x[-1]))
+    axes.legend()
+    return figure
+
+
+def _masks() -> Figure:
+    """Causal, and causal within a window, with padding at the end."""
+    x, known = ops.zeros((1, 10, 4)), np.arange(10)[None] < 8
+    figure, both = _axes("combine_masks, the last two steps are padding", size=(7.6, 3.8), columns=2)
+    for axes, window in zip(both, (None, 3), strict=True):
+        mask = layers.combine_masks(x, x, value_mask=known, use_causal_mask=True, sliding_window=window)[0]
+        axes.imshow(_numpy(mask), cmap="Blues", vmin=0, vmax=1.4)
+        axes.set(xlabel="key", ylabel="query", title="causal" if window is None else f"causal, sliding_window={window}")
+        axes.grid(False)
+    return figure
+
+
+def _cross() -> np.ndarray:
+    """A small picture to show layers of images at work."""
+    row, column = np.mgrid[:12, :12]
+    return (np.abs(row - column) < 2).astype("float32") + (np.abs(row + column - 11) < 1)
+
+
+def _images(title: str, images: dict[str, np.ndarray], most: float | None = None) -> Figure:
+    figure, row = _axes(title, size=(2.9 * len(images), 3.4), columns=len(images))
+    for axes, (label, image) in zip(row, images.items(), strict=True):
+        largest = most or np.abs(image).max()
+        axes.imshow(image, cmap="RdBu_r", vmin=-largest, vmax=largest)
+        axes.set_title(f"{label}, {image.shape[0]} x {image.shape[1]}", fontsize=9)
+        axes.set_axis_off()
+    return figure
+
+
+def _pooling(name: str) -> Figure:
+    x = _cross()
+    y = _numpy(getattr(layers, name)(pool_size=3)(x[None, :, :, None]))[0, :, :, 0]
+    return _images(f"{name}, windows of 3 x 3", {"before": x, "after": y}, most=x.max())
+
+
+def _convolution() -> Figure:
+    x, edge = _cross(), np.array([[-1, 0, 1]] * 3, dtype="float32")
+    layer = layers.Conv2D(1, 3, use_bias=False)
+    layer.build((None, *x.shape, 1))
+    layer.set_weights([edge[:, :, None, None]])
+    y = _numpy(layer(x[None, :, :, None]))[0, :, :, 0]
+    return _images("Conv2D with a filter for upright edges", {"image": x, "filter": edge, "output": y})
+
+
+def _columns() -> Figure:
+    x = np.arange(16, dtype="float32").reshape(4, 4)
+    windows = _numpy(layers.im2col(x[None, :, :, None], 2))[0].reshape(-1, 4)
+    figure, both = _axes("im2col: each window of 2 x 2 becomes a row", size=(6.6, 4.4), columns=2)
+    for axes, table, label in zip(both, (x, windows), ("image", "one row for each window"), strict=True):
+        axes.imshow(table, cmap="Blues", vmin=0, vmax=24)
+        for (i, j), value in np.ndenumerate(table):
+            axes.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=9)
+        axes.set_title(label, fontsize=9)
+        axes.set_axis_off()
+    return figure
+
+
+KINDS: dict[str, Callable[[Block, Any], Figure]] = {
+    "activation": activation,
+    "loss": loss,
+    "initializer": initializer,
+    "schedule": schedule,
+    "optimizer": optimizer,
+}
+LAYERS: dict[str, Callable[[], Figure]] = {
+    "AveragePooling2D": lambda: _pooling("AveragePooling2D"),
+    "Conv2D": _convolution,
+    "MaxPooling2D": lambda: _pooling("MaxPooling2D"),
+    "PiecewiseLinearEncoding": _piecewise_linear,
+    "RotaryPosition": _rotary,
+    "SinusoidalPosition": _sinusoidal,
+    "combine_masks": _masks,
+    "im2col": _columns,
+}
