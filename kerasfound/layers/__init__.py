@@ -1,5 +1,20 @@
 """The layers of introductory deep learning, one file per idea."""
 
+from kerasfound.layers.activation import ELU as ELU
+from kerasfound.layers.activation import GELU as GELU
+from kerasfound.layers.activation import LeakyReLU as LeakyReLU
+from kerasfound.layers.activation import Linear as Linear
+from kerasfound.layers.activation import LogSoftmax as LogSoftmax
+from kerasfound.layers.activation import ReLU as ReLU
+from kerasfound.layers.activation import Sigmoid as Sigmoid
+from kerasfound.layers.activation import Sign as Sign
+from kerasfound.layers.activation import SiLU as SiLU
+from kerasfound.layers.activation import Softmax as Softmax
+from kerasfound.layers.activation import Softplus as Softplus
+from kerasfound.layers.activation import SquaredReLU as SquaredReLU
+from kerasfound.layers.activation import Step as Step
+from kerasfound.layers.activation import Swish as Swish
+from kerasfound.layers.activation import Tanh as Tanh
 from kerasfound.layers.attention import DotProductAttention as DotProductAttention
 from kerasfound.layers.attention import MultiHeadAttention as MultiHeadAttention
 from kerasfound.layers.attention import attention_weights as attention_weights
@@ -39,6 +54,8 @@ from kerasfound.layers.transformer import TransformerDecoder as TransformerDecod
 from kerasfound.layers.transformer import TransformerEncoder as TransformerEncoder
 
 __all__ = [
+    "ELU",
+    "GELU",
     "GRU",
     "LSTM",
     "AveragePooling2D",
@@ -56,7 +73,10 @@ __all__ = [
     "GlobalMaxPooling2D",
     "LSTMCell",
     "LayerNormalization",
+    "LeakyReLU",
     "LearnedPosition",
+    "Linear",
+    "LogSoftmax",
     "MaxPooling2D",
     "Mistakes",
     "MultiHeadAttention",
@@ -65,10 +85,20 @@ __all__ = [
     "PeriodicEmbedding",
     "PiecewiseLinearEncoding",
     "RMSNormalization",
+    "ReLU",
     "RotaryPosition",
+    "SiLU",
+    "Sigmoid",
+    "Sign",
     "SimpleRNN",
     "SimpleRNNCell",
     "SinusoidalPosition",
+    "Softmax",
+    "Softplus",
+    "SquaredReLU",
+    "Step",
+    "Swish",
+    "Tanh",
     "TransformerDecoder",
     "TransformerEncoder",
     "attention_weights",

@@ -1,0 +1,534 @@
+"""Activations as layers, for where one stands on its own; each calls the function of `kerasfound.activations`."""
+
+import keras
+from keras import ops
+
+from kerasfound import activations
+
+
+class _Activation(keras.layers.Layer):
+    """What they share: the shape stays, and a mask passes through."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class ReLU(keras.layers.ReLU):
+    r"""Pass what is positive, stop what is not: `kerasfound.activations.relu` as a layer.
+
+    $$y = \max(x, 0)$$
+
+    and, with $a$ = `negative_slope`, $m$ = `max_value`, $\theta$ = `threshold`:
+
+    $$y = \begin{cases} \min(x, m) & x > \theta \\ a\,(x - \theta) & x \le \theta \end{cases}$$
+
+    Derivative: $1$ for $x > 0$, $0$ for $x < 0$.
+
+    Shapes: any; kept.
+
+    Args:
+        max_value: the largest value returned, at least 0; `None` for no limit. Defaults to `None`.
+        negative_slope: slope below `threshold`, at least 0. Defaults to `0.0`.
+        threshold: what is not above it counts as negative, at least 0. Defaults to `0.0`.
+        **kwargs: what every Keras layer takes.
+
+    Raises:
+        ValueError: if an argument is not a number of at least 0.
+
+    Example:
+        >>> [float(y) for y in ReLU(max_value=6.0)(ops.array([-2.0, 3.0, 9.0]))]
+        [0.0, 3.0, 6.0]
+
+    In practice: `Dense(8, activation=relu)` is shorter; a layer of its own can stand after a normalization.
+
+    Source: Nair and Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", 2010.
+    """
+
+    def __init__(self, max_value=None, negative_slope=0.0, threshold=0.0, **kwargs):
+        activations.relu(0.0, negative_slope, max_value, threshold)  # its checks, now instead of at the first call
+        super().__init__(max_value, negative_slope, threshold, **kwargs)
+
+    def call(self, inputs):
+        return activations.relu(inputs, self.negative_slope, self.max_value, self.threshold)
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class LeakyReLU(keras.layers.LeakyReLU):
+    r"""ReLU that lets a little through below zero: `kerasfound.activations.leaky_relu` as a layer.
+
+    With $a$ = `negative_slope`:
+
+    $$y = \begin{cases} x & x > 0 \\ a x & x \le 0 \end{cases}$$
+
+    Derivative: $1$ for $x > 0$, $a$ for $x < 0$.
+
+    Shapes: any; kept.
+
+    Args:
+        negative_slope: slope below zero, at least 0. Defaults to `0.3`; the function's default is 0.2, as in Keras.
+        **kwargs: what every Keras layer takes.
+
+    Raises:
+        ValueError: if `negative_slope` is not a number of at least 0.
+
+    Example:
+        >>> [round(float(y), 4) for y in LeakyReLU(negative_slope=0.1)(ops.array([-2.0, 3.0]))]
+        [-0.2, 3.0]
+
+    In practice: when many ReLU units have died, and in discriminators of GANs.
+
+    Source: Maas, Hannun and Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models", 2013.
+    """
+
+    def __init__(self, negative_slope=0.3, **kwargs):
+        activations.leaky_relu(0.0, negative_slope)  # its check, now instead of at the first call
+        super().__init__(negative_slope, **kwargs)
+
+    def call(self, inputs):
+        return activations.leaky_relu(inputs, self.negative_slope)
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class ELU(keras.layers.ELU):
+    r"""ReLU with a smooth floor: `kerasfound.activations.elu` as a layer.
+
+    With $\alpha$ = `alpha`:
+
+    $$y = \begin{cases} x & x > 0 \\ \alpha\,(e^x - 1) & x \le 0 \end{cases}$$
+
+    Derivative: $1$ for $x > 0$, $\alpha e^x$ for $x < 0$.
+
+    Shapes: any; kept.
+
+    Args:
+        alpha: minus the floor. Defaults to `1.0`.
+        **kwargs: what every Keras layer takes.
+
+    Raises:
+        ValueError: if `alpha` is not a number.
+
+    Example:
+        >>> [round(float(y), 4) for y in ELU()(ops.array([-1.0, 3.0]))]
+        [-0.6321, 3.0]
+
+    In practice: its outputs average near zero, which helps networks without normalization. Keras's own layer forgets
+    `alpha` when it is saved; this one keeps it.
+
+    Source: Clevert, Unterthiner and Hochreiter, "Fast and Accurate Deep Network Learning by ELUs", 2016.
+    """
+
+    def __init__(self, alpha=1.0, **kwargs):
+        activations.elu(0.0, alpha)  # its check, now instead of at the first call
+        super().__init__(alpha, **kwargs)
+
+    def call(self, inputs):
+        return activations.elu(inputs, self.alpha)
+
+    def get_config(self):
+        return super().get_config() | {"alpha": self.alpha}
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class Softmax(keras.layers.Softmax):
+    r"""Turn scores into probabilities: `kerasfound.activations.softmax` as a layer, with a mask.
+
+    $$p_i = \frac{m_i\, e^{x_i}}{\sum_j m_j\, e^{x_j}}$$
+
+    with $m_i$ = 1 where `mask` is true, or where there is none, else 0. Where all is masked, all is 0.
+
+    Derivative: $\partial p_i / \partial x_j = p_i (\delta_{ij} - p_j)$.
+
+    Shapes: any; kept. `mask` is broadcast to it.
+
+    Args:
+        axis: the axis, or a list of axes, that sums to 1. Defaults to `-1`.
+        **kwargs: what every Keras layer takes.
+
+    Raises:
+        ValueError: if there is no such axis, or `mask` has not the shape of the inputs, an axis of size 1 aside.
+
+    Example:
+        >>> x, mask = ops.array([1.0, 2.0, 3.0]), ops.array([True, True, False])
+        >>> [round(float(p), 4) for p in Softmax()(x, mask=mask)]
+        [0.2689, 0.7311, 0.0]
+
+    In practice: for the last layer of a classifier with classes that exclude each other, and for attention.
+
+    Source: Bridle, "Probabilistic Interpretation of Feedforward Classification Network Outputs", 1990.
+    """
+
+    def call(self, inputs, mask=None):
+        axis = tuple(self.axis) if isinstance(self.axis, list) else self.axis
+        if mask is None:
+            return activations.softmax(inputs, axis)
+        self._check_mask(mask, inputs)
+        m = ops.cast(mask, inputs.dtype) > 0.5
+        far_below = -3e4 if inputs.dtype == "float16" else -1e9  # -inf would be NaN where all is masked
+        p = activations.softmax(ops.where(m, inputs, far_below), axis)
+        return ops.where(m, p, 0.0)
+
+    def _check_mask(self, mask, inputs):
+        pairs = zip(reversed(mask.shape), reversed(inputs.shape), strict=False)
+        fits = all(m in (1, None, x) or x is None for m, x in pairs)
+        if len(mask.shape) > len(inputs.shape) or not fits:
+            expected = "that of the inputs, or 1, on each axis"
+            raise ValueError(f"`mask` must have the shape {tuple(inputs.shape)}, {expected}, got {tuple(mask.shape)}.")
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class LogSoftmax(_Activation):
+    r"""The logarithm of softmax: `kerasfound.activations.log_softmax` as a layer.
+
+    $$y_i = x_i - \log \sum_j e^{x_j}$$
+
+    Derivative: $\partial y_i / \partial x_j = \delta_{ij} - e^{y_j}$.
+
+    Shapes: any; kept.
+
+    Args:
+        axis: the axis, or a list of axes, over which $e^y$ sums to 1. Defaults to `-1`.
+        **kwargs: what every Keras layer takes.
+
+    Raises:
+        ValueError: if the inputs have no such axis.
+
+    Example:
+        >>> [round(float(y), 4) for y in LogSoftmax()(ops.array([0.0, 200.0]))]
+        [-200.0, 0.0]
+
+    In practice: for a model that answers with log-likelihoods. A loss wants scores instead, with `from_logits=True`.
+
+    Source: Goodfellow, Bengio and Courville, "Deep Learning", section 6.2.2.3, 2016.
+    """
+
+    def __init__(self, axis=-1, **kwargs):
+        super().__init__(**kwargs)
+        self.axis = axis
+
+    def call(self, inputs):
+        axis = tuple(self.axis) if isinstance(self.axis, list) else self.axis
+        return activations.log_softmax(inputs, axis)
+
+    def get_config(self):
+        return super().get_config() | {"axis": self.axis}
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class GELU(_Activation):
+    r"""Weigh the input by the probability of a smaller one: `kerasfound.activations.gelu` as a layer.
+
+    With the normal distribution function $\Phi$:
+
+    $$y = x\, \Phi(x)$$
+
+    Derivative: $\Phi(x) + x\, \varphi(x)$ with the normal density $\varphi$.
+
+    Shapes: any; kept.
+
+    Args:
+        approximate: use the tanh form. Defaults to `False`.
+        **kwargs: what every Keras layer takes.
+
+    Raises:
+        ValueError: if `approximate` is not True or False.
+
+    Example:
+        >>> [round(float(y), 4) for y in GELU()(ops.array([-1.0, 0.0, 3.0]))]
+        [-0.1587, 0.0, 2.996]
+
+    In practice: the activation of most transformers. Use the form that the weights were trained with.
+
+    Source: Hendrycks and Gimpel, "Gaussian Error Linear Units (GELUs)", 2016.
+    """
+
+    def __init__(self, approximate=False, **kwargs):
+        activations.gelu(0.0, approximate)  # its check, now instead of at the first call
+        super().__init__(**kwargs)
+        self.approximate = approximate
+
+    def call(self, inputs):
+        return activations.gelu(inputs, self.approximate)
+
+    def get_config(self):
+        return super().get_config() | {"approximate": self.approximate}
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class Swish(_Activation):
+    r"""SiLU with a slope that is learned: `kerasfound.activations.swish` as a layer.
+
+    With the weight $\beta$, which starts at `beta`:
+
+    $$y = x\, \sigma(\beta x)$$
+
+    Derivative: $\sigma(\beta x)\, (1 + \beta x\, \sigma(-\beta x))$; and
+        $\partial y / \partial \beta = x^2\, \sigma(\beta x)\, \sigma(-\beta x)$.
+
+    Shapes: any; kept. $\beta$ is one number for the whole layer.
+
+    Args:
+        beta: what $\beta$ starts at. Defaults to `1.0`.
+        **kwargs: what every Keras layer takes; with `trainable=False`, $\beta$ stays.
+
+    Raises:
+        ValueError: if `beta` is not a number.
+
+    Example:
+        >>> [round(float(y), 4) for y in Swish(beta=2.0)(ops.array([-1.0, 0.0, 3.0]))]
+        [-0.1192, 0.0, 2.9926]
+
+    In practice: $\beta$ mostly ends near 1, where this is `SiLU`.
+
+    Source: Ramachandran, Zoph and Le, "Searching for Activation Functions", 2017.
+    """
+
+    def __init__(self, beta=1.0, **kwargs):
+        activations.swish(0.0, beta)  # its check, now instead of at the first call
+        super().__init__(**kwargs)
+        self.initial_beta = beta
+
+    def build(self, input_shape):
+        self.beta = self.add_weight(name="beta", shape=(), initializer=keras.initializers.Constant(self.initial_beta))
+
+    def call(self, inputs):
+        return activations.swish(inputs, self.beta)
+
+    def get_config(self):
+        return super().get_config() | {"beta": self.initial_beta}
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class SiLU(_Activation):
+    r"""The input, gated by its own sigmoid: `kerasfound.activations.silu` as a layer.
+
+    $$y = x\, \sigma(x)$$
+
+    Derivative: $\sigma(x)\, (1 + x\, \sigma(-x))$.
+
+    Shapes: any; kept.
+
+    Args:
+        **kwargs: what every Keras layer takes.
+
+    Raises:
+        ValueError: when called with anything but real numbers.
+
+    Example:
+        >>> [round(float(y), 4) for y in SiLU()(ops.array([-1.0, 0.0, 3.0]))]
+        [-0.2689, 0.0, 2.8577]
+
+    In practice: in EfficientNet and in today's language models.
+
+    Source: Elfwing, Uchibe and Doya, "Sigmoid-Weighted Linear Units for Neural Network Function Approximation", 2018.
+    """
+
+    def call(self, inputs):
+        return activations.silu(inputs)
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class Sigmoid(_Activation):
+    r"""Turn a score into the probability of yes: `kerasfound.activations.sigmoid` as a layer.
+
+    $$y = \sigma(x) = \frac{1}{1 + e^{-x}}$$
+
+    Derivative: $\sigma(x)\, \sigma(-x)$.
+
+    Shapes: any; kept.
+
+    Args:
+        **kwargs: what every Keras layer takes.
+
+    Raises:
+        ValueError: when called with anything but real numbers.
+
+    Example:
+        >>> [round(float(y), 4) for y in Sigmoid()(ops.array([-1000.0, 0.0, 2.0]))]
+        [0.0, 0.5, 0.8808]
+
+    In practice: for yes-or-no outputs; in deep hidden layers the gradient vanishes.
+
+    Source: Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", 1986.
+    """
+
+    def call(self, inputs):
+        return activations.sigmoid(inputs)
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class Tanh(_Activation):
+    r"""The sigmoid stretched to -1 ... 1: `kerasfound.activations.tanh` as a layer.
+
+    $$y = \tanh x$$
+
+    Derivative: $1 - \tanh^2 x$.
+
+    Shapes: any; kept.
+
+    Args:
+        **kwargs: what every Keras layer takes.
+
+    Raises:
+        ValueError: when called with anything but real numbers.
+
+    Example:
+        >>> [round(float(y), 4) for y in Tanh()(ops.array([-1000.0, 0.0, 0.5]))]
+        [-1.0, 0.0, 0.4621]
+
+    In practice: where the output has to be bounded; it saturates as the sigmoid does.
+
+    Source: LeCun, Bottou, Orr and Müller, "Efficient BackProp", 1998.
+    """
+
+    def call(self, inputs):
+        return activations.tanh(inputs)
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class Softplus(_Activation):
+    r"""A smooth ReLU that is positive everywhere: `kerasfound.activations.softplus` as a layer.
+
+    $$y = \log(1 + e^x)$$
+
+    Derivative: $\sigma(x)$.
+
+    Shapes: any; kept.
+
+    Args:
+        **kwargs: what every Keras layer takes.
+
+    Raises:
+        ValueError: when called with anything but real numbers.
+
+    Example:
+        >>> [round(float(y), 4) for y in Softplus()(ops.array([-1000.0, 0.0, 1000.0]))]
+        [0.0, 0.6931, 1000.0]
+
+    In practice: for outputs that must be positive, such as a variance.
+
+    Source: Dugas, Bengio, Bélisle, Nadeau and Garcia, "Incorporating Second-Order Functional Knowledge", 2001.
+    """
+
+    def call(self, inputs):
+        return activations.softplus(inputs)
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class SquaredReLU(_Activation):
+    r"""ReLU, squared: `kerasfound.activations.squared_relu` as a layer.
+
+    $$y = \max(x, 0)^2$$
+
+    Derivative: $2 \max(x, 0)$.
+
+    Shapes: any; kept.
+
+    Args:
+        **kwargs: what every Keras layer takes.
+
+    Raises:
+        ValueError: when called with anything but real numbers.
+
+    Example:
+        >>> [round(float(y), 4) for y in SquaredReLU()(ops.array([-2.0, 0.5, 3.0]))]
+        [0.0, 0.25, 9.0]
+
+    In practice: in the feed-forward blocks of language models; it grows fast, so normalize before it.
+
+    Source: So et al., "Primer: Searching for Efficient Transformers for Language Modeling", 2021.
+    """
+
+    def call(self, inputs):
+        return activations.squared_relu(inputs)
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class Step(_Activation):
+    r"""Fire or do not: `kerasfound.activations.step` as a layer.
+
+    $$y = \begin{cases} 1 & x \ge 0 \\ 0 & x < 0 \end{cases}$$
+
+    Derivative: $0$ wherever there is one.
+
+    Shapes: any; kept.
+
+    Args:
+        **kwargs: what every Keras layer takes.
+
+    Raises:
+        ValueError: when called with anything but real numbers.
+
+    Example:
+        >>> [round(float(y), 4) for y in Step()(ops.array([-0.1, 0.0, 7.0]))]
+        [0.0, 1.0, 1.0]
+
+    In practice: for reading off a decision: nothing before it learns by gradient descent.
+
+    Source: McCulloch and Pitts, "A logical calculus of the ideas immanent in nervous activity", 1943.
+    """
+
+    def call(self, inputs):
+        return activations.step(inputs)
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class Sign(_Activation):
+    r"""Which side of zero: `kerasfound.activations.sign` as a layer.
+
+    $$y = \begin{cases} 1 & x > 0 \\ 0 & x = 0 \\ -1 & x < 0 \end{cases}$$
+
+    Derivative: $0$ wherever there is one.
+
+    Shapes: any; kept.
+
+    Args:
+        **kwargs: what every Keras layer takes.
+
+    Raises:
+        ValueError: when called with anything but real numbers.
+
+    Example:
+        >>> [round(float(y), 4) for y in Sign()(ops.array([-0.1, 0.0, 7.0]))]
+        [-1.0, 0.0, 1.0]
+
+    In practice: for reading off a decision: nothing before it learns by gradient descent.
+
+    Source: Rosenblatt, "The Perceptron: A Probabilistic Model for Information Storage and Organization", 1958.
+    """
+
+    def call(self, inputs):
+        return activations.sign(inputs)
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class Linear(_Activation):
+    r"""No activation at all: `kerasfound.activations.linear` as a layer.
+
+    $$y = x$$
+
+    Derivative: $1$.
+
+    Shapes: any; kept.
+
+    Args:
+        **kwargs: what every Keras layer takes.
+
+    Raises:
+        ValueError: when called with anything but real numbers.
+
+    Example:
+        >>> [round(float(y), 4) for y in Linear()(ops.array([-2.5, 3.0]))]
+        [-2.5, 3.0]
+
+    In practice: to say that nothing is meant, and as the one to compare others with.
+
+    Source: Widrow and Hoff, "Adaptive Switching Circuits", 1960.
+    """
+
+    def call(self, inputs):
+        return activations.linear(inputs)
