@@ -31,7 +31,6 @@ from kerasfound.layers.embedding import quantile_edges as quantile_edges
 from kerasfound.layers.normalization import BatchNormalization as BatchNormalization
 from kerasfound.layers.normalization import LayerNormalization as LayerNormalization
 from kerasfound.layers.normalization import RMSNormalization as RMSNormalization
-from kerasfound.layers.perceptron import Mistakes as Mistakes
 from kerasfound.layers.perceptron import Neuron as Neuron
 from kerasfound.layers.perceptron import Perceptron as Perceptron
 from kerasfound.layers.pooling import AveragePooling2D as AveragePooling2D
@@ -78,7 +77,6 @@ __all__ = [
     "Linear",
     "LogSoftmax",
     "MaxPooling2D",
-    "Mistakes",
     "MultiHeadAttention",
     "Neuron",
     "Perceptron",

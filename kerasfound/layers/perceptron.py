@@ -158,11 +158,12 @@ class Perceptron(keras.Model):
         loss = ops.stop_gradient(o - t) * z
         return ops.mean(loss if sample_weight is None else loss * ops.reshape(sample_weight, ops.shape(z)))
 
-    def fit(self, x=None, y=None, batch_size=1, callbacks=None, **kwargs):
+    def fit(self, x=None, y=None, batch_size=1, epochs=1, verbose="auto", callbacks=None, **kwargs):
         if y is not None and not np.isin(y, (0, 1)).all():
             raise ValueError(f"`y` must hold 0 and 1 only, got {np.unique(y)[:5].tolist()}.")
         until_right = keras.callbacks.LambdaCallback(on_epoch_end=self._stop_without_mistakes)
-        return super().fit(x, y, batch_size=batch_size, callbacks=[*(callbacks or []), until_right], **kwargs)
+        callbacks = [*keras.tree.flatten(callbacks or []), until_right]
+        return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
 
     def _stop_without_mistakes(self, epoch, logs):
         self.stop_training = self.stop_training or logs.get("mistakes") == 0

@@ -123,6 +123,22 @@ def test_saved_and_loaded_it_answers_the_same_and_goes_on_learning(tmp_path):
     assert fit(x, t, model=loaded)[1][-1] == 0
 
 
+def test_it_also_learns_from_a_stream_of_examples():
+    x, t, _ = separable(1)
+    stream = [(x[i : i + 1], t[i : i + 1]) for i in range(len(x))]
+
+    class Stream(keras.utils.PyDataset):
+        def __len__(self):
+            return len(stream)
+
+        def __getitem__(self, index):
+            return stream[index]
+
+    model = Perceptron()
+    model.fit(Stream(), epochs=2, verbose=0, shuffle=False)
+    np.testing.assert_array_equal(*[ops.convert_to_numpy(m.kernel) for m in (model, fit(x, t, epochs=2)[0])])
+
+
 def test_mistakes_are_counted():
     mistakes = Mistakes()
     mistakes.update_state(np.array([0, 1, 1]), np.array([[1.0], [1.0], [0.0]]))
