@@ -40,7 +40,7 @@ def attention_weights(query, key, mask=None):
 
     Source: Vaswani et al., "Attention Is All You Need", 2017, section 3.2.1.
     """
-    scores = (query / query.shape[-1] ** 0.5) @ ops.swapaxes(key, -1, -2)
+    scores = ops.matmul(query / query.shape[-1] ** 0.5, ops.swapaxes(key, -1, -2))
     scores = ops.cast(scores, keras.backend.result_type(scores.dtype, "float32"))
     if mask is not None:
         scores = ops.where(mask, scores, -1e38)
@@ -78,7 +78,7 @@ def scaled_dot_product_attention(query, key, value, mask=None):
 
     Source: Vaswani et al., "Attention Is All You Need", 2017, section 3.2.1.
     """
-    return attention_weights(query, key, mask) @ value
+    return ops.matmul(attention_weights(query, key, mask), value)
 
 
 def combine_masks(
