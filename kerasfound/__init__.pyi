@@ -3,6 +3,7 @@ from . import backprop as backprop
 from . import data as data
 from . import export as export
 from . import gradients as gradients
+from . import initializers as initializers
 from . import layers as layers
 from . import losses as losses
 from . import optimizers as optimizers
