@@ -228,7 +228,8 @@ class BinaryCrossentropy(keras.losses.Loss):
         >>> round(float(BinaryCrossentropy()(ops.array([[1.0]]), ops.array([[0.5]]))), 4)  # ln 2
         0.6931
 
-    In practice: probabilities are clipped at 1e-7, where the gradient ends: from logits nothing is lost.
+    In practice: probabilities are clipped at 1e-7, where the gradient ends: from logits nothing is lost. On TensorFlow
+    the scores behind a `sigmoid` are found and used instead, as Keras does.
 
     Source: Good, "Rational decisions", 1952.
     """
@@ -308,7 +309,8 @@ class CategoricalCrossentropy(keras.losses.Loss):
         >>> round(float(CategoricalCrossentropy()(y, p)), 4)  # ln 4
         1.3863
 
-    In practice: probabilities are clipped at 1e-7, where the gradient ends: from logits nothing is lost.
+    In practice: probabilities are clipped at 1e-7, where the gradient ends: from logits nothing is lost. On TensorFlow
+    the scores behind a `softmax` are found and used instead, as Keras does.
 
     Source: Good, "Rational decisions", 1952; smoothing: Szegedy et al., "Rethinking the Inception architecture", 2016.
     """
