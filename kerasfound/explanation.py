@@ -14,13 +14,14 @@ from typing import Any
 
 import keras
 
-from kerasfound import activations, gradients, layers, losses, optimizers, schedules
+from kerasfound import activations, gradients, initializers, layers, losses, optimizers, schedules
 from kerasfound.errors import UserError
 from kerasfound.formulas import readable
 
 ROOMS = {
     "activation": activations,
     "loss": losses,
+    "initializer": initializers,
     "schedule": schedules,
     "layer": layers,
     "optimizer": optimizers,
@@ -101,11 +102,11 @@ def explain(block: Any) -> "Explanation":
         kerasfound.errors.UserError: if there is no such block; the nearest names are offered.
 
     Example:
-        >>> print(str(explain("tanh"))[:89])
+        >>> print(*str(explain("tanh")).splitlines()[:4], sep="\\n")
         tanh (activation)
         The sigmoid stretched to -1 ... 1, so that zero stays zero.
         <BLANKLINE>
-            y =
+            y = tanh x = (eˣ - e⁻ˣ) / (eˣ + e⁻ˣ) = 2 σ(2x) - 1
     """
     if isinstance(block, str):
         found, *others = _named(block)

@@ -109,7 +109,7 @@ def initializer(block: Block, subject: Any) -> Figure:
     axes.hist(weights, bins=80, density=True, color="C0", alpha=0.75)
     for side in (-1, 1):
         axes.axvline(side * weights.std(), color="C3", ls="--", label="standard deviation" if side == 1 else None)
-    axes.set(xlabel="weight", ylabel="density")
+    axes.set(xlabel="weight", ylabel="density", ylim=(0, 1.2 * axes.get_ylim()[1]))
     axes.set_title(f"standard deviation {weights.std():.4f}", fontsize=9, loc="left")
     axes.legend()
     return figure

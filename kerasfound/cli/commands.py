@@ -62,7 +62,7 @@ def explain(name: str, plot: Path | None = None) -> None:
     """Show a block's formula, derivative, arguments, practice, source and code.
 
     Args:
-        name: an activation, loss, schedule, layer or optimizer, as `kerasfound list blocks` shows them.
+        name: an activation, loss, initializer, schedule, layer or optimizer, as `kerasfound list blocks` shows them.
         plot: also draw it into this file, a .png or a .svg.
     """
     startup.start()
