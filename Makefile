@@ -6,8 +6,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
-BLOCKS := tests/layers tests/optimizers tests/test_activations.py tests/test_backprop.py tests/test_gradients.py \
-          tests/test_initializers.py tests/test_losses.py tests/test_schedules.py
+BLOCKS := tests/layers tests/optimizers tests/test_activations.py tests/test_backprop.py tests/test_every_block.py \
+          tests/test_examples.py tests/test_gradients.py tests/test_initializers.py tests/test_losses.py \
+          tests/test_schedules.py
 
 .PHONY: demo test lint types tests dev clean
 
