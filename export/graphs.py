@@ -4,8 +4,10 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kerasfound.errors import UserError
@@ -73,6 +75,7 @@ def onnx(model: keras.Model, path: Path, opset: int = OPSET) -> None:
             name=model.name,
             continue_on_error=False,
             opset=opset,
+            custom_op_handlers={"Erfc": (_difference, []), "Expm1": (_difference, [])},
             input_names=inputs,
             output_names=list(outputs.values()),
             tensors_to_rename=names,
@@ -86,6 +89,18 @@ def onnx(model: keras.Model, path: Path, opset: int = OPSET) -> None:
     except onnx_format.checker.ValidationError as error:  # an operation that tf2onnx left as it was
         raise UserError(f"{NO_FORM} ({str(error).splitlines()[0]}); {MEND}.") from error
     onnx_format.save(proto, path)
+
+
+def _difference(graph: Any, node: Any, name: str, _: list) -> None:
+    """Two operations that ONNX lacks, out of those it has: erfc x = 1 - erf x, expm1 x = exp x - 1."""
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    dtype, shape, (x,), (y,) = graph.get_dtype(node.output[0]), graph.get_shape(node.output[0]), node.input, node.output
+    kind, result = node.type, {"shapes": [shape], "dtypes": [dtype]}
+    graph.remove_node(name)
+    one = graph.make_const(f"{name}/one", np.array(1, tensor_dtype_to_np_dtype(dtype))).output[0]
+    inner = graph.make_node("Erf" if kind == "Erfc" else "Exp", [x], **result).output[0]
+    graph.make_node("Sub", [one, inner] if kind == "Erfc" else [inner, one], outputs=[y], **result)
 
 
 @contextlib.contextmanager
