@@ -567,7 +567,8 @@ class BinaryFocalCrossentropy(keras.losses.Loss):
         if self.from_logits:
             p = ops.sigmoid(p)
         p_t = y * p + (1 - y) * (1 - p)
-        loss = ops.power(1 - p_t, self.gamma) * _binary_surprise(y, p)
+        hard = ops.maximum(1 - p_t, keras.config.epsilon())  # at 0 a power below 1 has an infinite slope: 0 * inf
+        loss = ops.power(hard, self.gamma) * _binary_surprise(y, p)
         if self.apply_class_balancing:
             loss = (y * self.alpha + (1 - y) * (1 - self.alpha)) * loss
         return ops.mean(loss, axis=self.axis)

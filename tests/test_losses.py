@@ -395,6 +395,14 @@ def test_focal_loss_without_focus_is_cross_entropy_and_with_it_less(y, p):
     assert value(losses.BinaryFocalCrossentropy(gamma=2.0), y, p) <= plain
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_focal_loss_has_a_slope_where_the_model_is_sure_and_right(gamma, gradient):
+    """Keras's is NaN there for a focus below 1."""
+    focal = losses.BinaryFocalCrossentropy(from_logits=True, gamma=gamma)
+    z, right = np.array([[-40.0], [40.0], [90.0]], "float32"), np.array([[0.0], [1.0], [1.0]], "float32")
+    np.testing.assert_allclose(gradient(lambda z: focal(right, z), z)[0], 0, atol=1e-6)
+
+
 @pytest.mark.parametrize("smoothing", [0.1, 0.5])
 def test_smoothed_labels_are_a_mixture_with_the_even_distribution(smoothing):
     dense, binary = losses.CategoricalCrossentropy, losses.BinaryCrossentropy
