@@ -320,6 +320,8 @@ class Orthogonal(keras.initializers.Orthogonal):
             raise ValueError(f"`shape` must have at least two axes, got {tuple(shape)}.")
         rows, columns = math.prod(shape[:-1]), shape[-1]
         tall = (max(rows, columns), min(rows, columns))
-        q, r = ops.qr(keras.random.normal(tall, dtype=dtype, seed=self.seed))
+        dtype = keras.backend.standardize_dtype(dtype)
+        exact = keras.backend.result_type(dtype, "float32")  # no backend has the decomposition in half precision
+        q, r = ops.qr(keras.random.normal(tall, dtype=exact, seed=self.seed))
         q = q * ops.sign(ops.diag(r))
-        return self.gain * ops.reshape(q if rows >= columns else ops.transpose(q), shape)
+        return ops.cast(self.gain * ops.reshape(q if rows >= columns else ops.transpose(q), shape), dtype)

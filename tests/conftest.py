@@ -58,9 +58,17 @@ def _gradient(function, *arrays):
     return [np.asarray(keras.ops.convert_to_numpy(g)) for g in found]
 
 
+def _as_tensor(x):
+    import keras
+
+    return keras.ops.convert_to_tensor(x) if isinstance(x, np.ndarray) else x
+
+
 def _weight_gradients(layer, inputs, **call):
     import keras
 
+    # `stateless_call` goes past the conversion that a layer's own call makes
+    inputs, call = keras.tree.map_structure(_as_tensor, (inputs, call))
     if not layer.built:
         layer(inputs, **call)
     others = [v.value for v in layer.non_trainable_variables]

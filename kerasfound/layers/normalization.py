@@ -159,7 +159,9 @@ class LayerNormalization(keras.layers.LayerNormalization):
         super().__init__(axis, epsilon, center, scale, *args, **kwargs)
 
     def call(self, inputs):
-        if self.rms_scaling or keras.backend.backend() == "torch":  # torch runs op by op: Keras's one kernel is faster
+        # torch runs op by op: Keras's one kernel is faster, and right over the last axes only
+        fused = keras.backend.backend() == "torch" and self._is_over_the_last_axes(inputs)
+        if self.rms_scaling or fused:
             return super().call(inputs)
         x = _float32_or_more(inputs)
         mean, variance = ops.moments(x, self.axis, keepdims=True)
@@ -169,6 +171,10 @@ class LayerNormalization(keras.layers.LayerNormalization):
         slope = gamma * ops.rsqrt(variance + self.epsilon)
         y = x * slope + (-mean * slope + beta)  # as `beta - mean * slope` XLA makes it three times slower on a CPU
         return ops.cast(y, self.compute_dtype)
+
+    def _is_over_the_last_axes(self, x):
+        rank = len(x.shape)
+        return [axis % rank for axis in self.axis] == list(range(rank - len(self.axis), rank))
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")

@@ -75,7 +75,7 @@ def test_examples_in_docstrings():
 def test_output_and_gradient_are_those_of_keras(name, arguments, gradient):
     ours, theirs = (getattr(room, name)(**arguments) for room in (layers, keras.layers))
     assert_same(numpy(ours(X)), numpy(theirs(X)))
-    upstream = np.random.default_rng(1).normal(size=X.shape).astype("float32")
+    upstream = ops.convert_to_tensor(np.random.default_rng(1).normal(size=X.shape).astype("float32"))
     assert_same(gradient(lambda x: upstream * ours(x), X)[0], gradient(lambda x: upstream * theirs(x), X)[0])
 
 
@@ -120,7 +120,7 @@ def test_masked_softmax_sums_to_one_over_what_is_left_and_ignores_the_rest(gradi
     np.testing.assert_allclose(p.sum(axis=-1), [1, 1, 0], atol=1e-6)
     changed = np.where(MASKS[0], X, 1e4).astype("float32")
     assert_same(numpy(layers.Softmax()(changed, mask=mask)), p)
-    slope = gradient(lambda x: X * layers.Softmax()(x, mask=mask), X)[0]
+    slope = gradient(lambda x: ops.convert_to_tensor(X) * layers.Softmax()(x, mask=mask), X)[0]
     assert (slope[~MASKS[0]] == 0).all()
 
 
