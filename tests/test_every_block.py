@@ -26,7 +26,7 @@ OVER_TIME = {"test_attention", "test_position", "test_recurrent", "test_transfor
 NOT_IN_ONNX: dict[str, str] = {}
 """Example to the operation that ONNX has not: exporting it must end in an error that names it."""
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
-STEPS = 3
+STEPS = 2
 POLICIES = {"mixed_float16": 5e-3, "mixed_bfloat16": 4e-2}
 """Policy to how far from float32 an output may be, relative to its scale: a few roundings."""
 
@@ -129,10 +129,10 @@ def answers(model, inputs):
     return numbers(model(one_or_all(inputs), training=False))
 
 
-def trained(model):
+def trained(model, steps=STEPS):
     """Losses and weights of a few more steps."""
     x, y = training_data(model.loss)
-    losses = [np.asarray(model.train_on_batch(x, y)) for _ in range(STEPS)]
+    losses = [np.asarray(model.train_on_batch(x, y)) for _ in range(steps)]
     return [*losses, *numbers(model.weights)]
 
 
@@ -191,7 +191,7 @@ def fresh_process(tmp_path_factory):
             wanted[key] = first_weights(model)
         else:
             model = training_model(key)
-            trained(model)  # so that an optimizer has something to remember
+            trained(model, steps=1)  # so that an optimizer has something to remember
             model.save(file)
             wanted[key] = trained(model)
     subprocess.run([sys.executable, __file__, folder], check=True)
@@ -257,12 +257,17 @@ def test_half_precision_stays_close(key, policy):
     equal(found, answers(full, inputs), POLICIES[policy])
 
 
+@functools.cache
+def trained_in_float32(key):
+    return trained(training_model(key))
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("key", of("losses", "optimizers", "schedules"))
 def test_half_precision_trains_as_float32_does(key, policy):
     with using(policy):
         half = trained(training_model(key))
-    full = trained(training_model(key))
+    full = trained_in_float32(key)
     assert all(np.isfinite(x).all() for x in half)
     equal(half[:STEPS], full[:STEPS], 2 * POLICIES[policy])
 
