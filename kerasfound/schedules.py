@@ -107,11 +107,11 @@ class PiecewiseConstantDecay(keras.optimizers.schedules.LearningRateSchedule):
     """
 
     def __init__(self, boundaries, values, name="PiecewiseConstant"):
-        for name, given in (("boundaries", boundaries), ("values", values)):
+        for argument, given in (("boundaries", boundaries), ("values", values)):
             if not isinstance(given, (list, tuple)):
-                raise ValueError(f"`{name}` must be a list of numbers, got {given!r}.")
+                raise ValueError(f"`{argument}` must be a list of numbers, got {given!r}.")
             for number in given:
-                _check(at_least=0, **{name: number})
+                _check(at_least=0, **{argument: number})
         if len(values) != len(boundaries) + 1:
             raise ValueError(f"`values` must be one longer than `boundaries`, got {values} and {boundaries}.")
         if list(boundaries) != sorted(set(boundaries)):
