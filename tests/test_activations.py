@@ -271,7 +271,9 @@ def test_works_on_lists_integers_scalars_and_symbols(name):
 
 
 @pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize("x", ["one", None, [True, False], 1j, object()], ids=str)
+@pytest.mark.parametrize(
+    "x", ["one", None, [True, False], 1j, object()], ids=["text", "nothing", "booleans", "complex", "object"]
+)
 def test_what_is_not_a_real_number_is_named(name, x):
     with pytest.raises(ValueError, match="`x` must be"):
         getattr(activations, name)(x)
