@@ -76,6 +76,7 @@ def triton_config(manifest: Manifest) -> str:
 def _write(run: Run, folder: Path, name: str, version: int) -> Manifest:
     """Everything of one version: both model files, the proof, and the manifest last."""
     model, samples = run.load_model(), run.samples
+    (answer,) = graphs.output_names(model)
     graphs.saved_model(model, folder)
     graphs.onnx(model, folder / verification.ONNX)
 
@@ -83,7 +84,7 @@ def _write(run: Run, folder: Path, name: str, version: int) -> Manifest:
     noise = rng.uniform(0, 255, samples["x"].shape)
     asked = np.concatenate([samples["x"], noise]).astype(model.inputs[0].dtype)
     answered = np.asarray(model(asked, training=False))
-    verification.save_vectors(folder, {model.inputs[0].name: asked}, {model.output_names[0]: answered})
+    verification.save_vectors(folder, {model.inputs[0].name: asked}, {answer: answered})
     proof = verification.compare(folder)
     if not np.allclose(answered[: len(samples["x"])], samples["answer"], atol=1e-4):
         raise UserError(f"{run.folder}: the saved model does not answer as it did when it was trained.")
@@ -95,9 +96,9 @@ def _write(run: Run, folder: Path, name: str, version: int) -> Manifest:
         version=version,
         task=schema.task,
         inputs=[_tensor(x.name, x) for x in model.inputs],
-        outputs=[_tensor(n, y) for n, y in zip(model.output_names, model.outputs, strict=True)],
+        outputs=[_tensor(answer, model.outputs[0])],
         preprocessing=[_pixels(schema)],
-        postprocessing=[Step("classify", parameters={"output": model.output_names[0]})],
+        postprocessing=[Step("classify", parameters={"output": answer})],
         labels=list(schema.labels),
         metrics=run.results["test"],
         measured_on=Measured(data["name"], "test", data["rows"]["test"], data["sha256"]),

@@ -23,6 +23,11 @@ def specs(model: keras.Model) -> list[tf.TensorSpec]:
     return [tf.TensorSpec((None, *x.shape[1:]), x.dtype, name=x.name) for x in model.inputs]
 
 
+def output_names(model: keras.Model) -> list[str]:
+    """The names of the layers that give the outputs."""
+    return list(getattr(model, "output_names", [model.layers[-1].name]))  # a Sequential has one, and no list of them
+
+
 def answer(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
     """The model as a function of its input tensors: named outputs, in inference mode.
 
@@ -31,7 +36,7 @@ def answer(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
 
     def call(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = keras.tree.flatten(model(list(tensors) if len(tensors) > 1 else tensors[0], training=False))
-        return dict(zip(model.output_names, outputs, strict=True))
+        return dict(zip(output_names(model), outputs, strict=True))
 
     return call
 

@@ -1,5 +1,6 @@
 """`manifest.json`: what a bundle promises to whoever serves it. Read by export and by serving, and needs neither."""
 
+import hashlib
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,7 @@ SCHEMA_VERSION = 1
 """Raised when a reader of the previous schema would misread the new one."""
 
 MAX_BYTES = 1 << 20
+UNSIGNED = "0" * 64
 
 
 class Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,6 +73,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     created: str
     files: dict[str, str]
     """sha256 of every other file of the version folder, by its path inside it."""
+    sha256: str = UNSIGNED
+    """Of this file's own text, with zeros in this place."""
 
 
 def read(path: Path) -> Manifest:
@@ -86,10 +90,15 @@ def read(path: Path) -> Manifest:
         manifest = msgspec.json.decode(text, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a manifest of schema version {SCHEMA_VERSION}: {error}.") from error
+    if hashlib.sha256(text.replace(manifest.sha256.encode(), UNSIGNED.encode())).hexdigest() != manifest.sha256:
+        raise UserError(f"{path}: was changed after its export (its sha256 differs); export it again.")
     if manifest.schema_version != SCHEMA_VERSION:
         raise UserError(f"{path}: schema version {manifest.schema_version}, not {SCHEMA_VERSION}; export it again.")
     return manifest
 
 
 def write(manifest: Manifest, path: Path) -> None:
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    """Write `manifest` as JSON, with the sha256 of its own text in it."""
+    unsigned = msgspec.structs.replace(manifest, sha256=UNSIGNED)
+    text = msgspec.json.format(msgspec.json.encode(unsigned), indent=2) + b"\n"
+    path.write_bytes(text.replace(UNSIGNED.encode(), hashlib.sha256(text).hexdigest().encode()))

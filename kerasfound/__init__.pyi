@@ -12,5 +12,6 @@ from . import schedules as schedules
 from . import serving as serving
 from . import training as training
 from .explanation import explain as explain
+from .saving import load_model as load_model
 
 __version__: str

@@ -265,7 +265,7 @@ class BinaryCrossentropy(keras.losses.Loss):
 
 def _behind(y_pred, from_logits):
     """On TensorFlow `ops.softmax` and `ops.sigmoid` leave the scores on what they return; Keras's losses take them."""
-    if hasattr(y_pred, "_keras_logits"):
+    if keras.backend.backend() == "tensorflow" and hasattr(y_pred, "_keras_logits"):
         return y_pred._keras_logits, True
     return y_pred, from_logits
 

@@ -2,8 +2,8 @@
 
 Shows: learned filters, pooling, batch normalization, random shifts, a one-cycle learning rate.
 
-    kerasfound run mnist_cnn                                  # full MNIST, through TFDS
-    kerasfound run mnist_cnn --data digits --epochs 30        # 8 x 8 digits, no network
+    kerasfound run mnist_cnn                  # full MNIST, through TFDS
+    kerasfound run mnist_cnn --data digits    # 8 x 8 digits, no network
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:  # heavy, and not needed to ask for --help
 class Config(kf.training.Config):
     data: str = "mnist"
     """A named set of images: mnist or digits."""
-    epochs: int = kf.training.number(4, at_least=1)
-    """Passes over the training images."""
+    epochs: int | None = kf.training.number(None, at_least=1)
+    """Passes over the training images. Defaults to 4, or to 30 where they are fewer than 10,000."""
     batch_size: int = kf.training.number(128, at_least=1)
     """Images in one step. Larger is faster on a GPU and needs a larger learning rate."""
     learning_rate: float = kf.training.number(4e-3, above=0)
@@ -69,6 +69,7 @@ def shift(images: np.ndarray, rng: np.random.Generator, pixels: int) -> np.ndarr
 def train(config: Config, run: kf.training.Run) -> keras.Model:
     """Fit on the training split, watch the validation split, measure once on the test split."""
     images = kf.data.load(config.data, config.data_dir)
+    config = dataclasses.replace(config, epochs=config.epochs or (4 if len(images.train.y) >= 10_000 else 30))
     run.start(images, config)
     augment = functools.partial(shift, pixels=config.shift)
     batches = kf.training.Batches(images.train, config.batch_size, config.seed, augment)

@@ -31,6 +31,9 @@ app = App(
     suppress_keyboard_interrupt=False,  # main says that it was stopped
 )
 
+run = App(name="run", help="Train a recipe; every setting of its Config is a flag.")
+app.command(run)
+
 
 @app.command(name="list")
 def list_(what: Literal["recipes", "data", "blocks"] | None = None) -> None:
@@ -44,7 +47,7 @@ def list_(what: Literal["recipes", "data", "blocks"] | None = None) -> None:
         from kerasfound.explanation import blocks
 
         for block in blocks():
-            print(f"{block.kind:<12}{block.name:<30}{block.summary}")
+            print(f"{block.kind:<12}{block.name:<30}{block.summary.replace('$', '')}")
         return
 
     from kerasfound.data import SOURCES
@@ -58,7 +61,7 @@ def list_(what: Literal["recipes", "data", "blocks"] | None = None) -> None:
 
 
 @app.command
-def explain(name: str, plot: Path | None = None) -> None:
+def explain(name: str, /, plot: Path | None = None) -> None:
     """Show a block's formula, derivative, arguments, practice, source and code.
 
     Args:
@@ -69,11 +72,12 @@ def explain(name: str, plot: Path | None = None) -> None:
     explanation = kerasfound.explain(name)
     if plot is not None:
         explanation.plot(plot)
+        print(f"picture: {plot}\n")
     print(explanation, end="")
 
 
 @app.command
-def evaluate(run: Path, split: Literal["test", "validation"] = "test", data_dir: str | None = None) -> None:
+def evaluate(run: Path, /, split: Literal["test", "validation"] = "test", data_dir: str | None = None) -> None:
     """Measure a finished run again, on the data it was trained with.
 
     Args:
@@ -88,7 +92,7 @@ def evaluate(run: Path, split: Literal["test", "validation"] = "test", data_dir:
 
 
 @app.command
-def predict(run: Path, *files: Path, json: Annotated[bool, Switch] = False) -> None:
+def predict(run: Path, /, *files: Path, json: Annotated[bool, Switch] = False) -> None:
     """Answer image files with a finished run.
 
     Args:
@@ -104,7 +108,7 @@ def predict(run: Path, *files: Path, json: Annotated[bool, Switch] = False) -> N
 
 
 @app.command
-def export(run: Path, to: Path = Path("models"), name: str | None = None) -> None:
+def export(run: Path, /, to: Path = Path("models"), name: str | None = None) -> None:
     """Write a verified bundle (SavedModel, ONNX, manifest) of a finished run, as the next version of its name.
 
     Args:
@@ -116,10 +120,11 @@ def export(run: Path, to: Path = Path("models"), name: str | None = None) -> Non
     startup.start("tensorflow")  # writes the SavedModel, whatever backend trained
     bundle = kerasfound.export.bundle(opened, to, name=name)
     show_proof(bundle, kerasfound.export.manifest.read(bundle / "manifest.json").verification)
+    print(f"next: kerasfound serve {to}")
 
 
 @app.command
-def verify(bundle: Path) -> None:
+def verify(bundle: Path, /) -> None:
     """Prove a bundle again: sha256 sums, then both model files against the trained model's recorded answers.
 
     Args:
@@ -131,7 +136,9 @@ def verify(bundle: Path) -> None:
 
 
 @app.command
-def serve(repository: Path = Path("models"), host: str = "127.0.0.1", port: int = 8501, max_body_mib: int = 16) -> None:
+def serve(
+    repository: Path = Path("models"), /, host: str = "127.0.0.1", port: int = 8501, max_body_mib: int = 16
+) -> None:
     """Answer HTTP requests with the newest version of every model in a repository, until Ctrl-C.
 
     Args:
@@ -161,10 +168,6 @@ def demo() -> None:
     demo.play()
 
 
-run = App(name="run", help="Train a recipe; every setting of its Config is a flag.")
-app.command(run)
-
-
 def _recipe(name: str) -> App:
     """`kerasfound run NAME`: the recipe's Config as flags, over those of a --config file."""
     recipe = importlib.import_module(f"kerasfound.recipes.{name}")
@@ -182,7 +185,9 @@ def _recipe(name: str) -> App:
             print(settings.to_yaml(), end="")
             return
         startup.start(settings.backend)
-        show_run(kerasfound.training.execute(recipe, settings))
+        finished = kerasfound.training.execute(recipe, settings)
+        show_run(finished)
+        print(f"next: kerasfound export {finished.folder}")
 
     return flags
 
@@ -191,6 +196,8 @@ def _settings_file(flags: App, commands: tuple[str, ...], arguments: ArgumentCol
     """Let cyclopts read the --config file, when there is one, as settings that flags win over."""
     given = [token.value for argument in arguments if argument.name == "--config" for token in argument.tokens]
     for file in given:
+        if not Path(file).is_file():
+            raise UserError(f"--config {file}: no such file; --print-config shows what one holds.")
         try:
             settings = yaml.safe_load(Path(file).read_text())
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -24,7 +24,7 @@ def play() -> None:
     """Train, export, verify, serve, ask, and say what to type next."""
     started = time.perf_counter()
     _say("1. Train the MNIST network on the built-in digits (8 x 8, no network needed)")
-    run = kf.training.execute(mnist_cnn, mnist_cnn.Config(data="digits", epochs=20, shift=1))
+    run = kf.training.execute(mnist_cnn, mnist_cnn.Config(data="digits", shift=1))
     commands.show_run(run)
 
     _say("2. Export the trained model, and prove that both files answer as it does")
@@ -42,7 +42,7 @@ def play() -> None:
 
     _say(f"Done in {time.perf_counter() - started:.0f} s. What you might type next, after `. .venv/bin/activate`:")
     print("  kerasfound run mnist_cnn                  # full MNIST: above 99.4% in a minute or two")
-    print(f"  kerasfound verify {bundle}    # the proof again")
+    print(f"  kerasfound verify {bundle}     # the proof again")
     print(f"  kerasfound serve {MODELS}                   # and ask it yourself")
     print(f"The report of this run: {run.report_file}")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 
 from kerasfound.data import SOURCES, cache
+from kerasfound.training.run import devices as found_devices
 from kerasfound.training.run import versions
 
 EXTRAS = {
@@ -30,7 +31,7 @@ def report() -> None:
 
 def _machine() -> list[tuple[str, str, str]]:
     free = shutil.disk_usage(Path.cwd()).free / 2**30
-    devices = ", ".join(keras.distribution.list_devices())
+    devices = ", ".join(found_devices())
     return [
         ("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}", ""),
         ("computer", f"{os.cpu_count()} cores, {free:.0f} GiB free disk", "" if free > 1 else "make room"),
@@ -58,7 +59,7 @@ def _data() -> list[tuple[str, str, str]]:
     if folder and not Path(folder).is_dir():
         rows = [("TFDS_DATA_DIR", f"{folder}: no such folder", "set it to a folder that TFDS has prepared data in")]
     for source in SOURCES.values():
-        if source.cached:
+        if source.cached(Path(folder) if folder else None):
             rows.append((f"data {source.name}", f"ready in {cache.folder()}", ""))
         elif not source.network or (folder and (Path(folder) / source.name).is_dir()):
             rows.append((f"data {source.name}", "ready to be read", ""))

@@ -1,6 +1,7 @@
 """Start the backend without its start-up noise, and with its errors."""
 
 import contextlib
+import gc
 import os
 import sys
 import tempfile
@@ -8,23 +9,33 @@ from collections.abc import Iterator
 
 from kerasfound.errors import UserError
 
-EXTRA = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
+BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def start(backend: str | None = None) -> None:
     """Import Keras on `backend`, by default the one that `KERAS_BACKEND` names, or TensorFlow."""
-    os.environ["KERAS_BACKEND"] = backend = backend or os.environ.get("KERAS_BACKEND", "tensorflow")
+    backend = backend or os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if backend not in BACKENDS:
+        raise UserError(f"the backend must be {', '.join(BACKENDS)}, got {backend!r}; see --backend and KERAS_BACKEND.")
+    os.environ["KERAS_BACKEND"] = backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # what C++ code logs later on, as when a graph is optimized
     try:
         with quiet_unless_failing():
             import keras
 
-            keras.distribution.list_devices()  # looks for a GPU, and says so
+            from kerasfound.training.run import devices
+
+            keras.utils.set_random_seed(0)  # imports TensorFlow where it is installed, whatever the backend
+            devices()  # looks for a GPU, and says so
     except ImportError as error:
         if error.name != backend:
             raise
         fix = "pip install torch" if backend == "torch" else f'pip install "kerasfound[{backend}]"'
         raise UserError(f"the Keras backend {backend} is not installed: {fix}") from error
+    if (
+        backend != "jax"
+    ):  # TensorFlow imports it all the same, and Ctrl-C is lost in its hook, which has nothing to do here
+        gc.callbacks[:] = [hook for hook in gc.callbacks if not hook.__module__.startswith("jax")]
 
 
 @contextlib.contextmanager
@@ -36,7 +47,7 @@ def quiet_unless_failing() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             sys.stderr.flush()
             held.seek(0)
             os.write(kept, held.read())

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +35,12 @@ def fetch(key: str, make: Callable[[], Arrays]) -> tuple[Arrays, str]:
     if kept is None:
         arrays = make()
         kept = arrays, sha256(arrays)
-        _write(path, *kept)
+        try:
+            _write(path, *kept)
+        except OSError as error:
+            warnings.warn(
+                f"{path.parent} cannot be written to ({error.strerror}); set KERASFOUND_CACHE_DIR.", stacklevel=2
+            )
     return kept
 
 

@@ -1,5 +1,6 @@
 """Named sets of images: raw pixels 0..255 as `uint8`, one class an image."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,7 @@ def _tfds(name: str, split: str, data_dir: Path | None) -> tuple[np.ndarray, np.
             "or use the built-in --data digits."
         ) from error
 
+    logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS warns of a folder without the set; so do we, below
     try:
         builder = tfds.builder(name, data_dir=data_dir)
         if not builder.is_prepared():
@@ -68,7 +70,8 @@ def _tfds(name: str, split: str, data_dir: Path | None) -> tuple[np.ndarray, np.
                 requests.head(url, timeout=10)
             builder.download_and_prepare()
     except Exception as error:  # TFDS lets through whatever its downloader or file system raised
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        dead = isinstance(error, requests.ConnectionError)
+        reason = "no network" if dead else (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
             f'data set "{name}" is not prepared in {data_dir or "the default TFDS folder"} and could not be '
             f"downloaded ({reason}). Point --data-dir or TFDS_DATA_DIR at prepared data, "

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -31,13 +32,13 @@ class Source:
     schema: Schema
     make: Callable[[Path | None], cache.Arrays]
 
-    @property
-    def key(self) -> str:
-        return f"{self.name}-{self.version}"
+    def key(self, folder: Path | None) -> str:
+        """Its name in the cache: what was read from one folder does not stand for another's."""
+        place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8] if folder and self.network else "default"
+        return f"{self.name}-{self.version}-{place}"
 
-    @property
-    def cached(self) -> bool:
-        return (cache.folder() / f"{self.key}.npz").exists()
+    def cached(self, folder: Path | None) -> bool:
+        return (cache.folder() / f"{self.key(folder)}.npz").exists()
 
 
 SOURCES = {
@@ -88,7 +89,7 @@ def load(name: str, data_dir: str | None = None) -> Dataset:
     given = data_dir or os.environ.get("TFDS_DATA_DIR")
     if given and not Path(given).is_dir():
         raise UserError(f"--data-dir {given}: no such folder; give a folder that TFDS has prepared data in.")
-    source = SOURCES[name]
-    arrays, digest = cache.fetch(source.key, lambda: source.make(Path(given) if given else None))
+    source, folder = SOURCES[name], Path(given) if given else None
+    arrays, digest = cache.fetch(source.key(folder), lambda: source.make(folder))
     train, validation, test = (Split(arrays[f"{s}_x"], arrays[f"{s}_y"]) for s in ("train", "validation", "test"))
     return Dataset(name, source.summary, digest, train, validation, test, source.schema)

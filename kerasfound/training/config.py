@@ -19,18 +19,18 @@ class Config:
     """The run folder to make. Defaults to runs/<recipe>/<time>."""
     seed: int = 0
     """Of the first weights, the order of the rows and every random change to them."""
-    backend: str = os.environ.get("KERAS_BACKEND", "tensorflow")
+    backend: str = os.environ.get("KERAS_BACKEND") or "tensorflow"
     """What computes: tensorflow, jax or torch. Defaults to the variable KERAS_BACKEND, then to tensorflow."""
 
     def __post_init__(self) -> None:
-        if self.backend not in ("tensorflow", "jax", "torch"):
-            raise UserError(f"--backend must be tensorflow, jax or torch, got {self.backend!r}.")
         if not 0 <= self.seed < 2**32:
             raise UserError(f"--seed must be in [0, 2**32), got {self.seed}.")
         for field in dataclasses.fields(self):
             value, flag = getattr(self, field.name), field.name.replace("_", "-")
             low = field.metadata.get("at_least")
             above = field.metadata.get("above")
+            if value is None:
+                continue
             if low is not None and value < low:
                 raise UserError(f"--{flag} must be at least {low}, got {value}.")
             if above is not None and not value > above:

@@ -49,12 +49,16 @@ def read_image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     try:
         with Image.open(path) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise UserError(f"{path}: {image.width} x {image.height} pixels; at most {MAX_PIXELS} are read.")
+                raise Image.DecompressionBombError
             scaled = image.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.BILINEAR)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; give an image.") from error
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: not an image that can be read ({str(error).splitlines()[0]}).") from error
+    except IsADirectoryError as error:
+        raise UserError(f"{path}: a folder; give image files.") from error
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path}: too many pixels; at most {MAX_PIXELS} are read.") from error
+    except (OSError, SyntaxError) as error:
+        raise UserError(f"{path}: not an image that can be read.") from error
     return np.asarray(scaled, "uint8").reshape(shape)
 
 

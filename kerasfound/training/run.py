@@ -53,7 +53,8 @@ class Run:
         """The finished run in `folder`."""
         run = cls(Path(folder), recipe="")
         if not run.folder.is_dir():
-            raise UserError(f"{folder}: no such folder; give a run folder, as `kerasfound run` makes one.")
+            what = "not a folder" if run.folder.exists() else "no such folder"
+            raise UserError(f"{folder}: {what}; give a run folder, as `kerasfound run` makes one.")
         if not (run.folder / "config.yaml").is_file():
             raise UserError(f"{folder}: not a run folder (it has no config.yaml); `kerasfound run` makes one.")
         if not run.model_file.is_file():
@@ -106,7 +107,7 @@ class Run:
                 "recipe": self.recipe,
                 "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
                 "backend": keras.backend.backend(),
-                "devices": keras.distribution.list_devices(),
+                "devices": devices(),
                 "seed": config.seed,
                 "data": {
                     "name": dataset.name,
@@ -136,12 +137,10 @@ class Run:
 
     def load_model(self) -> "keras.Model":
         """The trained model, for inference."""
-        import keras
-
-        from kerasfound import activations, layers  # noqa: F401  registered, so that Keras finds our classes
+        from kerasfound import saving
 
         try:
-            return keras.saving.load_model(self.model_file, compile=False)
+            return saving.load_model(self.model_file, compile=False)
         except (OSError, ValueError, TypeError) as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"{self.model_file}: cannot be loaded ({reason}); train the run again.") from error
@@ -152,6 +151,17 @@ def save_whole(model: "keras.Model", path: Path) -> None:
     part = path.with_name(f"part-{path.name}")
     model.save(part)
     part.replace(path)
+
+
+def devices() -> list[str]:
+    """What Keras computes on, such as `cpu:0`."""
+    import keras
+
+    if keras.backend.backend() != "torch":
+        return keras.distribution.list_devices()
+    import torch  # for which Keras has no list
+
+    return [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["cpu:0"]
 
 
 def versions(packages: tuple[str, ...]) -> dict[str, str]:

@@ -80,7 +80,7 @@ def test_a_set_that_cannot_be_had_names_the_built_in_one(tmp_path, monkeypatch):
     import requests
 
     def no_network(url, **kwargs):
-        raise requests.ConnectionError("no network")
+        raise requests.ConnectionError("a long story")
 
     monkeypatch.setenv("KERASFOUND_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(requests, "head", no_network)

@@ -2,6 +2,7 @@
 
 import shutil
 
+import msgspec
 import numpy as np
 import onnx
 import onnxruntime
@@ -153,9 +154,17 @@ def test_what_is_no_manifest_is_refused(bundle, content):
         kf.export.verify(bundle)
 
 
+@pytest.mark.parametrize(("old", "new"), [('"7"', '"6"'), ('"high": 255', '"high": 155'), ("  ", " \t")])
+def test_a_manifest_of_which_one_byte_was_changed_is_refused(bundle, old, new):
+    text = (bundle / "manifest.json").read_text()
+    (bundle / "manifest.json").write_text(text.replace(old, new, 1))
+    with pytest.raises(UserError, match=r"manifest\.json: was changed after its export"):
+        kf.export.verify(bundle)
+
+
 def test_a_manifest_of_a_later_schema_is_refused(bundle):
-    text = (bundle / "manifest.json").read_text().replace('"schema_version": 1', '"schema_version": 2')
-    (bundle / "manifest.json").write_text(text)
+    later = msgspec.structs.replace(manifest.read(bundle / "manifest.json"), schema_version=2)
+    manifest.write(later, bundle / "manifest.json")
     with pytest.raises(UserError, match="schema version 2, not 1"):
         kf.export.verify(bundle)
 

@@ -1,0 +1,28 @@
+"""Loading what holds our blocks. Importing this module registers every one of them with Keras."""
+
+import keras
+
+from kerasfound import activations, initializers, layers, losses, optimizers, schedules  # noqa: F401  registers them
+
+
+def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
+    """`keras.saving.load_model`, in a process where all blocks are registered.
+
+    `import kerasfound` is lazy: Keras alone would not find `kerasfound>Dense` in the file.
+
+    Args:
+        filepath: a `.keras` file.
+        custom_objects: classes and functions of your own, by name. Defaults to `None`.
+        compile: whether to restore optimizer, loss and metrics too. Defaults to `True`.
+        safe_mode: whether code inside the file is refused; leave it so for files that you did not write.
+            Defaults to `True`.
+
+    Example:
+        >>> import os, tempfile
+        >>> model = keras.Sequential([keras.Input((2,)), layers.Dense(3, activations.relu)])
+        >>> file = os.path.join(tempfile.mkdtemp(), "model.keras")
+        >>> model.save(file)
+        >>> load_model(file).layers[0].__module__
+        'kerasfound.layers.dense'
+    """
+    return keras.saving.load_model(filepath, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode)
