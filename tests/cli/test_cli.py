@@ -99,6 +99,21 @@ def test_a_run_is_trained_evaluated_exported_and_verified(kerasfound, tmp_path):
     assert verified.stdout == exported.stdout
 
 
+def test_a_run_on_jax_is_as_quiet_and_is_exported_the_same(kerasfound, tmp_path):
+    out, models = tmp_path / "run", tmp_path / "models"
+    trained = kerasfound("run", "mnist_cnn", "--data", "digits", "--epochs", 2, "--backend", "jax", "--out", out)
+    assert (trained.returncode, trained.stderr) == (0, "")
+    assert json.loads((out / "environment.json").read_text())["backend"] == "jax"
+    assert f"verified: {models}/mnist_cnn/1" in kerasfound("export", out, "--to", models).stdout
+
+
+def test_a_wrong_backend_in_the_environment_is_named_where_one_is_needed(kerasfound):
+    assert kerasfound("--help", KERAS_BACKEND="numpy").returncode == 0
+    assert "got 'numpy'; see --backend and KERAS_BACKEND" in mistake(
+        kerasfound("explain", "relu", KERAS_BACKEND="numpy")
+    )
+
+
 def test_a_run_without_the_test_split_can_be_measured_on_validation(kerasfound, digits_run):
     numbers = json.loads(kerasfound("evaluate", digits_run.folder, "--split", "validation").stdout)
     assert numbers["accuracy"] == pytest.approx(digits_run.history[-1]["val_accuracy"], abs=1e-4)

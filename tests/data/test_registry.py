@@ -60,6 +60,20 @@ def test_a_damaged_cache_is_made_anew(tmp_path, monkeypatch):
     assert arrays["x"].sum() == 1000
 
 
+def test_a_cache_that_cannot_be_written_is_told_and_done_without(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("KERASFOUND_CACHE_DIR", str(tmp_path / "file"))
+    with pytest.warns(UserWarning, match="cannot be written to"):
+        arrays, _ = cache.fetch("key", lambda: {"x": np.ones(3)})
+    assert arrays["x"].sum() == 3
+
+
+def test_one_folders_data_does_not_stand_for_anothers(tmp_path):
+    mnist, digits = data.SOURCES["mnist"], data.SOURCES["digits"]
+    assert mnist.key(tmp_path / "a") != mnist.key(tmp_path / "b") != mnist.key(None)
+    assert digits.key(tmp_path / "a") == digits.key(None)
+
+
 @pytest.mark.parametrize("change", [lambda a: a.astype("int32"), lambda a: a.reshape(2, 2), lambda a: a + 1])
 def test_the_sum_depends_on_dtype_shape_and_content(change):
     array = np.arange(4)
