@@ -29,8 +29,8 @@ types: $(INSTALLED)
 	cd build/unpacked && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p kerasfound
 
 tests: $(INSTALLED)
-	$(BIN)/pytest -n 2
-	KERAS_BACKEND=jax $(BIN)/pytest -n 2 $(BLOCKS)
+	$(BIN)/pytest -n 2 --dist loadgroup
+	KERAS_BACKEND=jax $(BIN)/pytest -n 2 --dist loadgroup $(BLOCKS)
 
 dev: $(INSTALLED)
 	mkdir -p build/dev/kerasfound

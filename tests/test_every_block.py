@@ -15,6 +15,8 @@ import pytest
 
 from kerasfound.errors import UserError
 
+pytestmark = pytest.mark.xdist_group("every block")  # one worker: its fixture trains and saves them all
+
 HERE = Path(__file__).parent
 FILES = {
     "layers": sorted(HERE.glob("layers/test_*.py")),
