@@ -321,7 +321,7 @@ class Orthogonal(keras.initializers.Orthogonal):
         rows, columns = math.prod(shape[:-1]), shape[-1]
         tall = (max(rows, columns), min(rows, columns))
         dtype = keras.backend.standardize_dtype(dtype)
-        exact = keras.backend.result_type(dtype, "float32")  # no backend has the decomposition in half precision
+        exact = "float64" if dtype == "float64" else "float32"  # no backend decomposes in half precision
         q, r = ops.qr(keras.random.normal(tall, dtype=exact, seed=self.seed))
         q = q * ops.sign(ops.diag(r))
         return ops.cast(self.gain * ops.reshape(q if rows >= columns else ops.transpose(q), shape), dtype)

@@ -93,6 +93,8 @@ def test_zero_huge_and_infinite_inputs_as_in_keras(name, gradient):
     # at its kink Keras's leaky ReLU has one slope on TensorFlow, another on JAX; ours is the lower on both
     zero = 1e-30 if name == "leaky_relu" else 0.0
     x = np.array([-np.inf, -1e30, -1e6, -100.0, zero, 100.0, 1e6, 1e30, np.inf, np.nan], "float32")
+    if keras.backend.backend() == "torch":  # where Keras has NaN for the GELU of infinity and 0 for the sign of NaN
+        x = {"gelu": x[:-2], "sign": x[:-1]}.get(name, x)
     assert_same(numpy(ours(name)(x)), numpy(theirs(name)(x)))
     assert_same(gradient(ours(name), x[:-1])[0], gradient(theirs(name), x[:-1])[0])
 
@@ -160,8 +162,9 @@ def test_derivative_of_softmax_is_the_diagonal_of_its_jacobian(case, gradient):
 def test_jacobian_of_softmax_is_the_one_in_its_docstring(gradient):
     x, v = np.random.default_rng(0).normal(size=(2, 6)).astype("float32")
     p = numpy(activations.softmax(x))
-    assert_same(gradient(lambda x: v * activations.softmax(x), x)[0], (np.diag(p) - np.outer(p, p)) @ v)
-    assert_same(gradient(lambda x: v * activations.log_softmax(x), x)[0], v - p * v.sum())
+    weights = ops.convert_to_tensor(v)
+    assert_same(gradient(lambda x: weights * activations.softmax(x), x)[0], (np.diag(p) - np.outer(p, p)) @ v)
+    assert_same(gradient(lambda x: weights * activations.log_softmax(x), x)[0], v - p * v.sum())
 
 
 @pytest.mark.parametrize("name", ALL)
