@@ -69,16 +69,16 @@ def shift(images: np.ndarray, rng: np.random.Generator, pixels: int) -> np.ndarr
 def train(config: Config, run: kf.training.Run) -> keras.Model:
     """Fit on the training split, watch the validation split, measure once on the test split."""
     images = kf.data.load(config.data, config.data_dir)
-    config = dataclasses.replace(config, epochs=config.epochs or (4 if len(images.train.y) >= 10_000 else 30))
-    run.start(images, config)
+    epochs = config.epochs or (4 if len(images.train.y) >= 10_000 else 30)
+    run.start(images, dataclasses.replace(config, epochs=epochs))
     augment = functools.partial(shift, pixels=config.shift)
     batches = kf.training.Batches(images.train, config.batch_size, config.seed, augment)
     model = build(images.schema)
     model.compile(
-        optimizer=kf.optimizers.Adam(kf.schedules.OneCycle(config.learning_rate, config.epochs * len(batches))),
+        optimizer=kf.optimizers.Adam(kf.schedules.OneCycle(config.learning_rate, epochs * len(batches))),
         loss=kf.losses.SparseCategoricalCrossentropy(),
         metrics=["accuracy"],
     )
-    kf.training.fit(model, batches, images.validation, config.epochs, run)
+    kf.training.fit(model, batches, images.validation, epochs, run)
     kf.training.finish(model, images, run)
     return model
