@@ -96,7 +96,7 @@ def test_a_run_is_trained_evaluated_exported_and_verified(kerasfound, tmp_path):
     assert exported.stderr == ""
     assert f"verified: {models}/mnist_cnn/1" in exported.stdout
     verified = kerasfound("verify", models / "mnist_cnn" / "1")
-    assert verified.stdout == exported.stdout
+    assert exported.stdout == f"{verified.stdout}next: kerasfound serve {models}\n"
 
 
 def test_a_run_on_jax_is_as_quiet_and_is_exported_the_same(kerasfound, tmp_path):
