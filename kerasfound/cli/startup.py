@@ -1,7 +1,6 @@
 """Start the backend without its start-up noise, and with its errors."""
 
 import contextlib
-import gc
 import os
 import sys
 import tempfile
@@ -32,10 +31,6 @@ def start(backend: str | None = None) -> None:
             raise
         fix = "pip install torch" if backend == "torch" else f'pip install "kerasfound[{backend}]"'
         raise UserError(f"the Keras backend {backend} is not installed: {fix}") from error
-    if (
-        backend != "jax"
-    ):  # TensorFlow imports it all the same, and Ctrl-C is lost in its hook, which has nothing to do here
-        gc.callbacks[:] = [hook for hook in gc.callbacks if not hook.__module__.startswith("jax")]
 
 
 @contextlib.contextmanager

@@ -1,6 +1,8 @@
 """`fit`: Keras's own, fed with shuffled batches, with progress for people and lines for files."""
 
 import math
+import signal
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -76,16 +78,43 @@ def fit(model: keras.Model, batches: Batches, validation: Split, epochs: int, ru
         UserError: if the loss is not finite any more.
     """
     bar = Bar(epochs)
-    with bar.progress:
+    with bar.progress, CtrlC() as ctrl_c:
         model.fit(
             batches,
             epochs=epochs,
             shuffle=False,  # Batches does, so that the order can be repeated
             validation_data=validation,
             validation_batch_size=500,
-            callbacks=[Journal(run), bar],
+            callbacks=[Journal(run), bar, ctrl_c],
             verbose=0,
         )
+
+
+class CtrlC(keras.callbacks.Callback):
+    """Ctrl-C ends the training after the batch under way; a second one at once.
+
+    Raised where it comes, it is lost now and then in a hook that TensorFlow or JAX calls from C.
+    """
+
+    def __enter__(self) -> "CtrlC":
+        self.asked = False
+        self.main = threading.current_thread() is threading.main_thread()
+        if self.main:
+            self.before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.main:
+            signal.signal(signal.SIGINT, self.before)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+
+    def _ask(self, *_: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
 
 
 class Journal(keras.callbacks.Callback):
