@@ -24,7 +24,7 @@ def aligned(y_true, y_pred):
         y_true, y_pred = _without_last_axis(y_true, y_pred)
     elif len(y_pred.shape) == len(y_true.shape) + 1:
         y_pred, y_true = _without_last_axis(y_pred, y_true)
-    _same_shape(y_true, y_pred)
+    _same_shape(y_true.shape, y_pred.shape)
     return y_true, y_pred
 
 
@@ -36,13 +36,10 @@ def _without_last_axis(longer, shorter):
     return ops.squeeze(longer, -1), shorter
 
 
-def _same_shape(y_true, y_pred):
-    pairs = zip(y_true.shape, y_pred.shape, strict=False)
-    known = all(t == p for t, p in pairs if t is not None and p is not None)
-    if len(y_true.shape) != len(y_pred.shape) or not known:
-        raise ValueError(
-            f"`y_true` and `y_pred` must have one shape, got {tuple(y_true.shape)} and {tuple(y_pred.shape)}."
-        )
+def _same_shape(true, pred):
+    known = all(t == p for t, p in zip(true, pred, strict=False) if t is not None and p is not None)
+    if len(true) != len(pred) or not known:
+        raise ValueError(f"`y_true` and `y_pred` must have one shape, got {tuple(true)} and {tuple(pred)}.")
 
 
 def _check(from_logits=False, axis=-1):
@@ -407,14 +404,14 @@ class SparseCategoricalCrossentropy(keras.losses.Loss):
         y_pred, y = ops.convert_to_tensor(y_pred), ops.convert_to_tensor(y_true)
         if len(y.shape) == len(y_pred.shape) and y.shape[self.axis] == 1:
             y = ops.squeeze(y, self.axis)
-        _same_shape(y, ops.take(y_pred, 0, axis=self.axis))
+        _same_shape(y.shape, [n for i, n in enumerate(y_pred.shape) if i != self.axis % len(y_pred.shape)])
         if self.ignore_class is not None:
             counted = y != self.ignore_class
             y_pred = ops.where(ops.expand_dims(counted, self.axis), y_pred, ops.ones_like(y_pred))
-        c, k = ops.cast(y, "int32"), y_pred.shape[self.axis]
-        one_hot = ops.one_hot(c, k, axis=self.axis, dtype=y_pred.dtype)
-        loss = -ops.sum(one_hot * _log_probabilities(y_pred, self.from_logits, self.axis), axis=self.axis)
-        is_class = ops.logical_and(ops.logical_and(y >= 0, y < k), y == ops.cast(c, y.dtype))
+        c = ops.clip(ops.cast(y, "int32"), 0, y_pred.shape[self.axis] - 1)
+        log_p = _log_probabilities(y_pred, self.from_logits, self.axis)
+        loss = -ops.squeeze(ops.take_along_axis(log_p, ops.expand_dims(c, self.axis), self.axis), self.axis)
+        is_class = y == ops.cast(c, y.dtype)
         loss = ops.where(is_class, loss, ops.full_like(loss, math.nan))
         if self.ignore_class is None:
             return loss

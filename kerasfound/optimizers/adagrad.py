@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from kerasfound.optimizers.optimizer import Optimizer
+
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class Adagrad(keras.optimizers.Optimizer):
+class Adagrad(Optimizer):
     r"""Each weight's gradient over the root of the sum of all its squared gradients so far.
 
     With gradient $g_t$, weight $w_t$, $\alpha$ = `learning_rate`, $\epsilon$ = `epsilon`

@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from kerasfound.optimizers.optimizer import Optimizer
+
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class Adam(keras.optimizers.Optimizer):
+class Adam(Optimizer):
     r"""A running mean of the gradient over its running root mean square.
 
     With gradient $g_t$, weight $w_t$, step $t$ and the arguments
@@ -92,8 +94,9 @@ class Adam(keras.optimizers.Optimizer):
         # in bfloat16 0.999 is 1, and nothing would ever move
         t = ops.cast(self.iterations + 1, keras.backend.result_type(variable.dtype, "float32"))
 
-        self.assign(m, beta_1 * m + (1 - beta_1) * g)
-        self.assign(v, beta_2 * v + (1 - beta_2) * ops.square(g))
+        # m becomes beta_1 * m + (1 - beta_1) * g, written as what is added to it: one pass less over the weights
+        self.assign_add(m, (1 - beta_1) * (g - m))
+        self.assign_add(v, (1 - beta_2) * (ops.square(g) - v))
         if self.amsgrad:
             self.assign(self.largest[i], ops.maximum(self.largest[i], v))
             v = self.largest[i]

@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from kerasfound.optimizers.optimizer import Optimizer
+
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class Lion(keras.optimizers.Optimizer):
+class Lion(Optimizer):
     r"""The sign of a running mean of the gradient: every weight moves by the same amount.
 
     With gradient $g_t$, weight $w_t$, $\alpha$ = `learning_rate`, $\beta_1$ = `beta_1`, $\beta_2$ = `beta_2`:

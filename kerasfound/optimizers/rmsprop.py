@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from kerasfound.optimizers.optimizer import Optimizer
+
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class RMSprop(keras.optimizers.Optimizer):
+class RMSprop(Optimizer):
     r"""Each weight's gradient over the root of a running mean of its square.
 
     With gradient $g_t$, weight $w_t$, $\alpha$ = `learning_rate`, $\rho$ = `rho`, $\epsilon$ = `epsilon`:

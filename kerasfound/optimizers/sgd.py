@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from kerasfound.optimizers.optimizer import Optimizer
+
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class SGD(keras.optimizers.Optimizer):
+class SGD(Optimizer):
     r"""One step against the gradient of a mini-batch, with momentum on request.
 
     With gradient $g_t$, weight $w_t$, velocity $v_t$ (zero at first), $\alpha$ = `learning_rate`, $\mu$ = `momentum`:
@@ -73,7 +75,7 @@ class SGD(keras.optimizers.Optimizer):
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class GradientDescent(keras.optimizers.Optimizer):
+class GradientDescent(Optimizer):
     r"""Straight downhill: the step is the gradient of the whole data, times the learning rate.
 
     With the loss $L$ over *all* $n$ examples, weight $w_t$ and $\alpha$ = `learning_rate`:
@@ -115,7 +117,7 @@ class GradientDescent(keras.optimizers.Optimizer):
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class Momentum(keras.optimizers.Optimizer):
+class Momentum(Optimizer):
     r"""A heavy ball: the gradient changes the velocity, the velocity changes the weight.
 
     With gradient $g_t$, weight $w_t$, velocity $v_t$ (zero at first), $\alpha$ = `learning_rate`, $\mu$ = `momentum`:
