@@ -45,7 +45,7 @@ class Dense(keras.layers.Dense):
         x, W = inputs, self.kernel
         z = ops.matmul(x, W)
         if self.use_bias:
-            z = z + self.bias
+            z = ops.add(z, self.bias)
         return z if self.activation is None else self.activation(z)
 
     def quantize(self, mode=None, type_check=True, config=None):
