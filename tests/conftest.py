@@ -8,9 +8,18 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("MPLBACKEND", "agg")
+if os.environ["KERAS_BACKEND"] == "jax":  # compiling takes longer here than computing does
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 
+import hypothesis
 import numpy as np
 import pytest
+
+# JAX compiles anew for every shape that is drawn
+hypothesis.settings.register_profile(
+    "blocks", deadline=None, max_examples=5 if os.environ["KERAS_BACKEND"] == "jax" else 20
+)
+hypothesis.settings.load_profile("blocks")
 
 if os.environ["KERAS_BACKEND"] == "torch":
     import torch

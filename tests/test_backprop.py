@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
@@ -86,7 +86,6 @@ def test_the_losses_gradients_are_right(loss):
         assert entry.gradient == pytest.approx(scale * derivative[place], rel=1e-6)
 
 
-@settings(max_examples=10, deadline=None)
 @given(rate=st.floats(1e-4, 1e-2))
 def test_a_small_step_goes_downhill(rate):
     losses = network(loss=CrossEntropy()).fit(X, Y, steps=3, learning_rate=rate)

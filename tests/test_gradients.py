@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
@@ -63,7 +63,6 @@ def test_several_inputs():
         assert {entry.place.split("[")[0] for entry in result.compared} == {"x0", "x1"}
 
 
-@settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(-20, 20), min_size=3, max_size=3))
 def test_smooth_functions_have_no_kinks(x):
     def smooth(x):
@@ -74,7 +73,6 @@ def test_smooth_functions_have_no_kinks(x):
     assert not result.kinks, str(result)
 
 
-@settings(max_examples=10, deadline=None)
 @given(factor=st.floats(-3, 3).filter(lambda f: abs(f - 1) > 1e-5), x=st.floats(-3, 3))
 def test_a_wrong_derivative_is_caught(factor, x):
     assert gradients.check(ops.sigmoid, [x], lambda x: ops.sigmoid(x) * (1 - ops.sigmoid(x))).ok

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -11,26 +12,52 @@ from kerasfound.errors import UserError
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
-def start(backend: str | None = None) -> None:
-    """Import Keras on `backend`, by default the one that `KERAS_BACKEND` names, or TensorFlow."""
+def start(backend: str | None = None, device: str = "auto") -> None:
+    """Import Keras on `backend`, by default the one that `KERAS_BACKEND` names, or TensorFlow.
+
+    With `device` "cpu" it sees no GPU, with "gpu" it must see one.
+    """
     backend = backend or os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend not in BACKENDS:
         raise UserError(f"the backend must be {', '.join(BACKENDS)}, got {backend!r}; see --backend and KERAS_BACKEND.")
     os.environ["KERAS_BACKEND"] = backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # what C++ code logs later on, as when a graph is optimized
+    if device == "cpu":
+        os.environ |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
     try:
-        with quiet_unless_failing():
+        with ending_on_ctrl_c(), quiet_unless_failing():
             import keras
 
             from kerasfound.training.run import devices
 
             keras.utils.set_random_seed(0)  # imports TensorFlow where it is installed, whatever the backend
-            devices()  # looks for a GPU, and says so
+            found = devices()  # looks for a GPU, and says so
     except ImportError as error:
         if error.name != backend:
             raise
         fix = "pip install torch" if backend == "torch" else f'pip install "kerasfound[{backend}]"'
         raise UserError(f"the Keras backend {backend} is not installed: {fix}") from error
+    if device == "gpu" and all(name.startswith("cpu") for name in found):
+        raise UserError(
+            f"--device gpu: {backend} sees no GPU, only {', '.join(found)}; `kerasfound doctor` tells more."
+        )
+
+
+@contextlib.contextmanager
+def ending_on_ctrl_c() -> Iterator[None]:
+    """End the process on Ctrl-C: as an exception it could get lost in an import that forgives errors."""
+    told = os.dup(2)
+
+    def end(*_: object) -> None:
+        os.write(told, b"kerasfound: stopped.\n")
+        os._exit(130)
+
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        os.close(told)
 
 
 @contextlib.contextmanager

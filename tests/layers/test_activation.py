@@ -1,6 +1,5 @@
 """Activation layers: the functions of `kerasfound.activations`, with their arguments kept and masks passed on."""
 
-import doctest
 import math
 
 import keras
@@ -9,7 +8,6 @@ import pytest
 from keras import ops
 
 from kerasfound import activations, layers
-from kerasfound.layers import activation
 
 X = np.random.default_rng(0).normal(scale=2, size=(3, 4)).astype("float32")
 EXAMPLES = {
@@ -65,10 +63,6 @@ def numpy(x):
 
 def assert_same(actual, expected):
     np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-6)
-
-
-def test_examples_in_docstrings():
-    assert doctest.testmod(activation).failed == 0
 
 
 @pytest.mark.parametrize(("name", "arguments"), IN_KERAS)

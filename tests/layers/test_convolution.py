@@ -1,15 +1,12 @@
 """Convolution is one matrix product over all windows, the same at every place."""
 
-import doctest
-
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from kerasfound.layers import convolution
 from kerasfound.layers.convolution import Conv2D, im2col
 
 
@@ -48,10 +45,6 @@ def assert_close(ours, theirs, tolerance=1e-6):
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * max(1.0, np.abs(theirs).max()))
 
 
-def test_examples_in_docstrings():
-    assert doctest.testmod(convolution).failed == 0
-
-
 @pytest.mark.parametrize("arguments", VARIANTS)
 def test_output_and_gradients_are_those_of_keras(arguments, gradient, weight_gradients):
     x, layer = images(2, 7, 6, 4), Conv2D(4, (3, 2), **arguments)
@@ -77,7 +70,6 @@ def test_channels_first_does_what_keras_does():
     assert_close(ops.transpose(layer(x), (0, 2, 3, 1)), last(np.transpose(x, (0, 2, 3, 1))))
 
 
-@settings(max_examples=15, deadline=None)
 @given(
     window=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     step=st.integers(1, 2),

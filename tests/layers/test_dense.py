@@ -1,15 +1,12 @@
 """Dense is activation(x W + b), with Keras's weights, numbers and quantization."""
 
-import doctest
-
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from kerasfound.layers import dense
 from kerasfound.layers.dense import Dense
 
 
@@ -46,10 +43,6 @@ def assert_close(ours, theirs):
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6 * max(1.0, np.abs(theirs).max()))
 
 
-def test_examples_in_docstrings():
-    assert doctest.testmod(dense).failed == 0
-
-
 @pytest.mark.parametrize("arguments", VARIANTS)
 @pytest.mark.parametrize("shape", [(2, 4), (2, 5, 4), (2, 3, 5, 4)])
 def test_output_weights_and_gradients_are_those_of_keras(arguments, shape, gradient, weight_gradients):
@@ -63,7 +56,6 @@ def test_output_weights_and_gradients_are_those_of_keras(arguments, shape, gradi
     assert_close(gradient(layer, x)[0], gradient(theirs, x)[0])
 
 
-@settings(max_examples=20, deadline=None)
 @given(st.integers(1, 5), st.integers(1, 6), st.integers(1, 4), st.integers(0, 10**6))
 def test_without_activation_it_is_an_affine_map(batch, features, units, seed):
     x, y = normal(2, batch, features, seed=seed)

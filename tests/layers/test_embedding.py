@@ -1,15 +1,12 @@
 """Embeddings: a table of vectors, a number as a vector, and how well vectors go together."""
 
-import doctest
-
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from kerasfound.layers import embedding
 from kerasfound.layers.embedding import (
     Embedding,
     FactorizedInteraction,
@@ -39,10 +36,6 @@ EXAMPLES = {
 def assert_close(ours, theirs, tolerance=1e-6):
     ours, theirs = numpy(ours), numpy(theirs)
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * max(1.0, np.abs(theirs).max()))
-
-
-def test_examples_in_docstrings():
-    assert doctest.testmod(embedding).failed == 0
 
 
 # A table of vectors
@@ -93,7 +86,6 @@ def test_sizes_must_be_positive_integers(argument, value):
 edges = st.lists(st.integers(-50, 50), min_size=2, max_size=6, unique=True).map(sorted)
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.lists(edges, min_size=1, max_size=3), st.floats(-80, 80, width=32))
 def test_bins_left_of_a_number_are_full_and_bins_right_of_it_empty(bin_edges, value):
     x = np.full((1, len(bin_edges)), value, "float32")
@@ -109,7 +101,6 @@ def test_bins_left_of_a_number_are_full_and_bins_right_of_it_empty(bin_edges, va
         assert (e[len(b) - 1 :] == 0).all()
 
 
-@settings(max_examples=30, deadline=None)
 @given(edges, st.floats(-80, 80, width=32))
 def test_a_linear_layer_on_it_gives_back_the_number(b, value):
     """The sum of e_t (b_t - b_{t-1}) is x - b_0: nothing is lost."""
@@ -179,7 +170,6 @@ def test_it_is_the_sines_and_cosines_of_its_frequencies(gradient, weight_gradien
     assert layer.compute_output_shape(x.shape) == y.shape
 
 
-@settings(max_examples=20, deadline=None)
 @given(st.floats(-100, 100, width=32), st.integers(-5, 5))
 def test_it_repeats_after_each_period(value, periods):
     layer = PeriodicEmbedding(1)
@@ -203,7 +193,6 @@ def test_a_bad_argument_of_the_periodic_embedding_is_named(argument, value):
 # How well vectors go together
 
 
-@settings(max_examples=20, deadline=None)
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(0, 10**6))
 def test_it_is_the_sum_of_the_dot_products_of_all_pairs(fields, dim, seed):
     v = normal(3, fields, dim, seed=seed)

@@ -1,15 +1,12 @@
 """Normalization: mean 0 and variance 1 over the batch or the features, in Keras's numbers, in half precision too."""
 
-import doctest
-
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from kerasfound.layers import normalization
 from kerasfound.layers.normalization import BatchNormalization, LayerNormalization, RMSNormalization
 
 
@@ -58,10 +55,6 @@ def assert_close(ours, theirs, tolerance=1e-6):
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * max(1.0, np.abs(theirs).max()))
 
 
-def test_examples_in_docstrings():
-    assert doctest.testmod(normalization).failed == 0
-
-
 @pytest.mark.parametrize(("layer", "arguments"), VARIANTS)
 @pytest.mark.parametrize("training", [False, True])
 def test_output_gradients_and_running_means_are_those_of_keras(layer, arguments, training, gradient, weight_gradients):
@@ -94,7 +87,6 @@ def test_output_gradients_and_running_means_are_those_of_keras(layer, arguments,
         assert_close(a, b)
 
 
-@settings(max_examples=20, deadline=None)
 @given(st.integers(2, 8), st.floats(-100, 100), st.floats(0.5, 100), st.integers(0, 10**6))
 def test_the_result_has_mean_0_and_variance_1_whatever_shift_and_scale_came(features, shift, scale, seed):
     x = shift + scale * normal(16, features, seed=seed)

@@ -1,7 +1,5 @@
 """Rosenblatt's rule finds a separating plane, and within Novikoff's number of mistakes."""
 
-import doctest
-
 import keras
 import numpy as np
 import pytest
@@ -9,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
-from kerasfound.layers import perceptron
 from kerasfound.layers.perceptron import Mistakes, Neuron, Perceptron
 
 
@@ -52,10 +49,6 @@ def fit(x, t, learning_rate=1.0, epochs=200, model=None, **arguments):
     return model, [int(n) for n in history.history["mistakes"]]
 
 
-def test_examples_in_docstrings():
-    assert doctest.testmod(perceptron).failed == 0
-
-
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_it_takes_the_steps_of_the_rule(seed):
     x, t, _ = separable(seed, features=3)
@@ -70,7 +63,7 @@ shared = Perceptron()
 shared.build((None, 2))
 
 
-@settings(max_examples=5, deadline=None, derandomize=True)
+@settings(max_examples=5, derandomize=True)
 @given(st.integers(0, 10**6))
 def test_on_separable_data_it_makes_at_most_novikoffs_number_of_mistakes(seed):
     x, t, w = separable(seed)
@@ -83,7 +76,6 @@ def test_on_separable_data_it_makes_at_most_novikoffs_number_of_mistakes(seed):
     np.testing.assert_array_equal(model.predict(x, verbose=0)[:, 0], t)
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 10**6), st.floats(0.05, 0.3))
 def test_the_bound_holds_for_the_rule_itself(seed, margin):
     x, t, w = separable(seed, features=3, margin=margin)

@@ -1,13 +1,10 @@
 """Pooling summarizes windows: the largest, or the mean, of what is in them."""
 
-import doctest
-
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from kerasfound.layers import pooling
 from kerasfound.layers.pooling import AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D
 
 
@@ -31,10 +28,6 @@ GLOBAL = [(GlobalMaxPooling2D, np.max), (GlobalAveragePooling2D, np.mean)]
 def assert_close(ours, theirs):
     ours, theirs = (ops.convert_to_numpy(y) for y in (ours, theirs))
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6 * max(1.0, np.abs(theirs).max()))
-
-
-def test_examples_in_docstrings():
-    assert doctest.testmod(pooling).failed == 0
 
 
 def assert_like_keras(layer, x, gradient):

@@ -1,15 +1,12 @@
 """Positions: one pattern for each place, relative where it should be, the same for any length."""
 
-import doctest
-
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from kerasfound.layers import position
 from kerasfound.layers.position import LearnedPosition, RotaryPosition, SinusoidalPosition
 
 
@@ -29,10 +26,6 @@ def numpy(x):
     return ops.convert_to_numpy(x)
 
 
-def test_examples_in_docstrings():
-    assert doctest.testmod(position).failed == 0
-
-
 @pytest.mark.parametrize("features", [4, 5])
 def test_sinusoid_is_the_papers_formula(features):
     P = numpy(SinusoidalPosition()(np.zeros((1, 50, features), "float32")))[0]
@@ -42,14 +35,12 @@ def test_sinusoid_is_the_papers_formula(features):
             assert P[t, j] == pytest.approx(np.cos(angle) if j % 2 else np.sin(angle), abs=1e-5)
 
 
-@settings(max_examples=20, deadline=None)
 @given(t=st.integers(0, 90), k=st.integers(0, 9))
 def test_sinusoids_k_apart_have_the_same_product_everywhere(t, k):
     P = numpy(SinusoidalPosition()(np.zeros((1, 100, 8), "float32")))[0]
     assert P[t] @ P[t + k] == pytest.approx(P[0] @ P[k], abs=1e-4)
 
 
-@settings(max_examples=20, deadline=None)
 @given(t=st.integers(0, 90), s=st.integers(0, 90), shift=st.integers(0, 9), seed=st.integers(0, 99))
 def test_rotary_scores_depend_on_the_distance_only(t, s, shift, seed):
     query, key = sequences(2, 1, 8, seed)[:, None, 0].repeat(100, axis=1)

@@ -1,7 +1,5 @@
 """Recurrent layers: one cell at every step, Keras's numbers, masks that hide, two directions that merge."""
 
-import doctest
-
 import keras
 import numpy as np
 import pytest
@@ -9,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
-from kerasfound.layers import recurrent
 from kerasfound.layers.recurrent import GRU, LSTM, Bidirectional, GRUCell, LSTMCell, SimpleRNN, SimpleRNNCell
 
 
@@ -72,10 +69,6 @@ def assert_equal(ours, theirs):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-6 * max(1.0, np.abs(b).max()))
 
 
-def test_examples_in_docstrings():
-    assert doctest.testmod(recurrent).failed == 0
-
-
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS)
 def test_layers_use_our_cells_and_keep_their_weights(ours, theirs):
     layer = ours(3)
@@ -119,7 +112,7 @@ def test_masked_steps_equal_keras(ours, weight_gradients):
 
 
 @pytest.mark.parametrize("ours", [SimpleRNN, LSTM, GRU])
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(padding=st.integers(1, 3), junk=st.floats(-1e3, 1e3, width=32))
 def test_padding_with_a_mask_changes_nothing(ours, padding, junk):
     keras.utils.set_random_seed(0)
