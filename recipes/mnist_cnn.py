@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import kerasfound as kf
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # heavy, and not needed to ask for --help
 
 @dataclasses.dataclass(kw_only=True)
 class Config(kf.training.Config):
+    PRESETS: ClassVar = {"smoke": {"data": "digits", "epochs": 2, "shift": 1}}
+
     data: str = "mnist"
     """A named set of images: mnist or digits."""
     epochs: int | None = kf.training.number(None, at_least=1)
@@ -72,15 +74,19 @@ def train(config: Config, run: kf.training.Run) -> keras.Model:
     """Fit on the training split, watch the validation split, measure once on the test split."""
     images = kf.data.load(config.data, config.data_dir)
     epochs = config.epochs or (4 if len(images.train.y) >= 10_000 else 30)
-    run.start(images, dataclasses.replace(config, epochs=epochs))
+    config = dataclasses.replace(config, epochs=epochs)
+    run.start(images, config)
     augment = functools.partial(shift, pixels=config.shift)
     batches = kf.training.Batches(images.train, config.batch_size, config.seed, augment)
     model = build(images.schema)
     model.compile(
-        optimizer=kf.optimizers.Adam(kf.schedules.OneCycle(config.learning_rate, epochs * len(batches))),
+        optimizer=kf.optimizers.Adam(
+            kf.schedules.OneCycle(config.learning_rate, epochs * len(batches)), **config.optimizer_options()
+        ),
         loss=kf.losses.SparseCategoricalCrossentropy(),
         metrics=["accuracy"],
+        jit_compile="auto" if config.jit is None else config.jit,
     )
-    kf.training.fit(model, batches, images.validation, epochs, run)
+    kf.training.fit(model, batches, images.validation, run, config)
     kf.training.finish(model, images, run)
     return model

@@ -1,10 +1,11 @@
 """What each verb does. A function's signature is the command's arguments, its docstring the help."""
 
 import dataclasses
+import functools
 import importlib
 import json as json_lines
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from cyclopts import App, ArgumentCollection, Parameter
@@ -74,6 +75,20 @@ def explain(name: str, /, plot: Path | None = None) -> None:
         explanation.plot(plot)
         print(f"picture: {plot}\n")
     print(explanation, end="")
+
+
+@app.command
+def resume(run: Path, /, data_dir: str | None = None) -> None:
+    """Go on with a run that was stopped, from its last whole epoch, with the settings that it began with.
+
+    Args:
+        run: a run folder.
+        data_dir: a folder of prepared TFDS data, if it is elsewhere now.
+    """
+    reopened = kerasfound.training.Run.reopen(run)
+    startup.start(reopened.settings["backend"], reopened.settings["device"])
+    recipe = importlib.import_module(f"kerasfound.recipes.{reopened.recipe}")
+    show_run(kerasfound.training.resume(recipe, reopened, data_dir))
 
 
 @app.command
@@ -171,31 +186,45 @@ def demo() -> None:
 def _recipe(name: str) -> App:
     """`kerasfound run NAME`: the recipe's Config as flags, over those of a --config file."""
     recipe = importlib.import_module(f"kerasfound.recipes.{name}")
-    flags = App(name=name, help=recipe.__doc__, help_format="plaintext", config=_settings_file)
+    preset_help = f"Start from other defaults: {', '.join(recipe.Config.PRESETS)}. --config and flags win over it."
+    preset = functools.partial(_preset, recipe.Config.PRESETS)
+    flags = App(name=name, help=recipe.__doc__, help_format="plaintext", config=[_settings_file, preset])
     settings = Annotated[recipe.Config, Parameter(name="*")]  # type: ignore[name-defined]
 
     @flags.default
     def train(
         settings: settings = recipe.Config(),  # type: ignore[valid-type]  # noqa: B008
         *,
+        preset: Annotated[str | None, Parameter(help=preset_help)] = None,
         config: Annotated[Path | None, Parameter(help=CONFIG_HELP)] = None,
         print_config: Annotated[bool, Switch, Parameter(help=PRINT_CONFIG_HELP)] = False,
     ) -> None:
         if print_config:
             print(settings.to_yaml(), end="")
             return
-        startup.start(settings.backend)
-        finished = kerasfound.training.execute(recipe, settings)
-        show_run(finished)
-        print(f"next: kerasfound export {finished.folder}")
+        startup.start(settings.backend, settings.device)
+        show_run(kerasfound.training.execute(recipe, settings))
 
     return flags
 
 
+def _given(arguments: ArgumentCollection, flag: str) -> list[str]:
+    return [token.value for argument in arguments if argument.name == flag for token in argument.tokens]
+
+
+def _preset(
+    presets: dict[str, dict[str, Any]], flags: App, commands: tuple[str, ...], arguments: ArgumentCollection
+) -> None:
+    """Let cyclopts read the preset's settings, where neither a flag nor the --config file has set them."""
+    for name in _given(arguments, "--preset"):
+        if name not in presets:
+            raise UserError(f"--preset {name}: there is no such preset; there is {', '.join(presets)}.")
+        Dict(presets[name], source=name, use_commands_as_keys=False)(flags, commands, arguments)
+
+
 def _settings_file(flags: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
     """Let cyclopts read the --config file, when there is one, as settings that flags win over."""
-    given = [token.value for argument in arguments if argument.name == "--config" for token in argument.tokens]
-    for file in given:
+    for file in _given(arguments, "--config"):
         if not Path(file).is_file():
             raise UserError(f"--config {file}: no such file; --print-config shows what one holds.")
         try:
@@ -221,6 +250,7 @@ def show_run(run: "Run") -> None:
     print(f"test  {numbers}")
     print(f"run folder: {run.folder}")
     print(f"report: {run.report_file}")
+    print(f"next: kerasfound export {run.folder}")
 
 
 def show_proof(bundle: Path, checks: "list[Verification]") -> None:

@@ -20,15 +20,15 @@ class Schema:
     """What goes into a model and what comes out, without the data itself.
 
     Args:
-        task: `"image_classification"`.
+        task: `"image_classification"` or `"text_generation"`.
         input: name of the model's input, for instance `"image"`.
-        shape: one row's shape; images are height, width, channels, with pixels 0..255.
-        labels: the classes, in the order of the model's outputs.
+        shape: one input's shape; images are height, width, channels, with pixels 0..255; a text has any length, None.
+        labels: the classes, in the order of the model's outputs; for a text its characters.
     """
 
     task: str
     input: str
-    shape: tuple[int, ...]
+    shape: tuple[int | None, ...]
     labels: tuple[str, ...]
 
     def save(self, path: Path) -> None:

@@ -1,10 +1,10 @@
 """Named sets of images: raw pixels 0..255 as `uint8`, one class an image."""
 
-import logging
 from pathlib import Path
 
 import numpy as np
 
+from kerasfound.data import prepared
 from kerasfound.data.cache import Arrays
 from kerasfound.errors import UserError
 
@@ -14,15 +14,15 @@ DIGITS_VALIDATION, DIGITS_TEST = 240, 360
 
 def mnist(data_dir: Path | None) -> Arrays:
     """MNIST's canonical test images; the last of its training images are for validation."""
-    train_x, train_y = _tfds("mnist", "train", data_dir)
-    test_x, test_y = _tfds("mnist", "test", data_dir)
+    train, test = (prepared.read("mnist", split, data_dir, instead="digits") for split in ("train", "test"))
+    train_x, train_y = train["image"], train["label"].astype("int64")
     return {
         "train_x": train_x[:-MNIST_VALIDATION],
         "train_y": train_y[:-MNIST_VALIDATION],
         "validation_x": train_x[-MNIST_VALIDATION:],
         "validation_y": train_y[-MNIST_VALIDATION:],
-        "test_x": test_x,
-        "test_y": test_y,
+        "test_x": test["image"],
+        "test_y": test["label"].astype("int64"),
     }
 
 
@@ -49,33 +49,3 @@ def digits(data_dir: Path | None) -> Arrays:
         "test_x": test_x,
         "test_y": test_y,
     }
-
-
-def _tfds(name: str, split: str, data_dir: Path | None) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        import requests
-        import tensorflow  # noqa: F401  TFDS reads its files with it
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise UserError(
-            f'data set "{name}" is read once through TFDS: pip install "kerasfound[tensorflow,recipes]", '
-            "or use the built-in --data digits."
-        ) from error
-
-    logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS warns of a folder without the set; so do we, below
-    try:
-        builder = tfds.builder(name, data_dir=data_dir)
-        if not builder.is_prepared():
-            for url in builder.url_infos:  # TFDS retries a dead network for minutes; one question answers in seconds
-                requests.head(url, timeout=10)
-            builder.download_and_prepare()
-    except Exception as error:  # TFDS lets through whatever its downloader or file system raised
-        dead = isinstance(error, requests.ConnectionError)
-        reason = "no network" if dead else (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(
-            f'data set "{name}" is not prepared in {data_dir or "the default TFDS folder"} and could not be '
-            f"downloaded ({reason}). Point --data-dir or TFDS_DATA_DIR at prepared data, "
-            "or use the built-in --data digits."
-        ) from error
-    rows = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
-    return rows["image"], rows["label"].astype("int64")

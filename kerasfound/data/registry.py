@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from kerasfound.data import cache, images
+from kerasfound.data import cache, images, texts
 from kerasfound.data.dataset import Dataset, Schema, Split
 from kerasfound.errors import UserError
 
@@ -60,36 +60,62 @@ SOURCES = {
             Schema("image_classification", "image", (8, 8, 1), tuple("0123456789")),
             images.digits,
         ),
+        Source(
+            "tiny_shakespeare",
+            "1.0.0-1",
+            "1,115,394 characters of Shakespeare's plays (TFDS); 90% train, then 5% validation, 5% test",
+            True,
+            texts.schema(texts.SHAKESPEARE),
+            texts.tiny_shakespeare,
+        ),
+        Source(
+            "stdlib",
+            texts.STANDARD_LIBRARY_VERSION,
+            "the source of Python's own standard library, character by character (built in); 90%, 5%, 5%",
+            False,
+            texts.schema(texts.PRINTABLE),
+            texts.standard_library,
+        ),
     )
 }
 
 
-def load(name: str, data_dir: str | None = None) -> Dataset:
-    """Read a named data set as NumPy splits and a schema.
+def load(name: str, data_dir: str | None = None, task: str | None = None) -> Dataset:
+    """Read a named data set, or a text file of the user's own, as NumPy splits and a schema.
 
     The first read of a set keeps its arrays as `.npz` in the user's cache folder; later ones read that,
     so they need neither TensorFlow nor a network.
 
     Args:
-        name: one of `SOURCES`.
+        name: one of `SOURCES`, or a path.
         data_dir: a prepared TFDS folder. Defaults to `TFDS_DATA_DIR`, then to TFDS's own folder.
+        task: what the data must be for, such as `"image_classification"`.
 
     Raises:
-        UserError: if there is no such set, no such folder, or the set cannot be had.
+        UserError: if there is no such set, no such folder, the set cannot be had, or is for another task.
 
     Example:
         >>> digits = load("digits")
         >>> digits.train.x.shape, digits.schema.labels[3]
         ((1197, 8, 8, 1), '3')
     """
+    if name not in SOURCES and Path(name).is_file():
+        return _for_task(texts.read(Path(name)), task)
     if name not in SOURCES:
         near = difflib.get_close_matches(name, SOURCES, n=1)
         hint = f'Did you mean "{near[0]}"? ' if near else ""
-        raise UserError(f'no data set "{name}". {hint}See `kerasfound list data`.')
+        raise UserError(f'no data set or file "{name}". {hint}See `kerasfound list data`.')
     given = data_dir or os.environ.get("TFDS_DATA_DIR")
     if given and not Path(given).is_dir():
         raise UserError(f"--data-dir {given}: no such folder; give a folder that TFDS has prepared data in.")
     source, folder = SOURCES[name], Path(given) if given else None
     arrays, digest = cache.fetch(source.key(folder), lambda: source.make(folder))
     train, validation, test = (Split(arrays[f"{s}_x"], arrays[f"{s}_y"]) for s in ("train", "validation", "test"))
-    return Dataset(name, source.summary, digest, train, validation, test, source.schema)
+    return _for_task(Dataset(name, source.summary, digest, train, validation, test, source.schema), task)
+
+
+def _for_task(dataset: Dataset, task: str | None) -> Dataset:
+    if task is not None and dataset.schema.task != task:
+        fit = ", ".join(source.name for source in SOURCES.values() if source.schema.task == task)
+        raise UserError(f"--data {dataset.name} is for {dataset.schema.task}; this recipe is for {task}, as is {fit}.")
+    return dataset

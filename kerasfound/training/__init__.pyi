@@ -8,3 +8,4 @@ from .prediction import predict as predict
 from .run import Run as Run
 from .session import execute as execute
 from .session import finish as finish
+from .session import resume as resume

@@ -14,7 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kerasfound.data import Split
 from kerasfound.errors import UserError
-from kerasfound.training.run import Run, save_whole
+from kerasfound.training import checkpoint
+from kerasfound.training.config import Config
+from kerasfound.training.run import Run
 
 Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -43,8 +45,12 @@ class Batches(keras.utils.PyDataset):
         self.batch_size = min(batch_size, len(split.y))
         self.seed = seed
         self.augment = augment
-        self.epoch = 0
-        self._shuffle()
+        self.begin(0)
+
+    def begin(self, epoch: int) -> None:
+        """Order the rows as in this epoch, counted from 0."""
+        self.epoch = epoch
+        self.order = np.random.default_rng((self.seed, epoch)).permutation(len(self.split.y))
 
     def __len__(self) -> int:
         return len(self.split.y) // self.batch_size
@@ -57,37 +63,48 @@ class Batches(keras.utils.PyDataset):
         return x, self.split.y[rows]
 
     def on_epoch_end(self) -> None:
-        self.epoch += 1
-        self._shuffle()
-
-    def _shuffle(self) -> None:
-        self.order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.split.y))
+        self.begin(self.epoch + 1)
 
 
-def fit(model: keras.Model, batches: Batches, validation: Split, epochs: int, run: Run) -> None:
-    """Train for `epochs`; after each one log its numbers to the run folder and checkpoint the whole state.
+def fit(model: keras.Model, batches: Batches, validation: Split, run: Run, config: Config) -> None:
+    """Train for `config.epochs`; after each one log its numbers to the run folder and checkpoint the whole state.
+
+    Where the run folder has a checkpoint already, training goes on after its epoch, as if it had never stopped.
+    With `config.patience` the weights end up as they were after the epoch with the smallest validation loss.
 
     Args:
         model: compiled.
         batches: what the weights are fitted to.
         validation: measured after each epoch.
-        epochs: passes over the batches.
-        run: receives `metrics.jsonl` and `checkpoints/last.keras`.
+        run: receives `metrics.jsonl` and `checkpoints/`.
+        config: tells `epochs`, `patience` and `tensorboard`.
 
     Raises:
-        UserError: if the loss is not finite any more.
+        UserError: if the loss is not finite any more, or the checkpoint is of another model.
     """
-    bar = Bar(epochs)
-    with bar.progress, CtrlC() as ctrl_c:
-        model.fit(
-            batches,
-            epochs=epochs,
-            shuffle=False,  # Batches does, so that the order can be repeated
-            validation_data=validation,
-            validation_batch_size=500,
-            callbacks=[Journal(run), bar, ctrl_c],
-            verbose=0,
-        )
+    assert config.epochs is not None, "a recipe settles this before it trains"
+    last, best = run.checkpoints / "last.npz", run.checkpoints / "best.npz"
+    done = checkpoint.restore(model, last) if last.exists() else 0
+    run.forget_after(done)
+    batches.begin(done)
+    journal, bar = Journal(run, config.patience), Bar(config.epochs)
+    callbacks = [journal, bar]
+    if config.tensorboard:
+        callbacks.append(keras.callbacks.TensorBoard(run.folder / "tensorboard"))
+    if not journal.out_of_patience():
+        with bar.progress, CtrlC() as ctrl_c:
+            model.fit(
+                batches,
+                epochs=config.epochs,
+                initial_epoch=done,
+                shuffle=False,  # Batches does, so that the order can be repeated
+                validation_data=validation,
+                validation_batch_size=500,
+                callbacks=[*callbacks, ctrl_c],
+                verbose=0,
+            )
+    if config.patience:
+        checkpoint.restore(model, best)
 
 
 class CtrlC(keras.callbacks.Callback):
@@ -118,21 +135,32 @@ class CtrlC(keras.callbacks.Callback):
 
 
 class Journal(keras.callbacks.Callback):
-    """One line of `metrics.jsonl` and one checkpoint, optimizer included, an epoch."""
+    """One line of `metrics.jsonl` and one checkpoint an epoch; ends the training when patience is over."""
 
-    def __init__(self, run: Run):
+    def __init__(self, run: Run, patience: int | None):
         super().__init__()
         self.run = run
+        self.patience = patience
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self.started = time.perf_counter()
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.began = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         row = {name: float(value) for name, value in (logs or {}).items()}
         if not math.isfinite(row["loss"]):
             raise UserError(f"the loss became {row['loss']} in epoch {epoch + 1}; try a smaller --learning-rate.")
-        self.run.log({"epoch": epoch + 1, **row, "seconds": round(time.perf_counter() - self.started, 3)})
-        save_whole(self.model, self.run.checkpoints / "last.keras")
+        self.run.log({"epoch": epoch + 1, **row, "seconds": round(time.perf_counter() - self.began, 3)})
+        if self.patience and self._best_epoch() == epoch + 1:
+            checkpoint.save(self.model, self.run.checkpoints / "best.npz", epoch + 1)
+        checkpoint.save(self.model, self.run.checkpoints / "last.npz", epoch + 1)
+        self.model.stop_training = self.out_of_patience()
+
+    def out_of_patience(self) -> bool:
+        history = self.run.history
+        return bool(self.patience and history) and len(history) - self._best_epoch() >= self.patience
+
+    def _best_epoch(self) -> int:
+        return int(min(self.run.history, key=lambda row: row["val_loss"])["epoch"])
 
 
 class Bar(keras.callbacks.Callback):

@@ -51,16 +51,42 @@ class Run:
     @classmethod
     def open(cls, folder: str | Path) -> Self:
         """The finished run in `folder`."""
+        run = cls._existing(folder)
+        if not run.finished:
+            raise UserError(f"{folder}: this run was not finished (it has no model.keras); {run._way_on()}.")
+        return run
+
+    @classmethod
+    def reopen(cls, folder: str | Path) -> Self:
+        """The run in `folder` that was stopped before its end, to go on with."""
+        run = cls._existing(folder)
+        if run.finished:
+            raise UserError(f"{folder}: this run is finished; `kerasfound run` starts a new one.")
+        if not run.resumable:
+            raise UserError(f"{folder}: nothing to resume from (it has no checkpoint); train it again.")
+        return run
+
+    @classmethod
+    def _existing(cls, folder: str | Path) -> Self:
         run = cls(Path(folder), recipe="")
         if not run.folder.is_dir():
             what = "not a folder" if run.folder.exists() else "no such folder"
             raise UserError(f"{folder}: {what}; give a run folder, as `kerasfound run` makes one.")
-        if not (run.folder / "config.yaml").is_file():
-            raise UserError(f"{folder}: not a run folder (it has no config.yaml); `kerasfound run` makes one.")
-        if not run.model_file.is_file():
-            raise UserError(f"{folder}: this run was not finished (it has no model.keras); train it again.")
+        if not (run.folder / "config.yaml").is_file() or not run._environment.is_file():
+            raise UserError(f"{folder}: not a run folder (config.yaml or environment.json is missing).")
         run.recipe = run.environment["recipe"]
         return run
+
+    @property
+    def finished(self) -> bool:
+        return self.model_file.is_file()
+
+    @property
+    def resumable(self) -> bool:
+        return (self.checkpoints / "last.npz").is_file()
+
+    def _way_on(self) -> str:
+        return f"go on with `kerasfound resume {self.folder}`" if self.resumable else "train it again"
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -77,6 +103,8 @@ class Run:
     @property
     def history(self) -> list[dict[str, float]]:
         """One row an epoch."""
+        if not self._metrics.exists():
+            return []
         return [json.loads(line) for line in self._metrics.read_text().splitlines()]
 
     @property
@@ -91,9 +119,16 @@ class Run:
             return {name: file[name] for name in file.files}
 
     def start(self, dataset: Dataset, config: Config) -> None:
-        """Make the folder, and record what could change the numbers: settings, versions, device, seed, data."""
+        """Make the folder, and record what could change the numbers: settings, versions, device, seed, data.
+
+        A run that goes on has its folder and its records; it must find the same data.
+        """
         import keras
 
+        if self.resumable:
+            if self.environment["data"]["sha256"] != dataset.sha256:
+                raise UserError(f"{self.folder}: cannot go on: the data is not what the run began with (sha256).")
+            return
         try:
             for part in (self.assets, self.plots, self.checkpoints):
                 part.mkdir(parents=True, exist_ok=True)
@@ -121,6 +156,13 @@ class Run:
                 "cpus": os.cpu_count(),
             },
         )
+
+    def forget_after(self, epoch: int) -> None:
+        """Drop the rows of epochs whose checkpoint was not written any more."""
+        rows = [row for row in self.history if row["epoch"] <= epoch]
+        part = self._metrics.with_name(f"part-{self._metrics.name}")
+        part.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        part.replace(self._metrics)
 
     def log(self, row: dict[str, float]) -> None:
         with self._metrics.open("a") as file:

@@ -24,9 +24,35 @@ def execute(recipe: ModuleType, config: Config) -> Run:
     Raises:
         UserError: if the settings, the data or the folder cannot be had.
     """
+    return _train(recipe, config, Run.create(recipe.__name__.rpartition(".")[2], config))
+
+
+def resume(recipe: ModuleType, run: Run, data_dir: str | None = None) -> Run:
+    """Go on with a run that was stopped, from its last whole epoch to the end.
+
+    Args:
+        recipe: the module that the run names.
+        run: reopened.
+        data_dir: where the prepared data is now, if it moved.
+
+    Raises:
+        UserError: if the data is not the same, or the checkpoint is of another model.
+    """
+    settings = run.settings | ({"data_dir": data_dir} if data_dir else {})
+    return _train(recipe, recipe.Config(**settings), run)
+
+
+def _train(recipe: ModuleType, config: Config, run: Run) -> Run:
     keras.utils.set_random_seed(config.seed)
-    run = Run.create(recipe.__name__.rpartition(".")[2], config)
-    recipe.train(config, run)
+    keras.config.set_dtype_policy(config.precision)
+    try:
+        recipe.train(config, run)
+    except KeyboardInterrupt:
+        if run.resumable and not run.finished:
+            print(f"stopped; go on with: kerasfound resume {run.folder}")
+        raise
+    finally:
+        keras.config.set_dtype_policy("float32")
     return run
 
 
@@ -38,7 +64,7 @@ def finish(model: keras.Model, dataset: Dataset, run: Run) -> dict[str, float]:
     run.save_results(
         {
             "test": test,
-            "fit_seconds": run.history[-1]["seconds"],
+            "fit_seconds": round(sum(row["seconds"] for row in run.history), 3),
             "test_seconds": round(time.perf_counter() - started, 3),
             "parameters": model.count_params(),
         }

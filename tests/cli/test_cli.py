@@ -8,7 +8,10 @@ import sys
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
+
+from kerasfound.training import Run
 
 
 def mistake(finished):
@@ -45,7 +48,7 @@ def test_a_mistake_is_one_clear_line(kerasfound, arguments, answer):
 
 def test_an_unknown_data_set_leaves_no_run_behind(kerasfound, tmp_path):
     finished = kerasfound("run", "mnist_cnn", "--data", "mnits", "--out", tmp_path / "run")
-    assert 'no data set "mnits". Did you mean "mnist"?' in mistake(finished)
+    assert 'no data set or file "mnits". Did you mean "mnist"?' in mistake(finished)
     assert not (tmp_path / "run").exists()
 
 
@@ -164,6 +167,45 @@ def test_ctrl_c_ends_with_a_line_and_no_traceback(tmp_path):
         _, errors = training.communicate(timeout=60)
     assert training.returncode == 130
     assert errors == "kerasfound: stopped.\n"
+
+
+def test_a_stopped_run_resumes_to_what_an_uninterrupted_one_is(kerasfound, tmp_path):
+    flags = ["--data", "digits", "--epochs", "6", "--out"]
+    kerasfound("run", "mnist_cnn", *flags, tmp_path / "whole")
+    command = [sys.executable, "-m", "kerasfound", "run", "mnist_cnn", *flags, str(tmp_path / "stopped")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as training:
+        training.stdout.readline()
+        training.send_signal(signal.SIGINT)
+        output, _ = training.communicate(timeout=60)
+    assert f"go on with: kerasfound resume {tmp_path / 'stopped'}" in output
+    assert "kerasfound resume" in mistake(kerasfound("export", tmp_path / "stopped", "--to", tmp_path / "models"))
+
+    assert kerasfound("resume", tmp_path / "stopped").returncode == 0
+    whole, stopped = (Run.open(tmp_path / name) for name in ("whole", "stopped"))
+    assert [row["loss"] for row in stopped.history] == [row["loss"] for row in whole.history]
+    assert stopped.results["test"] == whole.results["test"]
+    assert np.array_equal(stopped.samples["answer"], whole.samples["answer"])
+    assert "this run is finished" in mistake(kerasfound("resume", tmp_path / "stopped"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--preset", "fastest"], "--preset fastest: there is no such preset; there is smoke"),
+        (["--device", "gpu"], "--device gpu: tensorflow sees no GPU"),
+        (["--ema", "0.9", "--patience", "2"], "--ema must be below 1, and goes without --patience"),
+        (["--accumulate", "1"], "--accumulate must be at least 2, got 1."),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(kerasfound, flags, message):
+    assert message in mistake(kerasfound("run", "mnist_cnn", *flags))
+
+
+def test_a_preset_is_under_the_config_file_and_the_flags(kerasfound, tmp_path):
+    (tmp_path / "mine.yaml").write_text("epochs: 3\nshift: 2\n")
+    flags = ["--preset", "smoke", "--config", tmp_path / "mine.yaml", "--shift", "0"]
+    shown = yaml.safe_load(kerasfound("run", "mnist_cnn", *flags, "--print-config").stdout)
+    assert (shown["data"], shown["epochs"], shown["shift"]) == ("digits", 3, 0)
 
 
 def test_a_missing_backend_names_the_command_that_brings_it(kerasfound, tmp_path):

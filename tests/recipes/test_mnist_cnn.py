@@ -20,7 +20,7 @@ def test_the_run_folder_is_complete(digits_run):
         "environment.json",
         "metrics.jsonl",
         "results.json",
-        "checkpoints/last.keras",
+        "checkpoints/last.npz",
         "model.keras",
         "assets/schema.json",
         "assets/samples.npz",
