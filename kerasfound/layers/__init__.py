@@ -15,6 +15,7 @@ from kerasfound.layers.activation import SquaredReLU as SquaredReLU
 from kerasfound.layers.activation import Step as Step
 from kerasfound.layers.activation import Swish as Swish
 from kerasfound.layers.activation import Tanh as Tanh
+from kerasfound.layers.attention import CausalSelfAttention as CausalSelfAttention
 from kerasfound.layers.attention import DotProductAttention as DotProductAttention
 from kerasfound.layers.attention import MultiHeadAttention as MultiHeadAttention
 from kerasfound.layers.attention import attention_weights as attention_weights
@@ -48,6 +49,7 @@ from kerasfound.layers.recurrent import LSTMCell as LSTMCell
 from kerasfound.layers.recurrent import SimpleRNN as SimpleRNN
 from kerasfound.layers.recurrent import SimpleRNNCell as SimpleRNNCell
 from kerasfound.layers.regularization import Dropout as Dropout
+from kerasfound.layers.transformer import CausalTransformerBlock as CausalTransformerBlock
 from kerasfound.layers.transformer import FeedForward as FeedForward
 from kerasfound.layers.transformer import TransformerDecoder as TransformerDecoder
 from kerasfound.layers.transformer import TransformerEncoder as TransformerEncoder
@@ -60,6 +62,8 @@ __all__ = [
     "AveragePooling2D",
     "BatchNormalization",
     "Bidirectional",
+    "CausalSelfAttention",
+    "CausalTransformerBlock",
     "Conv2D",
     "Dense",
     "DotProductAttention",

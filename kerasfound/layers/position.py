@@ -53,9 +53,10 @@ class SinusoidalPosition(keras.layers.Layer):
         if len(input_shape) != 3 or input_shape[-1] is None:
             raise ValueError(f"The input must have shape (batch, time, features), features known, got {input_shape}.")
 
-    def call(self, x):
+    def call(self, x, start=0):
         d = x.shape[-1]
-        t = ops.arange(ops.shape(x)[1], dtype="float32")[:, None]  # float16 has no whole numbers beyond 2048
+        steps = ops.arange(ops.shape(x)[1], dtype="float32")  # float16 has no whole numbers beyond 2048
+        t = (ops.cast(start, "float32") + steps)[:, None]
         i = ops.arange((d + 1) // 2, dtype="float32")[None, :]
         angle = t * ops.exp(-math.log(self.max_wavelength) * 2 * i / d)
         P = ops.reshape(ops.stack([ops.sin(angle), ops.cos(angle)], axis=-1), (-1, 2 * ((d + 1) // 2)))[:, :d]
@@ -148,7 +149,8 @@ class RotaryPosition(keras.layers.Layer):
 
     Derivative: $\partial y_t / \partial x_t$ is the rotation itself; its inverse is the rotation by $-t\theta$.
 
-    Shapes: `(batch, time, features)` or `(batch, time, heads, features)` to the same, with `features` even.
+    Shapes: `(batch, time, features)` or `(batch, time, heads, features)` to the same, with `features` even. Called
+        with `start`, the first step is at that position instead of 0.
 
     Args:
         max_wavelength: $\lambda$, above 1: the slowest pair takes about $2 \pi \lambda$ steps. Defaults to `10000`.
@@ -182,9 +184,10 @@ class RotaryPosition(keras.layers.Layer):
                 f"The input must have shape (batch, time, [heads,] features), features even, got {input_shape}."
             )
 
-    def call(self, x):
+    def call(self, x, start=0):
         d = x.shape[-1]
-        t = ops.arange(ops.shape(x)[1], dtype="float32")[:, None]  # float16 has no whole numbers beyond 2048
+        steps = ops.arange(ops.shape(x)[1], dtype="float32")  # float16 has no whole numbers beyond 2048
+        t = (ops.cast(start, "float32") + steps)[:, None]
         theta = ops.exp(-math.log(self.max_wavelength) * 2 * ops.arange(d // 2, dtype="float32") / d)
         angle = t * theta if len(x.shape) == 3 else (t * theta)[:, None, :]  # the same for every head
         cos, sin = ops.cast(ops.cos(angle), x.dtype), ops.cast(ops.sin(angle), x.dtype)
