@@ -4,19 +4,23 @@ import base64
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from kerasfound.data import Split
+from kerasfound.training import evaluation
 from kerasfound.training.run import Run
 
 WORST = 24
 """How many of the costliest mistakes are shown."""
+LINES = 12
+"""How many windows of a text are shown."""
 
 STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
@@ -26,41 +30,111 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def write(run: Run, test: Split, probabilities: np.ndarray) -> None:
-    """Draw the plots and write the page of a classifier of images.
+class Section(NamedTuple):
+    """A part of the page: a picture with what it shows, also kept as `plots/<name>.svg`."""
+
+    name: str
+    title: str
+    text: str
+    figure: Figure
+
+
+def write(run: Run, test: Split, answers: np.ndarray) -> None:
+    """Draw the plots and write the page.
 
     Args:
         run: with its history, results, environment and schema already written.
         test: the rows that were measured.
-        probabilities: what the model answered to them, `(rows, classes)`.
+        answers: what the model answered to them.
     """
     with matplotlib.rc_context(STYLE):
-        figures = {
-            "curves": curves(run.history),
-            "confusion": confusion(test.y, probabilities, run.schema.labels),
-            "mistakes": mistakes(test, probabilities, run.schema.labels),
-        }
-        pictures = {name: _save(figure, run.plots / f"{name}.svg") for name, figure in figures.items()}
+        sections = [
+            Section("curves", "Learning curves", "Training and validation rows, by epoch.", curves(run.history)),
+            *SECTIONS[run.schema.task](test, answers, run.schema.labels),
+        ]
+        pictures = {section.name: _save(section.figure, run.plots / f"{section.name}.svg") for section in sections}
     page = _template().render(
         run=run,
+        sections=sections,
         pictures=pictures,
-        wrong=int((probabilities.argmax(-1) != test.y).sum()),
-        rows=len(test.y),
+        rows=run.environment["data"]["rows"]["test"],
         environment=json.dumps(run.environment, indent=2),
     )
     run.report_file.write_text(page, encoding="utf-8")
 
 
 def curves(history: list[dict[str, float]]) -> Figure:
-    """Loss and accuracy of the training and validation rows by epoch."""
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    """Every number that was logged for training and validation rows, by epoch."""
+    names = [name for name in history[0] if f"val_{name}" in history[0]]
+    figure = Figure(figsize=(4.5 * len(names), 3.2), layout="constrained")
     epochs = [row["epoch"] for row in history]
-    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         for key, label in ((name, "training"), (f"val_{name}", "validation")):
             axes.plot(epochs, [row[key] for row in history], marker="o", markersize=3, label=label)
         axes.set(xlabel="epoch", title=name)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.legend(frameon=False)
+    return figure
+
+
+def of_images(test: Split, probabilities: np.ndarray, labels: tuple[str, ...]) -> list[Section]:
+    """A classifier's confusion matrix, and the images that it got most wrong."""
+    wrong = int((probabilities.argmax(-1) != test.y).sum())
+    return [
+        Section(
+            "confusion",
+            "Confusion matrix",
+            "Rows are the true classes, columns what the model answered, on the test split.",
+            confusion(test.y, probabilities, labels),
+        ),
+        Section(
+            "mistakes",
+            "The worst mistakes",
+            f"{wrong:,} of {len(test.y):,} test images were answered wrong; these are those whose true class got the "
+            "least probability: true → answered (how sure the model was).",
+            mistakes(test, probabilities, labels),
+        ),
+    ]
+
+
+def of_texts(test: Split, logits: np.ndarray, labels: tuple[str, ...]) -> list[Section]:
+    """What a longer context is worth, and a piece of the text as the model saw it coming."""
+    nats = evaluation.surprise(logits, test.y)
+    return [
+        Section(
+            "context",
+            "What the context is worth",
+            "Cross-entropy of a character by its position in the window: the further in, the more text is known.",
+            by_position(nats),
+        ),
+        Section(
+            "surprise",
+            "The text as the model saw it coming",
+            "The first windows of the test split; the darker a character, the less it was expected.",
+            surprises(test, nats, labels),
+        ),
+    ]
+
+
+def by_position(nats: np.ndarray) -> Figure:
+    """Mean cross-entropy of each position over all windows, `(windows, time)`."""
+    figure = Figure(figsize=(7, 3), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(np.arange(1, nats.shape[1] + 1), nats.mean(axis=0))
+    axes.set(xlabel="characters known", ylabel="nats a character")
+    return figure
+
+
+def surprises(test: Split, nats: np.ndarray, labels: tuple[str, ...]) -> Figure:
+    """The targets of the first windows, each on a ground as dark as its surprise."""
+    rows = min(LINES, len(nats))
+    figure = Figure(figsize=(9, 0.28 * rows), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(nats[:rows], cmap="Oranges", vmin=0, vmax=8, aspect="auto")
+    for (row, column), target in np.ndenumerate(test.y[:rows]):
+        shown = labels[target].replace("\n", "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}").replace("$", r"\$")
+        axes.text(column, row, shown, ha="center", va="center", fontsize=6, family="monospace")
+    axes.axis("off")
     return figure
 
 
@@ -94,8 +168,11 @@ def mistakes(test: Split, probabilities: np.ndarray, labels: tuple[str, ...]) ->
     return figure
 
 
+SECTIONS = {"image_classification": of_images, "text_generation": of_texts}
+
+
 def _save(figure: Figure, path: Path) -> str:
-    """Write the figure and give it back as a `data:` address."""
+    """Write the figure, and give it back as a `data:` address."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     path.write_bytes(buffer.getvalue())

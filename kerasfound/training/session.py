@@ -59,8 +59,8 @@ def _train(recipe: ModuleType, config: Config, run: Run) -> Run:
 def finish(model: keras.Model, dataset: Dataset, run: Run) -> dict[str, float]:
     """Measure on the test split, once, and write what a finished run holds; `model.keras` comes last."""
     started = time.perf_counter()
-    probabilities = evaluation.answers(model, dataset.test.x)
-    test = evaluation.metrics(probabilities, dataset.test)
+    answers = evaluation.answers(model, dataset.test.x)
+    test = evaluation.metrics(answers, dataset.test, dataset.schema)
     run.save_results(
         {
             "test": test,
@@ -69,7 +69,7 @@ def finish(model: keras.Model, dataset: Dataset, run: Run) -> dict[str, float]:
             "parameters": model.count_params(),
         }
     )
-    run.save_samples(dataset.test.x[:SAMPLES], dataset.test.y[:SAMPLES], probabilities[:SAMPLES])
-    report.write(run, dataset.test, probabilities)
+    run.save_samples(dataset.test.x[:SAMPLES], dataset.test.y[:SAMPLES], answers[:SAMPLES])
+    report.write(run, dataset.test, answers)
     run.save_model(model)
     return test
