@@ -123,6 +123,38 @@ def predict(run: Path, /, *files: Path, json: Annotated[bool, Switch] = False) -
 
 
 @app.command
+def generate(
+    run: Path,
+    /,
+    prompt: str = "\n",
+    *,
+    length: int = 500,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int = 0,
+) -> None:
+    """Go on with a text, character by character, with a finished run of mini_transformer.
+
+    Args:
+        run: a run folder.
+        prompt: the text to go on from; a new line when left out.
+        length: characters to add.
+        temperature: below 1 safer, above 1 wilder, 0 always the likeliest character.
+        top_k: draw from this many of the likeliest characters only.
+        top_p: draw from the likeliest characters that together have at least this probability.
+        seed: of the draws.
+    """
+    opened = kerasfound.training.Run.open(run)
+    startup.start(opened.settings["backend"], opened.settings["device"])
+    text = kerasfound.training.generate(opened, prompt, length, temperature, top_k, top_p, seed)
+    print(prompt, end="", flush=True)
+    for character in text:
+        print(character, end="", flush=True)
+    print()
+
+
+@app.command
 def export(run: Path, /, to: Path = Path("models"), name: str | None = None) -> None:
     """Write a verified bundle (SavedModel, ONNX, manifest) of a finished run, as the next version of its name.
 

@@ -3,6 +3,7 @@ from .config import number as number
 from .evaluation import evaluate as evaluate
 from .fitting import Batches as Batches
 from .fitting import fit as fit
+from .generation import generate as generate
 from .prediction import Prediction as Prediction
 from .prediction import predict as predict
 from .run import Run as Run

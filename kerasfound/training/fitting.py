@@ -31,6 +31,7 @@ class Batches(keras.utils.PyDataset):
         batch_size: rows in a batch; a split with fewer is one batch.
         seed: with the epoch's number, seeds the order and the augmentation.
         augment: changes a batch's inputs at random, given a generator to do it with.
+        steps: batches in an epoch, when that shall not be all rows.
 
     Example:
         >>> rows = Split(np.arange(10), np.arange(10))
@@ -39,12 +40,16 @@ class Batches(keras.utils.PyDataset):
         (2, (4,))
     """
 
-    def __init__(self, split: Split, batch_size: int, seed: int, augment: Augment | None = None):
+    def __init__(
+        self, split: Split, batch_size: int, seed: int, augment: Augment | None = None, steps: int | None = None
+    ):
         super().__init__()
         self.split = split
         self.batch_size = min(batch_size, len(split.y))
         self.seed = seed
         self.augment = augment
+        whole = len(split.y) // self.batch_size
+        self.steps = min(steps or whole, whole)
         self.begin(0)
 
     def begin(self, epoch: int) -> None:
@@ -53,7 +58,7 @@ class Batches(keras.utils.PyDataset):
         self.order = np.random.default_rng((self.seed, epoch)).permutation(len(self.split.y))
 
     def __len__(self) -> int:
-        return len(self.split.y) // self.batch_size
+        return self.steps
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]

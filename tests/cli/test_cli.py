@@ -11,6 +11,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from kerasfound import recipes
+from kerasfound.data import SOURCES
 from kerasfound.training import Run
 
 
@@ -81,7 +83,10 @@ def test_what_print_config_shows_is_a_settings_file(kerasfound, tmp_path):
 
 def test_list_shows_recipes_and_data(kerasfound):
     lines = kerasfound("list").stdout.splitlines()
-    assert [line.split()[:2] for line in lines] == [["recipe", "mnist_cnn"], ["data", "mnist"], ["data", "digits"]]
+    assert [line.split()[:2] for line in lines] == [
+        *(["recipe", name] for name in recipes.NAMES),
+        *(["data", name] for name in SOURCES),
+    ]
 
 
 def test_a_run_is_trained_evaluated_exported_and_verified(kerasfound, tmp_path):
@@ -230,3 +235,12 @@ def test_a_reader_that_leaves_early_is_no_error(digits_run):
     finished = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
     assert finished.stderr == ""
     assert finished.stdout.startswith("recipe")
+
+
+def test_generate_writes_on(kerasfound, tmp_path):
+    flags = ["--preset", "smoke", "--epochs", 1, "--steps", 2, "--out", tmp_path / "run"]
+    assert kerasfound("run", "mini_transformer", *flags).returncode == 0
+    written = kerasfound("generate", tmp_path / "run", "--prompt", "import ", "--length", 20, "--seed", 4)
+    assert (written.returncode, written.stderr) == (0, "")
+    assert written.stdout.startswith("import ")
+    assert len(written.stdout) == len("import ") + 20 + 1

@@ -48,6 +48,10 @@ def test_a_split_smaller_than_a_batch_is_one_batch():
     assert len(batches[0][1]) == 10
 
 
+def test_steps_shorten_an_epoch_and_never_lengthen_it():
+    assert [len(Batches(SPLIT, 3, seed=0, steps=steps)) for steps in (None, 2, 9)] == [3, 2, 3]
+
+
 def linear_model():
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(optimizer=keras.optimizers.SGD(1e-3), loss="mse", metrics=["mae"])

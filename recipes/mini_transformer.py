@@ -1,0 +1,87 @@
+"""A small language model: a transformer that reads and writes text, character by character.
+
+Shows: causal attention, rotary positions, RMS normalization, squared ReLU, Muon, generation with a key-value cache.
+
+    kerasfound run mini_transformer                     # Shakespeare, through TFDS
+    kerasfound run mini_transformer --data stdlib       # Python's standard library, no network
+    kerasfound run mini_transformer --data my_text.txt
+    kerasfound generate RUN --prompt "ROMEO:"
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, ClassVar
+
+import kerasfound as kf
+
+if TYPE_CHECKING:  # heavy, and not needed to ask for --help
+    import keras
+
+
+@dataclasses.dataclass(kw_only=True)
+class Config(kf.training.Config):
+    PRESETS: ClassVar = {"smoke": {"data": "stdlib", "epochs": 2, "steps": 20, "layers": 2, "width": 64}}
+
+    data: str = "tiny_shakespeare"
+    """A named text, tiny_shakespeare or stdlib, or a text file (UTF-8)."""
+    epochs: int | None = kf.training.number(10, at_least=1)
+    """How often the validation text is read and a checkpoint written."""
+    steps: int = kf.training.number(100, at_least=1)
+    """Batches in an epoch, each of windows that begin anywhere in the text."""
+    batch_size: int = kf.training.number(24, at_least=1)
+    """Windows in one step."""
+    block_size: int = kf.training.number(64, at_least=2)
+    """Characters in a window: how far back the model sees. The cost of attention grows with its square."""
+    layers: int = kf.training.number(4, at_least=1)
+    """Transformer blocks."""
+    heads: int = kf.training.number(4, at_least=1)
+    """Attention heads in a block."""
+    width: int = kf.training.number(128, at_least=2)
+    """Features of a character, an even number times the heads. The cost of a step grows with its square."""
+    learning_rate: float = kf.training.number(8e-3, above=0)
+    """Muon's step size at the start; it falls to zero along a line."""
+
+
+def build(schema: kf.data.Schema, config: Config) -> keras.Model:
+    """Numbers of characters in, for each place the logits of the character that follows out."""
+    import keras
+
+    ids = keras.Input(schema.shape, dtype="int32", name=schema.input)
+    x = kf.layers.Embedding(len(schema.labels), config.width, name="embedding")(ids)
+    x = kf.layers.RMSNormalization(name="embedding_norm")(x)
+    for i in range(config.layers):
+        # it starts as the identity, so that depth costs nothing at first
+        x = kf.layers.CausalTransformerBlock(4 * config.width, config.heads, name=f"block_{i + 1}")(x)
+    x = kf.layers.RMSNormalization(name="final_norm")(x)
+    # float32 in mixed precision too: the loss is read from these
+    logits = kf.layers.Dense(len(schema.labels), use_bias=False, dtype="float32", name="logits")(x)
+    return keras.Model(ids, logits, name="mini_transformer")
+
+
+def train(config: Config, run: kf.training.Run) -> keras.Model:
+    """Fit to random windows of the training text, watch the validation text, measure once on the test text."""
+    text = kf.data.load(config.data, config.data_dir, task="text_generation")
+    length = config.block_size
+    cut = dataclasses.replace(
+        text,
+        train=kf.data.windows(text.train, length),
+        validation=kf.data.windows(text.validation, length, stride=length),
+        test=kf.data.windows(text.test, length, stride=length),
+    )
+    run.start(text, config)
+    batches = kf.training.Batches(cut.train, config.batch_size, config.seed, steps=config.steps)
+    model = build(text.schema, config)
+    model.compile(
+        optimizer=kf.optimizers.Muon(
+            kf.schedules.LinearToZero(config.learning_rate, config.epochs * config.steps),
+            exclude_layers=["logits"],
+            **config.optimizer_options(),
+        ),
+        loss=kf.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=True if config.jit is None else config.jit,
+    )
+    kf.training.fit(model, batches, cut.validation, run, config)
+    kf.training.finish(model, cut, run)
+    return model
