@@ -16,20 +16,49 @@ class Split(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of a table: how its cells become numbers of a row.
+
+    Args:
+        name: as the file's head has it.
+        kind: `"number"`, `"boolean"` (0 or 1), `"date"` (year, month, day of the week, days since 1970), `"category"`
+            (its place in `categories`, from 1; 0 for all others and for missing ones) or `"left out"`.
+        categories: the different texts of a category's column, sorted.
+        missing: cells without a value.
+        distinct: different values in the other cells.
+    """
+
+    name: str
+    kind: str
+    categories: tuple[str, ...] = ()
+    missing: int = 0
+    distinct: int = 0
+
+    @property
+    def width(self) -> int:
+        """How many numbers of an encoded row are this column's."""
+        return {"date": 4, "left out": 0}.get(self.kind, 1)
+
+
+@dataclasses.dataclass(frozen=True)
 class Schema:
     """What goes into a model and what comes out, without the data itself.
 
     Args:
-        task: `"image_classification"` or `"text_generation"`.
+        task: `"image_classification"`, `"text_generation"`, `"tabular_classification"` or `"tabular_regression"`.
         input: name of the model's input, for instance `"image"`.
         shape: one input's shape; images are height, width, channels, with pixels 0..255; a text has any length, None.
         labels: the classes, in the order of the model's outputs; for a text its characters.
+        columns: of a table, in the file's order, without the target.
+        target: the column of a table that is to be predicted.
     """
 
     task: str
     input: str
     shape: tuple[int | None, ...]
     labels: tuple[str, ...]
+    columns: tuple[Column, ...] = ()
+    target: str = ""
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
@@ -37,7 +66,17 @@ class Schema:
     @classmethod
     def load(cls, path: Path) -> "Schema":
         fields: dict[str, Any] = json.loads(path.read_text())
-        return cls(fields["task"], fields["input"], tuple(fields["shape"]), tuple(fields["labels"]))
+        columns = (
+            Column(**column | {"categories": tuple(column["categories"])}) for column in fields.get("columns", ())
+        )
+        return cls(
+            fields["task"],
+            fields["input"],
+            tuple(fields["shape"]),
+            tuple(fields["labels"]),
+            tuple(columns),
+            fields.get("target", ""),
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,146 @@
+"""A column's cells as numbers: what kind it is, and the code of each cell."""
+
+import dataclasses
+from collections.abc import Callable, Collection
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kerasfound.data.dataset import Column
+from kerasfound.errors import UserError
+
+TRUE, FALSE = ("true", "yes"), ("false", "no")
+NAMES = 50
+"""A column of text with more different values than this, and than half its rows, names its rows: it is left out."""
+EPOCH = np.datetime64("1970-01-01")
+
+
+def infer(name: str, cells: pa.ChunkedArray, as_category: bool = False) -> Column:
+    """What kind of column these cells are.
+
+    Text is a number, boolean or date if every cell that is not missing can be read as one; a mixed column is a
+    category. Columns with one value, or with a text of its own for nearly every row, are left out.
+
+    Args:
+        name: the column's.
+        cells: of all rows.
+        as_category: make it one, whatever its cells are.
+
+    Example:
+        >>> infer("size", pa.chunked_array([["1", "2", "two", None]]))
+        Column(name='size', kind='category', categories=('1', '2', 'two'), missing=1, distinct=3)
+    """
+    known = cells.drop_null()
+    if not as_category and pa.types.is_floating(cells.type):
+        known = known.filter(pc.is_finite(known))
+    distinct, missing = len(known.unique()), len(cells) - len(known)
+    kind = "category" if as_category else _kind(known)
+    names_rows = kind == "category" and distinct > max(NAMES, len(known) / 2) and not as_category
+    if distinct < 2 or names_rows:
+        return Column(name, "left out", (), missing, distinct)
+    return as_seen(Column(name, kind, (), missing, distinct), cells)
+
+
+def as_seen(column: Column, cells: pa.ChunkedArray) -> Column:
+    """The column with the categories of these cells only: a model knows what it was trained on."""
+    if column.kind != "category":
+        return column
+    categories = tuple(sorted(as_text(cells.drop_null()).unique().to_pylist()))
+    return dataclasses.replace(column, categories=categories)
+
+
+def encode(column: Column, cells: pa.ChunkedArray) -> np.ndarray:
+    """The numbers of a column's cells, `(rows, column.width)`; NaN where one is missing.
+
+    Args:
+        column: as `infer` found it.
+        cells: of any rows, as a file or a table has them.
+
+    Raises:
+        UserError: if a cell is not a number, boolean or date in a column that is; its row is named.
+
+    Example:
+        >>> size = Column("size", "category", ("large", "small"))
+        >>> encode(size, pa.chunked_array([["small", "huge", None]])).tolist()
+        [[2.0], [0.0], [0.0]]
+    """
+    if column.kind == "left out":
+        return np.empty((len(cells), 0), "float32")
+    if column.kind == "category":
+        codes = pc.index_in(as_text(cells), value_set=pa.array(column.categories, pa.string()))
+        return pc.add(codes.fill_null(-1), 1).to_numpy().astype("float32")[:, None]
+    read = READERS[column.kind]
+    try:
+        numbers = read(cells)
+    except pa.ArrowInvalid as error:
+        row, cell = _first_bad(cells, read)
+        raise UserError(f"row {row}, column {column.name!r}: {cell!r} is not a {column.kind}.") from error
+    with np.errstate(over="ignore"):
+        numbers = numbers.astype("float32")
+    return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def as_text(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    return cells.cast(pa.string())
+
+
+def numbers(cells: pa.ChunkedArray) -> np.ndarray:
+    """Each cell as one float64, `(rows, 1)`."""
+    return cells.cast(pa.float64(), safe=False).to_numpy()[:, None]
+
+
+def booleans(cells: pa.ChunkedArray) -> np.ndarray:
+    """1 for true or yes, 0 for false or no, in any case of letters."""
+    if not pa.types.is_boolean(cells.type):
+        text = pc.utf8_lower(as_text(cells))
+        known = pc.or_kleene(_among(text, TRUE), _among(text, FALSE))
+        if not pc.all(known, min_count=0).as_py():
+            raise pa.ArrowInvalid("neither true nor false")
+        cells = pc.if_else(pc.is_null(text), None, _among(text, TRUE))
+    return cells.cast(pa.float64()).to_numpy()[:, None]
+
+
+def dates(cells: pa.ChunkedArray) -> np.ndarray:
+    """Year, month, day of the week from 0 for Monday, and days since 1970, of ISO dates with or without a time."""
+    moments = cells.cast(pa.timestamp("us"), safe=False)
+    days = pc.divide(moments.cast(pa.int64()).cast(pa.float64()), 86_400e6)
+    parts = (pc.year(moments), pc.month(moments), pc.day_of_week(moments), pc.floor(days))
+    return np.stack([part.cast(pa.float64()).to_numpy() for part in parts], axis=1)
+
+
+READERS = {"number": numbers, "boolean": booleans, "date": dates}
+
+
+def _kind(known: pa.ChunkedArray) -> str:
+    """The first kind whose reader takes every cell; text that is a number is one, whatever else it could be."""
+    kinds: Collection[str] = READERS
+    if pa.types.is_boolean(known.type):
+        kinds = ("boolean",)
+    elif pa.types.is_temporal(known.type):
+        kinds = ("date",)
+    elif not pa.types.is_string(known.type) and not pa.types.is_large_string(known.type):
+        kinds = ("number",)
+    return next((kind for kind in kinds if _reads(kind, known)), "category")
+
+
+def _reads(kind: str, cells: pa.ChunkedArray) -> bool:
+    try:
+        READERS[kind](cells)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return False
+    return True
+
+
+def _first_bad(cells: pa.ChunkedArray, read: Callable[[pa.ChunkedArray], np.ndarray]) -> tuple[int, str]:
+    """The row, counted from 1, and the text of the first cell that `read` refuses."""
+    for row in range(len(cells)):
+        try:
+            read(cells.slice(row, 1))
+        except pa.ArrowInvalid:
+            return row + 1, str(cells[row].as_py())
+    raise AssertionError("each cell alone can be read")
+
+
+def _among(text: pa.ChunkedArray, words: tuple[str, ...]) -> pa.ChunkedArray:
+    return pc.is_in(text, value_set=pa.array(words, pa.string()), skip_nulls=True)
