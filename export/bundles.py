@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 PACKAGES = ("kerasfound", "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
+ROW_SCHEMA = "assets/schema.json"
+"""How a row of a table becomes numbers: its columns, their kinds and categories."""
 TRITON_TYPES = {"float32": "TYPE_FP32", "int32": "TYPE_INT32", "int64": "TYPE_INT64", "uint8": "TYPE_UINT8"}
 
 
@@ -80,8 +82,8 @@ def _write(run: Run, folder: Path, name: str, version: int) -> Manifest:
     graphs.saved_model(model, folder)
     graphs.onnx(model, folder / verification.ONNX)
 
-    rng = np.random.default_rng(0)
-    noise = rng.uniform(0, 255, samples["x"].shape)
+    schema, data = run.schema, run.environment["data"]
+    noise = _noise(samples["x"], is_table=bool(schema.columns))
     asked = np.concatenate([samples["x"], noise]).astype(model.inputs[0].dtype)
     answered = np.asarray(model(asked, training=False))
     verification.save_vectors(folder, {model.inputs[0].name: asked}, {answer: answered})
@@ -89,7 +91,9 @@ def _write(run: Run, folder: Path, name: str, version: int) -> Manifest:
     if not np.allclose(answered[: len(samples["x"])], samples["answer"], atol=1e-4):
         raise UserError(f"{run.folder}: the saved model does not answer as it did when it was trained.")
 
-    schema, data = run.schema, run.environment["data"]
+    if schema.columns:
+        (folder / ROW_SCHEMA).parent.mkdir(exist_ok=True)
+        schema.save(folder / ROW_SCHEMA)
     manifest = Manifest(
         schema_version=contract.SCHEMA_VERSION,
         name=name,
@@ -97,8 +101,8 @@ def _write(run: Run, folder: Path, name: str, version: int) -> Manifest:
         task=schema.task,
         inputs=[_tensor(x.name, x) for x in model.inputs],
         outputs=[_tensor(answer, model.outputs[0])],
-        preprocessing=[_pixels(schema)],
-        postprocessing=[Step("classify", parameters={"output": answer})],
+        preprocessing=[Step("row", file=ROW_SCHEMA) if schema.columns else _pixels(schema)],
+        postprocessing=[Step("classify" if schema.labels else "number", parameters={"output": answer})],
         labels=list(schema.labels),
         metrics=run.results["test"],
         measured_on=Measured(data["name"], "test", data["rows"]["test"], data["sha256"]),
@@ -123,6 +127,14 @@ def _publish(made: Path, model_folder: Path) -> Path:
 
 def _tensor(name: str, symbolic: "keras.KerasTensor") -> Tensor:
     return Tensor(name, symbolic.dtype, [graphs.BATCH, *symbolic.shape[1:]])
+
+
+def _noise(x: np.ndarray, is_table: bool) -> np.ndarray:
+    """Inputs that the data set does not have: any pixels, or rows of cells of different rows, some of them missing."""
+    rng = np.random.default_rng(0)
+    if not is_table:
+        return rng.uniform(0, 255, x.shape)
+    return np.where(rng.random(x.shape) < 0.05, np.nan, rng.permuted(x, axis=0))
 
 
 def _pixels(schema: Schema) -> Step:

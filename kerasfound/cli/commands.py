@@ -51,13 +51,13 @@ def list_(what: Literal["recipes", "data", "blocks"] | None = None) -> None:
             print(f"{block.kind:<12}{block.name:<30}{block.summary.replace('$', '')}")
         return
 
-    from kerasfound.data import SOURCES
+    from kerasfound.data import SOURCES, TABLES
 
     if what != "data":
         for name in recipes.NAMES:
             print(f"recipe  {name:<18}{_summary(name)}")
     if what != "recipes":
-        for source in SOURCES.values():
+        for source in [*SOURCES.values(), *TABLES.values()]:
             print(f"data    {source.name:<18}{source.summary}")
 
 
@@ -108,18 +108,18 @@ def evaluate(run: Path, /, split: Literal["test", "validation"] = "test", data_d
 
 @app.command
 def predict(run: Path, /, *files: Path, json: Annotated[bool, Switch] = False) -> None:
-    """Answer image files with a finished run.
+    """Answer image files, or every row of tables, with a finished run.
 
     Args:
         run: a run folder.
-        files: one or more images; digits are light on dark, as in the data.
+        files: images (digits are light on dark, as in the data), or CSV or Parquet tables with the run's columns.
         json: print one JSON object a line, with every label's probability.
     """
     opened = kerasfound.training.Run.open(run)
     startup.start(opened.settings["backend"])
     for answer in kerasfound.training.predict(opened, list(files)):
         line = json_lines.dumps(dataclasses.asdict(answer))
-        print(line if json else f"{answer.input}  {answer.label}  {answer.probability:.1%}")
+        print(line if json else answer)
 
 
 @app.command

@@ -1,3 +1,4 @@
+from .columns import decode as decode
 from .dataset import Column as Column
 from .dataset import Dataset as Dataset
 from .dataset import Schema as Schema

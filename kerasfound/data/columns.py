@@ -14,6 +14,7 @@ TRUE, FALSE = ("true", "yes"), ("false", "no")
 NAMES = 50
 """A column of text with more different values than this, and than half its rows, names its rows: it is left out."""
 EPOCH = np.datetime64("1970-01-01")
+UNKNOWN = "(unknown)"
 
 
 def infer(name: str, cells: pa.ChunkedArray, as_category: bool = False) -> Column:
@@ -79,6 +80,30 @@ def encode(column: Column, cells: pa.ChunkedArray) -> np.ndarray:
     with np.errstate(over="ignore"):
         numbers = numbers.astype("float32")
     return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def decode(found: tuple[Column, ...], row: np.ndarray) -> list[str]:
+    """The cells of an encoded row as they may be shown, a column each; what was left out is not there.
+
+    Example:
+        >>> decode((Column("size", "category", ("large", "small")), Column("age", "number")), np.array([2, np.nan]))
+        ['small', '']
+    """
+    cells, place = [], 0
+    for column in (column for column in found if column.width):
+        cells.append(_shown(column, row[place : place + column.width]))
+        place += column.width
+    return cells
+
+
+def _shown(column: Column, numbers: np.ndarray) -> str:
+    if np.isnan(numbers[0]):
+        return ""
+    if column.kind == "category":
+        return (UNKNOWN, *column.categories)[int(numbers[0])]
+    if column.kind == "date":
+        return str(EPOCH + int(numbers[3]))
+    return {0.0: "false", 1.0: "true"}[float(numbers[0])] if column.kind == "boolean" else f"{numbers[0]:g}"
 
 
 def as_text(cells: pa.ChunkedArray) -> pa.ChunkedArray:

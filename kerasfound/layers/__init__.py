@@ -49,6 +49,9 @@ from kerasfound.layers.recurrent import LSTMCell as LSTMCell
 from kerasfound.layers.recurrent import SimpleRNN as SimpleRNN
 from kerasfound.layers.recurrent import SimpleRNNCell as SimpleRNNCell
 from kerasfound.layers.regularization import Dropout as Dropout
+from kerasfound.layers.table import CategoryEmbedding as CategoryEmbedding
+from kerasfound.layers.table import FillMissing as FillMissing
+from kerasfound.layers.table import MemberScaling as MemberScaling
 from kerasfound.layers.transformer import CausalTransformerBlock as CausalTransformerBlock
 from kerasfound.layers.transformer import FeedForward as FeedForward
 from kerasfound.layers.transformer import TransformerDecoder as TransformerDecoder
@@ -62,6 +65,7 @@ __all__ = [
     "AveragePooling2D",
     "BatchNormalization",
     "Bidirectional",
+    "CategoryEmbedding",
     "CausalSelfAttention",
     "CausalTransformerBlock",
     "Conv2D",
@@ -71,6 +75,7 @@ __all__ = [
     "Embedding",
     "FactorizedInteraction",
     "FeedForward",
+    "FillMissing",
     "GRUCell",
     "GlobalAveragePooling2D",
     "GlobalMaxPooling2D",
@@ -81,6 +86,7 @@ __all__ = [
     "Linear",
     "LogSoftmax",
     "MaxPooling2D",
+    "MemberScaling",
     "MultiHeadAttention",
     "Neuron",
     "Perceptron",

@@ -4,6 +4,7 @@ from .evaluation import evaluate as evaluate
 from .fitting import Batches as Batches
 from .fitting import fit as fit
 from .generation import generate as generate
+from .prediction import Estimate as Estimate
 from .prediction import Prediction as Prediction
 from .prediction import predict as predict
 from .run import Run as Run

@@ -5,10 +5,18 @@ from typing import Literal
 import keras
 import numpy as np
 from scipy.special import log_softmax
-from sklearn.metrics import accuracy_score, log_loss
+from sklearn.metrics import (
+    accuracy_score,
+    log_loss,
+    mean_absolute_error,
+    r2_score,
+    roc_auc_score,
+    root_mean_squared_error,
+)
 
 from kerasfound import data
 from kerasfound.data import Schema, Split, windows
+from kerasfound.errors import UserError
 from kerasfound.training.run import Run
 
 BATCH = 500
@@ -46,6 +54,34 @@ def classification(probabilities: np.ndarray, y: np.ndarray) -> dict[str, float]
     }
 
 
+def table_classification(probabilities: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """As `classification`, and for two classes the area under the ROC curve.
+
+    Example:
+        >>> table_classification(np.array([[0.5, 0.5], [0.25, 0.75]]), np.array([0, 1]))
+        {'accuracy': 1.0, 'cross_entropy': 0.4904, 'auc': 1.0}
+    """
+    measured = classification(probabilities, y)
+    if probabilities.shape[-1] == 2 and len(np.unique(y)) == 2:
+        measured["auc"] = round(float(roc_auc_score(y, probabilities[:, 1])), 6)
+    return measured
+
+
+def regression(answers: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """Root mean square error and mean absolute error, in the target's units, and the share of variance explained.
+
+    Example:
+        >>> regression(np.array([[1.0], [2.0], [6.0]]), np.array([1.0, 2.0, 3.0]))
+        {'rmse': 1.732051, 'mae': 1.0, 'r2': -3.5}
+    """
+    y, answered = y.astype("float64"), answers[:, 0].astype("float64")
+    return {
+        "rmse": round(float(root_mean_squared_error(y, answered)), 6),
+        "mae": round(float(mean_absolute_error(y, answered)), 6),
+        "r2": round(float(r2_score(y, answered)), 6) if len(y) > 1 else 0.0,
+    }
+
+
 def next_character(logits: np.ndarray, y: np.ndarray) -> dict[str, float]:
     """Accuracy and cross-entropy (nats a character) of logits, `(windows, time, characters)`.
 
@@ -64,7 +100,12 @@ def surprise(logits: np.ndarray, y: np.ndarray) -> np.ndarray:
     return -np.take_along_axis(log_softmax(logits, axis=-1), y[..., None], axis=-1)[..., 0]
 
 
-MEASURES = {"image_classification": classification, "text_generation": next_character}
+MEASURES = {
+    "image_classification": classification,
+    "text_generation": next_character,
+    "tabular_classification": table_classification,
+    "tabular_regression": regression,
+}
 
 
 def evaluate(run: Run, split: Literal["test", "validation"] = "test", data_dir: str | None = None) -> dict[str, float]:
@@ -75,7 +116,20 @@ def evaluate(run: Run, split: Literal["test", "validation"] = "test", data_dir: 
         split: the rows to measure on.
         data_dir: a prepared TFDS folder, as for `kerasfound.data.load`.
     """
-    rows = getattr(data.load(run.settings["data"], data_dir), split)
+    rows = getattr(_dataset(run, data_dir), split)
     if run.schema.task == "text_generation":
         rows = windows(rows, run.settings["block_size"], stride=run.settings["block_size"])
     return metrics(answers(run.load_model(), rows.x), rows, run.schema)
+
+
+def _dataset(run: Run, data_dir: str | None) -> data.Dataset:
+    settings = run.settings
+    if not run.schema.columns:
+        return data.load(settings["data"], data_dir)
+    chosen = {name: settings[name] for name in ("target", "task", "seed")}
+    table = data.load_table(
+        settings["data"], data_dir or settings["data_dir"], categorical=tuple(settings["categorical"]), **chosen
+    )
+    if table.sha256 != run.environment["data"]["sha256"]:
+        raise UserError(f"{settings['data']}: not the table any more that {run.folder} was trained on (sha256).")
+    return table

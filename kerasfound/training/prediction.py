@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasfound.data import Schema
+from kerasfound.data import Schema, encode_rows, frames
 from kerasfound.errors import UserError
 from kerasfound.training import evaluation
 from kerasfound.training.run import Run
@@ -22,23 +22,62 @@ class Prediction:
     probability: float
     probabilities: dict[str, float]
 
+    def __str__(self) -> str:
+        return f"{self.input}  {self.label}  {self.probability:.1%}"
 
-def predict(run: Run, files: list[Path]) -> list[Prediction]:
-    """What a finished run says of image files.
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """The answer to one row of a table: a number in the target's own units."""
+
+    input: str
+    value: float
+
+    def __str__(self) -> str:
+        return f"{self.input}  {self.value:g}"
+
+
+def predict(run: Run, files: list[Path]) -> list[Prediction] | list[Estimate]:
+    """What a finished run says of files of the user's own.
 
     Args:
-        run: an opened run folder, of a classifier of images.
-        files: images in any format that Pillow reads, scaled to the model's size; light on dark, as the data is.
+        run: an opened run folder, of a classifier of images or of a table.
+        files: for images any format that Pillow reads, scaled to the model's size, light on dark, as the data is;
+            for a table CSV or Parquet with its columns, every row of which is answered.
 
     Raises:
-        UserError: if no file is given, or one is missing or not an image; it is named.
+        UserError: if no file is given, or one cannot be read; it is named.
     """
+    if run.schema.task not in READERS:
+        raise UserError(f"{run.folder}: a run for {run.schema.task}; predict answers images and tables.")
+    names, x = READERS[run.schema.task](run.schema, files)
+    answers = evaluation.answers(run.load_model(), x)
+    if not run.schema.labels:
+        return [Estimate(name, float(value)) for name, value in zip(names, answers[:, 0], strict=True)]
+    return [_prediction(name, run.schema, row) for name, row in zip(names, answers, strict=True)]
+
+
+def images(schema: Schema, files: list[Path]) -> tuple[list[str], np.ndarray]:
+    """Each file's name and pixels."""
     if not files:
         raise UserError("no image given; name one or more files after the run folder.")
-    schema = run.schema
-    x = np.stack([read_image(file, schema.shape) for file in files])
-    rows = evaluation.answers(run.load_model(), x)
-    return [_prediction(str(file), schema, row) for file, row in zip(files, rows, strict=True)]
+    return [str(file) for file in files], np.stack([read_image(file, schema.shape) for file in files])
+
+
+def table_rows(schema: Schema, files: list[Path]) -> tuple[list[str], np.ndarray]:
+    """Each row's `file:row`, counted from 1, and its encoded cells."""
+    if not files:
+        raise UserError("no table given; name one or more CSV or Parquet files after the run folder.")
+    names, parts = [], []
+    for file in files:
+        try:
+            parts.append(encode_rows(schema.columns, frames.read(file)))
+        except UserError as error:
+            raise UserError(str(error) if str(error).startswith(str(file)) else f"{file}: {error}") from error
+        names += [f"{file}:{row}" for row in range(1, len(parts[-1]) + 1)]
+    if not names:
+        raise UserError(f"{files[0]}: the table has no rows to answer.")
+    return names, np.concatenate(parts)
 
 
 def read_image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
@@ -66,3 +105,10 @@ def _prediction(file: str, schema: Schema, row: np.ndarray) -> Prediction:
     best = int(row.argmax())
     probabilities = {label: round(float(p), 6) for label, p in zip(schema.labels, row, strict=True)}
     return Prediction(file, schema.labels[best], float(row[best]), probabilities)
+
+
+READERS = {
+    "image_classification": images,
+    "tabular_classification": table_rows,
+    "tabular_regression": table_rows,
+}

@@ -11,9 +11,10 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from sklearn.calibration import calibration_curve
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from kerasfound.data import Split
+from kerasfound.data import Schema, Split, decode
 from kerasfound.training import evaluation
 from kerasfound.training.run import Run
 
@@ -31,12 +32,13 @@ STYLE: dict[Any, Any] = {
 
 
 class Section(NamedTuple):
-    """A part of the page: a picture with what it shows, also kept as `plots/<name>.svg`."""
+    """A part of the page: a picture with what it shows, also kept as `plots/<name>.svg`, or a table with its head."""
 
     name: str
     title: str
     text: str
-    figure: Figure
+    figure: Figure | None = None
+    table: list[tuple[Any, ...]] | None = None
 
 
 def write(run: Run, test: Split, answers: np.ndarray) -> None:
@@ -50,9 +52,13 @@ def write(run: Run, test: Split, answers: np.ndarray) -> None:
     with matplotlib.rc_context(STYLE):
         sections = [
             Section("curves", "Learning curves", "Training and validation rows, by epoch.", curves(run.history)),
-            *SECTIONS[run.schema.task](test, answers, run.schema.labels),
+            *SECTIONS[run.schema.task](test, answers, run.schema),
         ]
-        pictures = {section.name: _save(section.figure, run.plots / f"{section.name}.svg") for section in sections}
+        pictures = {
+            section.name: _save(section.figure, run.plots / f"{section.name}.svg")
+            for section in sections
+            if section.figure
+        }
     page = _template().render(
         run=run,
         sections=sections,
@@ -77,9 +83,9 @@ def curves(history: list[dict[str, float]]) -> Figure:
     return figure
 
 
-def of_images(test: Split, probabilities: np.ndarray, labels: tuple[str, ...]) -> list[Section]:
+def of_images(test: Split, probabilities: np.ndarray, schema: Schema) -> list[Section]:
     """A classifier's confusion matrix, and the images that it got most wrong."""
-    wrong = int((probabilities.argmax(-1) != test.y).sum())
+    labels, wrong = schema.labels, int((probabilities.argmax(-1) != test.y).sum())
     return [
         Section(
             "confusion",
@@ -97,7 +103,7 @@ def of_images(test: Split, probabilities: np.ndarray, labels: tuple[str, ...]) -
     ]
 
 
-def of_texts(test: Split, logits: np.ndarray, labels: tuple[str, ...]) -> list[Section]:
+def of_texts(test: Split, logits: np.ndarray, schema: Schema) -> list[Section]:
     """What a longer context is worth, and a piece of the text as the model saw it coming."""
     nats = evaluation.surprise(logits, test.y)
     return [
@@ -111,7 +117,7 @@ def of_texts(test: Split, logits: np.ndarray, labels: tuple[str, ...]) -> list[S
             "surprise",
             "The text as the model saw it coming",
             "The first windows of the test split; the darker a character, the less it was expected.",
-            surprises(test, nats, labels),
+            surprises(test, nats, schema.labels),
         ),
     ]
 
@@ -168,7 +174,104 @@ def mistakes(test: Split, probabilities: np.ndarray, labels: tuple[str, ...]) ->
     return figure
 
 
-SECTIONS = {"image_classification": of_images, "text_generation": of_texts}
+def of_classes(test: Split, probabilities: np.ndarray, schema: Schema) -> list[Section]:
+    """A table's classifier: confusion, calibration, the rows that it got most wrong, and the columns."""
+    labels, answered = schema.labels, probabilities.argmax(-1)
+    wrong = np.flatnonzero(answered != test.y)
+    worst = wrong[np.argsort(probabilities[wrong, test.y[wrong]])][:WORST]
+    answers = [f"{labels[answered[i]]} ({probabilities[i, answered[i]]:.0%})" for i in worst]
+    return [
+        Section(
+            "confusion",
+            "Confusion matrix",
+            "Rows are the true classes, columns what the model answered, on the test split.",
+            confusion(test.y, probabilities, labels),
+        ),
+        Section(
+            "calibration",
+            "Calibration",
+            "How often the answer was right, by how sure the model was: on the diagonal it can be trusted.",
+            calibration(test.y, probabilities),
+        ),
+        Section(
+            "mistakes",
+            "The worst mistakes",
+            f"{len(wrong):,} of {len(test.y):,} test rows were answered wrong; these are those whose true class got "
+            "the least probability.",
+            table=rows(test, worst, schema, [labels[c] for c in test.y[worst]], answers),
+        ),
+        columns(schema),
+    ]
+
+
+def of_numbers(test: Split, answers: np.ndarray, schema: Schema) -> list[Section]:
+    """A table's regression: answers beside the truth, the rows that were missed most, and the columns."""
+    worst = np.argsort(-np.abs(answers[:, 0] - test.y))[:WORST]
+    truth, answered = ([f"{value:g}" for value in of[worst]] for of in (test.y, answers[:, 0]))
+    return [
+        Section(
+            "scatter",
+            "Predicted against true",
+            f"{schema.target} of the test rows; on the diagonal the answer is right.",
+            scatter(test.y, answers[:, 0]),
+        ),
+        Section(
+            "mistakes",
+            "The worst mistakes",
+            "The test rows with the largest differences.",
+            table=rows(test, worst, schema, truth, answered),
+        ),
+        columns(schema),
+    ]
+
+
+def calibration(truth: np.ndarray, probabilities: np.ndarray) -> Figure:
+    """Share of right answers in groups of as many rows, by the mean probability of the answered class."""
+    right = probabilities.argmax(-1) == truth
+    share, sure = calibration_curve(right, probabilities.max(-1).clip(0, 1), n_bins=10, strategy="quantile")
+    figure = Figure(figsize=(4.5, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+    axes.plot(sure, share, marker="o", markersize=4)
+    low = min(sure.min(), share.min())
+    axes.set(xlabel="probability of the answer", ylabel="share of right answers", xlim=(low, 1.01), ylim=(low, 1.01))
+    return figure
+
+
+def scatter(truth: np.ndarray, answers: np.ndarray) -> Figure:
+    """A point for each of at most 5,000 rows."""
+    some = np.random.default_rng(0).permutation(len(truth))[:5_000]
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    ends = [min(truth.min(), answers.min()), max(truth.max(), answers.max())]
+    axes.plot(ends, ends, color="0.7", linewidth=1)
+    axes.scatter(truth[some], answers[some], s=6, alpha=0.4, linewidths=0, rasterized=True)
+    axes.set(xlabel="true", ylabel="predicted")
+    return figure
+
+
+def rows(
+    test: Split, places: np.ndarray, schema: Schema, truth: list[str], answered: list[str]
+) -> list[tuple[Any, ...]]:
+    """Some test rows as the file had them, behind their true and answered targets."""
+    head = ("true", "answered", *(column.name for column in schema.columns if column.width))
+    cells = (decode(schema.columns, test.x[i]) for i in places)
+    return [head, *((t, a, *row) for t, a, row in zip(truth, answered, cells, strict=True))]
+
+
+def columns(schema: Schema) -> Section:
+    """What each column was taken for."""
+    head = ("column", "type", "missing", "different")
+    found = [(c.name, c.kind, f"{c.missing:,}", f"{c.distinct:,}") for c in schema.columns]
+    return Section("columns", "The data", "The columns as they were understood, over all rows.", table=[head, *found])
+
+
+SECTIONS = {
+    "image_classification": of_images,
+    "text_generation": of_texts,
+    "tabular_classification": of_classes,
+    "tabular_regression": of_numbers,
+}
 
 
 def _save(figure: Figure, path: Path) -> str:

@@ -1,0 +1,249 @@
+"""A table, of numbers and categories, with an ensemble of small dense networks.
+
+Shows: numbers as thermometers with bins from decision trees, embedded categories, an ensemble that shares its weights.
+Costs: a minute on 2 CPU cores for 30,000 rows.  Reaches: benchmarks/RESULTS.md.
+
+    kerasfound run tabular_mlp --data wine                            # built in, as breast_cancer and diabetes are
+    kerasfound run tabular_mlp --data adult --data-dir FOLDER         # adult_train.csv and adult_test.csv in FOLDER
+    kerasfound run tabular_mlp --data my.csv --target price           # CSV or Parquet; --task regression to insist
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import kerasfound as kf
+from kerasfound.errors import UserError
+
+if TYPE_CHECKING:  # heavy, and not needed to ask for --help
+    import keras
+    import numpy as np
+
+
+@dataclasses.dataclass(kw_only=True)
+class Config(kf.training.Config):
+    PRESETS: ClassVar = {"smoke": {"data": "wine", "epochs": 3}}
+
+    data: str = "adult"
+    """A named table (adult, california, breast_cancer, diabetes, wine), or a CSV or Parquet file."""
+    data_dir: str | None = None
+    """The folder with the files of adult and california. Defaults to a download."""
+    target: str | None = None
+    """The column to predict. A named table has one of its own."""
+    task: Literal["classification", "regression"] | None = None
+    """Defaults to what the target looks like: text or few whole numbers are classes."""
+    categorical: tuple[str, ...] = ()
+    """Columns to take as categories although they look like numbers. Once a column, or all as a JSON list."""
+    epochs: int | None = kf.training.number(None, at_least=1)
+    """Passes over the training rows. Defaults to 10, or to 40 where they are fewer than 20,000."""
+    batch_size: int | None = kf.training.number(None, at_least=1)
+    """Rows in one step. Defaults to a fiftieth of them, but at least 16 and at most 256."""
+    learning_rate: float = kf.training.number(4e-3, above=0)
+    """AdamW's step size at the peak of the cycle."""
+    members: int = kf.training.number(8, at_least=1)
+    """Networks in the ensemble; they share their dense layers."""
+    width: int = kf.training.number(128, at_least=1)
+    """Units of each of the two dense layers."""
+    bins: int = kf.training.number(64, at_least=2)
+    """Bins of a number, at most."""
+    pairs: int = kf.training.number(6, at_least=0)
+    """Pairs of numbers, at most, whose sum and difference become numbers of their own."""
+    dropout: float = kf.training.number(0.1, at_least=0)
+    """Share of a layer's units that are dropped at random in training."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dropout >= 1:
+            raise UserError(f"--dropout must be below 1, got {self.dropout}.")
+
+
+def build(schema: kf.data.Schema, train: kf.data.Split, config: Config) -> tuple[keras.Model, keras.Model]:
+    """An encoded row in; every member's answer out of the first model, which is trained, their mean out of the second.
+
+    Args:
+        schema: tells numbers from categories.
+        train: what medians, scales, pairs and bins come from; a regression's targets are standardized.
+        config: tells the sizes.
+    """
+    import keras
+    from keras import ops
+
+    row = keras.Input(schema.shape, name=schema.input)
+    kinds = [column.kind for column in schema.columns for _ in range(column.width)]
+    numbers = [place for place, kind in enumerate(kinds) if kind != "category"]
+    categories = [place for place, kind in enumerate(kinds) if kind == "category"]
+    sizes = [len(column.categories) + 1 for column in schema.columns if column.kind == "category"]
+
+    features = []
+    if numbers:
+        scaled = scale(row, numbers, train)
+        seen = keras.Model(row, scaled).predict(train.x, batch_size=10_000, verbose=0)
+        pairs = telling_pairs(seen, train.y, bool(schema.labels))[: config.pairs]
+        for left, right in (zip(*pairs, strict=True),) if pairs else ():
+            one, other = ops.take(scaled, left, axis=1), ops.take(scaled, right, axis=1)
+            scaled = keras.layers.Concatenate(name="with_pairs")([scaled, one + other, one - other])
+            seen = keras.Model(row, scaled).predict(train.x, batch_size=10_000, verbose=0)
+        # bins where trees would cut: a quantile would put all of a rare but telling value into its last bin
+        edges = [tree_edges(x, train.y, bool(schema.labels), config.bins) for x in seen.T]
+        bins = kf.layers.PiecewiseLinearEncoding(edges, name="bins")(scaled)
+        # each number has its own weights here: eight straight-edged functions of it
+        curves = keras.layers.EinsumDense(
+            "bft,ftd->bfd", (len(edges), 8), bias_axes="fd", activation=kf.activations.relu, name="curves"
+        )(bins)
+        features += [scaled, keras.layers.Flatten(name="flatten")(curves)]
+        unknown = [place for place in numbers if (train.x[:, place] != train.x[:, place]).any()]
+        if unknown:
+            features.append(ops.cast(ops.isnan(ops.take(row, unknown, axis=1)), "float32"))
+    if categories:
+        codes = ops.take(row, categories, axis=1)
+        features.append(kf.layers.CategoryEmbedding(sizes, 8, name="categories")(codes))
+
+    x = keras.layers.Concatenate(name="features")(features) if len(features) > 1 else features[0]
+    x = kf.layers.MemberScaling(config.members, name="members")(x)
+    for layer in (1, 2):
+        x = kf.layers.Dense(config.width, kf.activations.relu, kernel_initializer="he_normal", name=f"dense_{layer}")(x)
+        x = kf.layers.Dropout(config.dropout, name=f"dropout_{layer}")(x)
+    outputs = len(schema.labels) or 1
+    answers = keras.layers.EinsumDense(
+        "bkd,kdc->bkc", (config.members, outputs), bias_axes="kc", name="heads", dtype="float32"
+    )(x)
+    if schema.labels:
+        answers = keras.layers.Activation(kf.activations.softmax, name="each", dtype="float32")(answers)
+        answer = keras.layers.GlobalAveragePooling1D(name="probabilities", dtype="float32")(answers)
+    else:
+        mean = keras.layers.GlobalAveragePooling1D(name="mean", dtype="float32")(answers)
+        answer = keras.layers.Rescaling(train.y.std(), train.y.mean(), name="number", dtype="float32")(mean)
+    return keras.Model(row, answers, name="members"), keras.Model(row, answer, name="tabular_mlp")
+
+
+def scale(row: keras.KerasTensor, places: list[int], train: kf.data.Split) -> keras.KerasTensor:
+    """The numbers of a row without gaps, long tails shortened, standardized."""
+    import keras
+    import numpy as np
+    from keras import ops
+    from scipy.stats import skew
+
+    x = train.x[:, places].astype("float64")
+    medians = np.array([np.median(column[~np.isnan(column)]) if (column == column).any() else 0 for column in x.T])
+    x = np.where(np.isnan(x), medians, x)
+    long_tailed = (skew(x) > 1) & (x.min(axis=0) >= 0)
+    x = np.where(long_tailed, np.log1p(np.maximum(x, 0)), x)
+
+    y = ops.take(row, places, axis=1)
+    y = kf.layers.FillMissing(medians, dtype="float32", name="filled")(y)
+    # of two logarithms the difference is the ratio: rooms a household, debt by income
+    y = ops.where(long_tailed, ops.log1p(ops.maximum(y, 0)), y)
+    y = keras.layers.Normalization(mean=x.mean(axis=0), variance=x.var(axis=0), dtype="float32", name="scaled")(y)
+    return ops.clip(y, -6, 6)
+
+
+def telling_pairs(x: np.ndarray, y: np.ndarray, classes: bool, rows: int = 10_000) -> list[tuple[int, int]]:
+    """The pairs of numbers that tell more about the target with their sum and difference than without, best first.
+
+    A table's axes are an accident: what counts may be longitude + latitude, or the ratio of two sizes.
+    """
+    import numpy as np
+    from sklearn.model_selection import cross_val_score
+
+    some = np.random.default_rng(0).permutation(len(y))[:rows]
+    x, y = x[some], y[some]
+
+    def worth(columns: list[np.ndarray]) -> float:
+        scoring = "neg_log_loss" if classes else "r2"
+        return cross_val_score(tree(classes, 64), np.stack(columns, axis=1), y, cv=3, scoring=scoring).mean()
+
+    alone = [worth([column]) for column in x.T]
+    best = sorted(np.argsort(alone)[::-1][:8].tolist())
+    gains = {}
+    for i, j in itertools.combinations(best, 2):
+        a, b = x[:, i], x[:, j]
+        gains[i, j] = worth([a, b, a + b, a - b]) - worth([a, b])
+    return sorted((pair for pair, gain in gains.items() if gain > 1e-3), key=lambda pair: -gains[pair])
+
+
+def tree_edges(x: np.ndarray, y: np.ndarray, classes: bool, bins: int) -> list[float]:
+    """The edges of a number's bins: where a decision tree of this number alone would cut."""
+    import numpy as np
+
+    cuts = tree(classes, bins).fit(x[:, None], y).tree_
+    edges = np.unique(np.concatenate([[x.min()], cuts.threshold[cuts.feature >= 0], [x.max()]]).astype("float32"))
+    return edges.tolist() if len(edges) > 1 else [edges[0], edges[0] + 1]
+
+
+def tree(classes: bool, leaves: int):
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+    kind = DecisionTreeClassifier if classes else DecisionTreeRegressor
+    return kind(max_leaf_nodes=leaves, min_samples_leaf=16, random_state=0)
+
+
+def forget(rows: np.ndarray, rng: np.random.Generator, places: list[int]) -> np.ndarray:
+    """Make a category unknown now and then, so that the network learns what to do with one it has never seen."""
+    import numpy as np
+
+    category = np.isin(np.arange(rows.shape[1]), places)
+    return np.where(category & (rng.random(rows.shape) < 0.01), np.float32(0), rows)
+
+
+def accuracy(y: keras.KerasTensor, members: keras.KerasTensor) -> keras.KerasTensor:
+    """Share of the rows whose true class has the largest mean probability."""
+    from keras import ops
+
+    answered = ops.argmax(ops.mean(members, axis=1), axis=-1)
+    return ops.cast(ops.equal(answered, ops.cast(ops.reshape(y, (-1,)), answered.dtype)), "float32")
+
+
+def train(config: Config, run: kf.training.Run) -> keras.Model:
+    """Fit each member on its own loss, watch the validation split, measure their mean once on the test split."""
+    import numpy as np
+    from keras import ops
+
+    table = kf.data.load_table(
+        config.data,
+        config.data_dir,
+        target=config.target,
+        task=config.task,
+        categorical=tuple(config.categorical),
+        seed=config.seed,
+    )
+    print(kf.data.describe(table))
+    rows = len(table.train.y)
+    config = dataclasses.replace(
+        config,
+        epochs=config.epochs or (10 if rows >= 20_000 else 40),
+        batch_size=config.batch_size or int(np.clip(rows // 50, 16, 256)),
+    )
+    run.start(table, config)
+    members, model = build(table.schema, table.train, config)
+
+    classes = bool(table.schema.labels)
+    fitted, watched = table.train, table.validation
+    if not classes:  # a loss in dollars would be of another size than the weights
+        mean, deviation = fitted.y.mean(), fitted.y.std()
+        fitted, watched = (kf.data.Split(x, (y - mean) / deviation) for x, y in (fitted, watched))
+    loss = kf.losses.SparseCategoricalCrossentropy() if classes else kf.losses.MeanSquaredError()
+
+    def each(y: keras.KerasTensor, answers: keras.KerasTensor) -> keras.KerasTensor:
+        """The mean of the members' losses: the loss of their mean would let them lean on each other."""
+        y = ops.repeat(ops.reshape(y, (-1, 1)), config.members, axis=1)
+        return loss(y, answers if classes else ops.squeeze(answers, -1))
+
+    categories = np.cumsum([0, *(column.width for column in table.schema.columns)])[:-1]
+    places = [p for p, column in zip(categories, table.schema.columns, strict=True) if column.kind == "category"]
+    batches = kf.training.Batches(fitted, config.batch_size, config.seed, functools.partial(forget, places=places))
+    members.compile(
+        optimizer=kf.optimizers.AdamW(
+            kf.schedules.OneCycle(config.learning_rate, config.epochs * len(batches)),
+            weight_decay=0.01,
+            **config.optimizer_options(),
+        ),
+        loss=each,
+        metrics=[accuracy] if classes else [],
+        jit_compile="auto" if config.jit is None else config.jit,
+    )
+    kf.training.fit(members, batches, watched, run, config)
+    kf.training.finish(model, table, run)
+    return model

@@ -1,0 +1,74 @@
+"""Tables: missing numbers are filled in, categories looked up side by side, members of an ensemble told apart."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from keras import ops
+
+from kerasfound.layers.table import CategoryEmbedding, FillMissing, MemberScaling
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+EXAMPLES = {
+    "FillMissing": lambda: (FillMissing([1.0, -2.0, 0.5]), np.where(normal(5, 3) > 1, math.nan, normal(5, 3, seed=1))),
+    "CategoryEmbedding": lambda: (CategoryEmbedding([2, 3], 4), np.array([[1, 2], [0, 0], [7, 1]], "float32")),
+    "MemberScaling": lambda: (MemberScaling(3, seed=1), normal(5, 4)),
+}
+
+
+@given(st.lists(st.none() | st.floats(-1000, 1000, width=32), min_size=3, max_size=3))
+def test_only_what_is_missing_is_filled_in(cells):
+    values = [7.0, 8.0, 9.0]
+    filled = FillMissing(values)(np.array([[math.nan if c is None else c for c in cells]], "float32"))
+    expected = [v if c is None else c for c, v in zip(cells, values, strict=True)]
+    assert ops.convert_to_numpy(filled)[0].tolist() == expected
+
+
+def test_it_equals_a_keras_embedding_of_each_column():
+    sizes, codes = [4, 2, 3], np.array([[3, 1, 0], [0, 0, 2]])
+    layer = CategoryEmbedding(sizes, 5)
+    layer.build((None, 3))
+    tables = np.split(ops.convert_to_numpy(layer.embeddings), np.cumsum(sizes)[:-1])
+    theirs = [
+        keras.layers.Embedding(n, 5, weights=[table])(codes[:, j])
+        for j, (n, table) in enumerate(zip(sizes, tables, strict=True))
+    ]
+    np.testing.assert_array_equal(layer(codes), np.concatenate([ops.convert_to_numpy(t) for t in theirs], axis=1))
+
+
+@pytest.mark.parametrize("code", [-1, 4, 1000])
+def test_a_code_outside_its_table_counts_as_0(code):
+    layer = CategoryEmbedding([4, 4], 2)
+    np.testing.assert_array_equal(layer(np.array([[code, 3]])), layer(np.array([[0, 3]])))
+
+
+def test_each_member_scales_the_features_its_own_way():
+    layer, x = MemberScaling(4, seed=2), normal(3, 6)
+    y = ops.convert_to_numpy(layer(x))
+    r = ops.convert_to_numpy(layer.scales)
+    np.testing.assert_allclose(y, r[None] * x[:, None])
+    assert set(np.unique(r)) == {-1.0, 1.0}
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: FillMissing([math.nan]), "`values` must be finite"),
+        (lambda: FillMissing([0.0, 1.0])(normal(2, 3)), "must have 2 features"),
+        (lambda: CategoryEmbedding([0], 2), "`sizes` must hold positive integers, got 0"),
+        (lambda: CategoryEmbedding([2], 0), "`output_dim` must hold positive integers, got 0"),
+        (lambda: CategoryEmbedding([2], 3)(normal(2, 2)), r"must be \(batch, 1\)"),
+        (lambda: MemberScaling(0), "`members` must be an integer of at least 1, got 0"),
+        (lambda: MemberScaling(2)(normal(2, 2, 2)), r"must be \(batch, features\)"),
+    ],
+)
+def test_bad_arguments_and_inputs_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
