@@ -80,9 +80,7 @@ def _write(run: Run, folder: Path, name: str, version: int) -> Manifest:
     graphs.saved_model(model, folder)
     graphs.onnx(model, folder / verification.ONNX)
 
-    rng = np.random.default_rng(0)
-    noise = rng.uniform(0, 255, samples["x"].shape)
-    asked = np.concatenate([samples["x"], noise]).astype(model.inputs[0].dtype)
+    asked = np.concatenate([samples["x"], _noise(run.schema, samples["x"])]).astype(model.inputs[0].dtype)
     answered = np.asarray(model(asked, training=False))
     verification.save_vectors(folder, {model.inputs[0].name: asked}, {answer: answered})
     proof = verification.compare(folder)
@@ -97,7 +95,7 @@ def _write(run: Run, folder: Path, name: str, version: int) -> Manifest:
         task=schema.task,
         inputs=[_tensor(x.name, x) for x in model.inputs],
         outputs=[_tensor(answer, model.outputs[0])],
-        preprocessing=[_pixels(schema)],
+        preprocessing=[_preprocessing(schema)],
         postprocessing=[Step("classify", parameters={"output": answer})],
         labels=list(schema.labels),
         metrics=run.results["test"],
@@ -121,10 +119,20 @@ def _publish(made: Path, model_folder: Path) -> Path:
     return model_folder / made.name
 
 
+def _noise(schema: Schema, like: np.ndarray) -> np.ndarray:
+    """Inputs that no data set holds."""
+    rng = np.random.default_rng(0)
+    if schema.task == "text_generation":
+        return rng.integers(0, len(schema.labels), like.shape)
+    return rng.uniform(0, 255, like.shape)
+
+
 def _tensor(name: str, symbolic: "keras.KerasTensor") -> Tensor:
-    return Tensor(name, symbolic.dtype, [graphs.BATCH, *symbolic.shape[1:]])
+    return Tensor(name, symbolic.dtype, [graphs.BATCH, *(size or graphs.TIME for size in symbolic.shape[1:])])
 
 
-def _pixels(schema: Schema) -> Step:
+def _preprocessing(schema: Schema) -> Step:
+    if schema.task == "text_generation":
+        return Step("characters", parameters={"input": schema.input})  # each by its place among the labels
     height, width, channels = schema.shape
     return Step("image", parameters={"height": height, "width": width, "channels": channels, "low": 0, "high": 255})

@@ -33,6 +33,8 @@ def predict(run: Run, files: list[Path]) -> list[Prediction]:
     Raises:
         UserError: if no file is given, or one is missing or not an image; it is named.
     """
+    if run.schema.task == "text_generation":
+        raise UserError(f"{run.folder}: a language model; `kerasfound generate` writes with it.")
     if not files:
         raise UserError("no image given; name one or more files after the run folder.")
     schema = run.schema
