@@ -83,8 +83,7 @@ def _write(run: Run, folder: Path, name: str, version: int) -> Manifest:
     graphs.onnx(model, folder / verification.ONNX)
 
     schema, data = run.schema, run.environment["data"]
-    noise = _noise(samples["x"], is_table=bool(schema.columns))
-    asked = np.concatenate([samples["x"], noise]).astype(model.inputs[0].dtype)
+    asked = np.concatenate([samples["x"], _noise(schema, samples["x"])]).astype(model.inputs[0].dtype)
     answered = np.asarray(model(asked, training=False))
     verification.save_vectors(folder, {model.inputs[0].name: asked}, {answer: answered})
     proof = verification.compare(folder)
@@ -101,7 +100,7 @@ def _write(run: Run, folder: Path, name: str, version: int) -> Manifest:
         task=schema.task,
         inputs=[_tensor(x.name, x) for x in model.inputs],
         outputs=[_tensor(answer, model.outputs[0])],
-        preprocessing=[Step("row", file=ROW_SCHEMA) if schema.columns else _pixels(schema)],
+        preprocessing=[_preprocessing(schema)],
         postprocessing=[Step("classify" if schema.labels else "number", parameters={"output": answer})],
         labels=list(schema.labels),
         metrics=run.results["test"],
@@ -125,18 +124,24 @@ def _publish(made: Path, model_folder: Path) -> Path:
     return model_folder / made.name
 
 
-def _tensor(name: str, symbolic: "keras.KerasTensor") -> Tensor:
-    return Tensor(name, symbolic.dtype, [graphs.BATCH, *symbolic.shape[1:]])
-
-
-def _noise(x: np.ndarray, is_table: bool) -> np.ndarray:
-    """Inputs that the data set does not have: any pixels, or rows of cells of different rows, some of them missing."""
+def _noise(schema: Schema, like: np.ndarray) -> np.ndarray:
+    """Inputs that no data set holds."""
     rng = np.random.default_rng(0)
-    if not is_table:
-        return rng.uniform(0, 255, x.shape)
-    return np.where(rng.random(x.shape) < 0.05, np.nan, rng.permuted(x, axis=0))
+    if schema.task == "text_generation":
+        return rng.integers(0, len(schema.labels), like.shape)
+    if schema.columns:  # cells of different rows together, some of them missing
+        return np.where(rng.random(like.shape) < 0.05, np.nan, rng.permuted(like, axis=0))
+    return rng.uniform(0, 255, like.shape)
 
 
-def _pixels(schema: Schema) -> Step:
+def _tensor(name: str, symbolic: "keras.KerasTensor") -> Tensor:
+    return Tensor(name, symbolic.dtype, [graphs.BATCH, *(size or graphs.TIME for size in symbolic.shape[1:])])
+
+
+def _preprocessing(schema: Schema) -> Step:
+    if schema.task == "text_generation":
+        return Step("characters", parameters={"input": schema.input})  # each by its place among the labels
+    if schema.columns:
+        return Step("row", file=ROW_SCHEMA)
     height, width, channels = schema.shape
     return Step("image", parameters={"height": height, "width": width, "channels": channels, "low": 0, "high": 255})

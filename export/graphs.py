@@ -14,7 +14,7 @@ from kerasfound.errors import UserError
 
 OPSET = 18
 NO_FORM, MEND = "the model has no ONNX form", "replace the layer that it comes from"
-BATCH = "batch"
+BATCH, TIME = "batch", "time"
 """The name of the free first size of every input and output."""
 
 
@@ -87,7 +87,9 @@ def onnx(model: keras.Model, path: Path, opset: int = OPSET) -> None:
             initialized_tables=tables,
         )
     for value in [*proto.graph.input, *proto.graph.output]:
-        value.type.tensor_type.shape.dim[0].dim_param = BATCH
+        for place, size in enumerate(value.type.tensor_type.shape.dim):
+            if not size.HasField("dim_value"):
+                size.dim_param = TIME if place else BATCH
     del proto.graph.value_info[:]  # left over from before tf2onnx moved the transposes; the strict checker rejects them
     try:
         onnx_format.checker.check_model(proto, full_check=True)

@@ -36,7 +36,7 @@ class Config:
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     """Mixed computes in half precision and keeps the weights in float32: for GPUs, which have units for it."""
     jit: bool | None = None
-    """Compile with XLA. Defaults to what Keras does: on JAX always, on TensorFlow where the model allows it."""
+    """Compile with XLA. Defaults to what pays for the recipe; on JAX everything is compiled anyway."""
     epochs: int | None = number(None, at_least=1)
     """Passes over the training rows."""
     patience: int | None = number(None, at_least=1)

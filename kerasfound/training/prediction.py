@@ -48,8 +48,8 @@ def predict(run: Run, files: list[Path]) -> list[Prediction] | list[Estimate]:
     Raises:
         UserError: if no file is given, or one cannot be read; it is named.
     """
-    if run.schema.task not in READERS:
-        raise UserError(f"{run.folder}: a run for {run.schema.task}; predict answers images and tables.")
+    if run.schema.task == "text_generation":
+        raise UserError(f"{run.folder}: a language model; `kerasfound generate` writes with it.")
     names, x = READERS[run.schema.task](run.schema, files)
     answers = evaluation.answers(run.load_model(), x)
     if not run.schema.labels:

@@ -1,6 +1,8 @@
 """The language model recipe: it learns, sees no future, goes on with a text, and gives the same numbers again."""
 
+import keras
 import numpy as np
+import onnxruntime
 import pytest
 
 import kerasfound as kf
@@ -130,3 +132,20 @@ def test_images_are_no_text(tmp_path):
     ):
         kf.training.execute(mini_transformer, mini_transformer.Config(data="digits", out=str(tmp_path / "run")))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_language_model_does_not_classify_files(run):
+    with pytest.raises(UserError, match="a language model; `kerasfound generate`"):
+        kf.training.predict(run, [])
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="graphs are exported from the TensorFlow backend")
+def test_it_is_exported_with_any_batch_and_any_length(run, tmp_path):
+    folder = kf.export.bundle(run, tmp_path, name="sums")
+    read = kf.export.manifest.read(folder / "manifest.json")
+    assert [x.shape for x in read.inputs] == [["batch", "time"]]
+    assert [y.shape for y in read.outputs] == [["batch", "time", len(run.schema.labels)]]
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    ids = np.random.default_rng(0).integers(0, len(run.schema.labels), (3, 7)).astype("int32")
+    (answer,) = session.run(None, {"ids": ids})
+    assert np.allclose(answer, run.load_model().predict(ids, verbose=0), atol=1e-5)
