@@ -80,12 +80,13 @@ def build(schema: kf.data.Schema, train: kf.data.Split, config: Config) -> tuple
     features = []
     if numbers:
         scaled = scale(row, numbers, train)
-        seen = keras.Model(row, scaled).predict(train.x, batch_size=10_000, verbose=0)
+        seen = ops.convert_to_numpy(keras.Model(row, scaled)(train.x))
         pairs = telling_pairs(seen, train.y, bool(schema.labels))[: config.pairs]
-        for left, right in (zip(*pairs, strict=True),) if pairs else ():
+        if pairs:
+            left, right = zip(*pairs, strict=True)
             one, other = ops.take(scaled, left, axis=1), ops.take(scaled, right, axis=1)
             scaled = keras.layers.Concatenate(name="with_pairs")([scaled, one + other, one - other])
-            seen = keras.Model(row, scaled).predict(train.x, batch_size=10_000, verbose=0)
+            seen = ops.convert_to_numpy(keras.Model(row, scaled)(train.x))
         # bins where trees would cut: a quantile would put all of a rare but telling value into its last bin
         edges = [tree_edges(x, train.y, bool(schema.labels), config.bins) for x in seen.T]
         bins = kf.layers.PiecewiseLinearEncoding(edges, name="bins")(scaled)
@@ -130,13 +131,18 @@ def scale(row: keras.KerasTensor, places: list[int], train: kf.data.Split) -> ke
     medians = np.array([np.median(column[~np.isnan(column)]) if (column == column).any() else 0 for column in x.T])
     x = np.where(np.isnan(x), medians, x)
     long_tailed = (skew(x) > 1) & (x.min(axis=0) >= 0)
-    x = np.where(long_tailed, np.log1p(np.maximum(x, 0)), x)
+    short, long = np.flatnonzero(~long_tailed).tolist(), np.flatnonzero(long_tailed).tolist()
+    x = np.concatenate([x[:, short], np.log1p(x[:, long])], axis=1)
 
     y = ops.take(row, places, axis=1)
     y = kf.layers.FillMissing(medians, dtype="float32", name="filled")(y)
-    # of two logarithms the difference is the ratio: rooms a household, debt by income
-    y = ops.where(long_tailed, ops.log1p(ops.maximum(y, 0)), y)
-    y = keras.layers.Normalization(mean=x.mean(axis=0), variance=x.var(axis=0), dtype="float32", name="scaled")(y)
+    if long:
+        # of two logarithms the difference is the ratio: rooms a household, debt by income
+        logarithms = ops.log(1 + ops.maximum(ops.take(y, long, axis=1), 0))
+        y = keras.layers.Concatenate(name="short_tails")([ops.take(y, short, axis=1), logarithms])
+    mean, deviation = x.mean(axis=0), x.std(axis=0)
+    y = keras.layers.Rescaling(1.0, (-mean).tolist(), dtype="float32", name="centered")(y)
+    y = keras.layers.Rescaling((1 / np.where(deviation > 0, deviation, 1)).tolist(), dtype="float32", name="scaled")(y)
     return ops.clip(y, -6, 6)
 
 

@@ -261,9 +261,19 @@ def _adult(data_dir: Path | None) -> Frame:
 def _california(data_dir: Path | None) -> Frame:
     files = _files(data_dir, "california_housing.csv")
     if files:
-        return Frame(frames.read(files[0]), "median_house_value", "California housing, 1990 census")
-    found = _fetch("california", lambda sets: sets.fetch_california_housing())
-    return _bunch(found, "median_house_value", "California housing of scikit-learn")
+        frame = Frame(frames.read(files[0]), "median_house_value", "California housing, 1990 census")
+    else:
+        found = _fetch("california", lambda sets: sets.fetch_california_housing())
+        frame = _bunch(found, "median_house_value", "California housing of scikit-learn")
+    return _test_last(frame)
+
+
+def _test_last(frame: Frame) -> Frame:
+    """With the fifth of the rows at the end that scikit-learn's split with seed 0 keeps for the test."""
+    from sklearn.model_selection import train_test_split
+
+    rest, test = train_test_split(np.arange(len(frame.cells)), test_size=0.2, random_state=0)
+    return dataclasses.replace(frame, cells=frame.cells.take(np.concatenate([rest, test])), test=len(test))
 
 
 def _files(data_dir: Path | None, *names: str) -> list[Path]:
