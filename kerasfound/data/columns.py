@@ -119,10 +119,10 @@ def booleans(cells: pa.ChunkedArray) -> np.ndarray:
     """1 for true or yes, 0 for false or no, in any case of letters."""
     if not pa.types.is_boolean(cells.type):
         text = pc.utf8_lower(as_text(cells))
-        known = pc.or_kleene(_among(text, TRUE), _among(text, FALSE))
-        if not pc.all(known, min_count=0).as_py():
+        true, false = (pc.is_in(text, value_set=pa.array(words)) for words in (TRUE, FALSE))
+        if not pc.all(pc.or_(pc.or_(true, false), pc.is_null(text)), min_count=0).as_py():
             raise pa.ArrowInvalid("neither true nor false")
-        cells = pc.if_else(pc.is_null(text), None, _among(text, TRUE))
+        cells = pc.if_else(pc.is_null(text), None, true)
     return cells.cast(pa.float64()).to_numpy()[:, None]
 
 
@@ -165,7 +165,3 @@ def _first_bad(cells: pa.ChunkedArray, read: Callable[[pa.ChunkedArray], np.ndar
         except pa.ArrowInvalid:
             return row + 1, str(cells[row].as_py())
     raise AssertionError("each cell alone can be read")
-
-
-def _among(text: pa.ChunkedArray, words: tuple[str, ...]) -> pa.ChunkedArray:
-    return pc.is_in(text, value_set=pa.array(words, pa.string()), skip_nulls=True)

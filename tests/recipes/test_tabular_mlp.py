@@ -1,0 +1,168 @@
+"""The recipe for tables: it learns, answers files of the user's own, exports, and gives the same numbers again."""
+
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import kerasfound as kf
+from kerasfound.errors import UserError
+from kerasfound.recipes import tabular_mlp
+from kerasfound.training import evaluation
+
+SMALL = {"epochs": 8, "members": 2, "width": 16, "learning_rate": 2e-2}
+
+
+def rows(count=400, seed=0):
+    """A price that depends on a size, a colour and a day, with gaps."""
+    rng = np.random.default_rng(seed)
+    lines = ["size,colour,day,checked,price,dear"]
+    for _ in range(count):
+        size, colour, checked = rng.uniform(1, 9), rng.integers(3), rng.integers(2)
+        price = 100 * size + 300 * colour + 50 * checked
+        size_cell = "" if rng.random() < 0.1 else f"{size:.3f}"
+        cells = (size_cell, ("red", "green", "blue")[colour], f"2024-0{rng.integers(1, 9)}-11", ("no", "yes")[checked])
+        lines.append(",".join([*cells, f"{price:.1f}", "dear" if price > 800 else "cheap"]))
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    (folder / "houses.csv").write_text(rows())
+    return folder
+
+
+@pytest.fixture(scope="module", params=["dear", "price"])
+def run(request, folder):
+    return trained(folder, request.param)
+
+
+def trained(folder, target, **options):
+    out = folder / f"run-{target}"
+    config = tabular_mlp.Config(data=str(folder / "houses.csv"), target=target, out=str(out), **(SMALL | options))
+    return kf.training.execute(tabular_mlp, config)
+
+
+def test_it_learns_classes_and_numbers(run):
+    measured = run.results["test"]
+    if run.schema.labels:
+        assert measured["accuracy"] > 0.8
+        assert set(measured) == {"accuracy", "cross_entropy", "auc"}
+    else:
+        assert measured["r2"] > 0.6
+        assert set(measured) == {"rmse", "mae", "r2"}
+
+
+def test_evaluating_again_gives_the_recorded_numbers(run):
+    assert evaluation.evaluate(run) == pytest.approx(run.results["test"], rel=1e-4)
+
+
+def test_the_report_shows_the_columns_and_the_worst_rows(run):
+    page = run.report_file.read_text()
+    assert "(unknown)" not in page
+    assert all(f"<td>{c.name}</td>" in page for c in run.schema.columns)
+    assert {"curves", "confusion", "calibration"} <= {p.stem for p in run.plots.iterdir()} or run.schema.labels == ()
+
+
+def test_a_file_is_answered_row_by_row_with_and_without_the_target(run, tmp_path):
+    (tmp_path / "new.csv").write_text("checked,colour,size,day\nyes,red,8.5,2024-01-11\n,violet,,\n")
+    first, second = kf.training.predict(run, [tmp_path / "new.csv"])
+    assert first.input.endswith("new.csv:1")
+    assert second.input.endswith("new.csv:2")
+    if run.schema.labels:
+        assert sum(first.probabilities.values()) == pytest.approx(1, abs=1e-5)
+        assert set(first.probabilities) == {"cheap", "dear"}
+    else:
+        assert 0 < first.value < 2000
+        assert math.isfinite(second.value)
+
+
+def test_a_fresh_process_gives_the_same_answers(run, folder):
+    here = [json.dumps(vars(answer)) for answer in kf.training.predict(run, [folder / "houses.csv"])]
+    command = [sys.executable, "-m", "kerasfound", "predict", str(run.folder), str(folder / "houses.csv"), "--json"]
+    there = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder).stdout.splitlines()
+    assert there == here
+
+
+def test_it_is_exported_and_verified(run, tmp_path):
+    bundle = kf.export.bundle(run, tmp_path)
+    manifest = kf.export.manifest.read(bundle / "manifest.json")
+    assert [step.name for step in manifest.preprocessing] == ["row"]
+    assert manifest.postprocessing[0].name == ("classify" if run.schema.labels else "number")
+    assert manifest.labels == list(run.schema.labels)
+    assert kf.data.Schema.load(bundle / manifest.preprocessing[0].file) == run.schema
+    assert len(kf.export.verify(bundle)) == 2
+
+
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(run, folder, tmp_path, monkeypatch):
+    def stop(self, epoch, logs=None):
+        save(self, epoch, logs)
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    save = kf.training.fitting.Journal.on_epoch_end
+    monkeypatch.setattr(kf.training.fitting.Journal, "on_epoch_end", stop)
+    with pytest.raises(KeyboardInterrupt):
+        trained(folder, run.schema.target, out=str(tmp_path / "half"))
+    monkeypatch.undo()
+    resumed = kf.training.resume(tabular_mlp, kf.training.Run.reopen(tmp_path / "half"))
+    assert [row["loss"] for row in resumed.history] == [row["loss"] for row in run.history]
+    assert np.array_equal(resumed.samples["answer"], run.samples["answer"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("size,colour,day\n1,red,2024-01-11\n", "no column 'checked'"),
+        ("size,colour,day,checked\nbig,red,2024-01-11,no\n", "row 1, column 'size': 'big' is not a number"),
+        ("size,colour,day,checked\n", "no rows to answer"),
+    ],
+)
+def test_a_file_that_cannot_be_answered_is_named(run, tmp_path, text, message):
+    (tmp_path / "new.csv").write_text(text)
+    with pytest.raises(UserError, match=message):
+        kf.training.predict(run, [tmp_path / "new.csv"])
+
+
+def test_a_table_that_changed_is_not_measured_on(run, folder):
+    original = (folder / "houses.csv").read_text()
+    try:
+        (folder / "houses.csv").write_text(rows(seed=1))
+        with pytest.raises(UserError, match="not the table any more"):
+            evaluation.evaluate(run)
+    finally:
+        (folder / "houses.csv").write_text(original)
+
+
+def test_trees_cut_where_the_target_changes():
+    x = np.concatenate([np.zeros(900), np.linspace(1, 100, 100)])
+    y = (x > 40).astype(int)
+    edges = tabular_mlp.tree_edges(x, y, classes=True, bins=4)
+    assert any(39 < edge < 42 for edge in edges)
+    assert tabular_mlp.tree_edges(np.ones(50), y[:50], classes=True, bins=4) == [1, 2]
+
+
+def test_pairs_are_found_whose_difference_is_what_counts():
+    x = np.random.default_rng(0).normal(size=(3000, 4))
+    y = np.sin(3 * (x[:, 1] - x[:, 3]))
+    assert tabular_mlp.telling_pairs(x, y, classes=False)[0] == (1, 3)
+
+
+def test_forgetting_touches_categories_only():
+    rows = np.full((1000, 3), 5, "float32")
+    changed = tabular_mlp.forget(rows, np.random.default_rng(0), places=[1])
+    assert (changed[:, [0, 2]] == 5).all()
+    assert 0 < (changed[:, 1] == 0).sum() < 40
+
+
+@pytest.mark.parametrize(
+    "text", ["colour,y\n" + "red,a\nblue,b\n" * 20, "size,y\n" + "".join(f"{i},{i % 2}\n" for i in range(40))]
+)
+def test_tables_of_only_categories_or_one_number_train(tmp_path, text):
+    (tmp_path / "table.csv").write_text(text)
+    config = tabular_mlp.Config(data=str(tmp_path / "table.csv"), target="y", out=str(tmp_path / "run"), epochs=1)
+    assert kf.training.execute(tabular_mlp, config).finished
