@@ -125,12 +125,12 @@ def scale(row: keras.KerasTensor, places: list[int], train: kf.data.Split) -> ke
     import keras
     import numpy as np
     from keras import ops
-    from scipy.stats import skew
 
     x = train.x[:, places].astype("float64")
     medians = np.array([np.median(column[~np.isnan(column)]) if (column == column).any() else 0 for column in x.T])
     x = np.where(np.isnan(x), medians, x)
-    long_tailed = (skew(x) > 1) & (x.min(axis=0) >= 0)
+    skewness = (((x - x.mean(axis=0)) / spread(x)) ** 3).mean(axis=0)
+    long_tailed = (skewness > 1) & (x.min(axis=0) >= 0)
     short, long = np.flatnonzero(~long_tailed).tolist(), np.flatnonzero(long_tailed).tolist()
     x = np.concatenate([x[:, short], np.log1p(x[:, long])], axis=1)
 
@@ -140,10 +140,17 @@ def scale(row: keras.KerasTensor, places: list[int], train: kf.data.Split) -> ke
         # of two logarithms the difference is the ratio: rooms a household, debt by income
         logarithms = ops.log(1 + ops.maximum(ops.take(y, long, axis=1), 0))
         y = keras.layers.Concatenate(name="short_tails")([ops.take(y, short, axis=1), logarithms])
-    mean, deviation = x.mean(axis=0), x.std(axis=0)
-    y = keras.layers.Rescaling(1.0, (-mean).tolist(), dtype="float32", name="centered")(y)
-    y = keras.layers.Rescaling((1 / np.where(deviation > 0, deviation, 1)).tolist(), dtype="float32", name="scaled")(y)
+    y = keras.layers.Rescaling(1.0, (-x.mean(axis=0)).tolist(), dtype="float32", name="centered")(y)
+    y = keras.layers.Rescaling((1 / spread(x)).tolist(), dtype="float32", name="scaled")(y)
     return ops.clip(y, -6, 6)
+
+
+def spread(x: np.ndarray) -> np.ndarray:
+    """The standard deviation of each column, 1 where all its numbers are the same."""
+    import numpy as np
+
+    deviation = x.std(axis=0)
+    return np.where(deviation > 0, deviation, 1)
 
 
 def telling_pairs(x: np.ndarray, y: np.ndarray, classes: bool, rows: int = 10_000) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,23 +17,25 @@ from kerasfound.training import evaluation
 SMALL = {"epochs": 8, "members": 2, "width": 16, "learning_rate": 2e-2}
 
 
-def rows(count=400, seed=0):
+def rows(target, count=400, seed=0):
     """A price that depends on a size, a colour and a day, with gaps."""
     rng = np.random.default_rng(seed)
-    lines = ["size,colour,day,checked,price,dear"]
+    lines = [f"size,colour,day,checked,{target}"]
     for _ in range(count):
         size, colour, checked = rng.uniform(1, 9), rng.integers(3), rng.integers(2)
         price = 100 * size + 300 * colour + 50 * checked
         size_cell = "" if rng.random() < 0.1 else f"{size:.3f}"
         cells = (size_cell, ("red", "green", "blue")[colour], f"2024-0{rng.integers(1, 9)}-11", ("no", "yes")[checked])
-        lines.append(",".join([*cells, f"{price:.1f}", "dear" if price > 800 else "cheap"]))
+        answers = {"price": f"{price:.1f}", "dear": "dear" if price > 800 else "cheap"}
+        lines.append(",".join([*cells, answers[target]]))
     return "\n".join(lines) + "\n"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tables")
-    (folder / "houses.csv").write_text(rows())
+    for target in ("dear", "price"):
+        (folder / f"{target}.csv").write_text(rows(target))
     return folder
 
 
@@ -42,8 +45,8 @@ def run(request, folder):
 
 
 def trained(folder, target, **options):
-    out = folder / f"run-{target}"
-    config = tabular_mlp.Config(data=str(folder / "houses.csv"), target=target, out=str(out), **(SMALL | options))
+    options = {"data": str(folder / f"{target}.csv"), "out": str(folder / f"run-{target}")} | SMALL | options
+    config = tabular_mlp.Config(target=target, **options)
     return kf.training.execute(tabular_mlp, config)
 
 
@@ -81,10 +84,11 @@ def test_a_file_is_answered_row_by_row_with_and_without_the_target(run, tmp_path
         assert math.isfinite(second.value)
 
 
-def test_a_fresh_process_gives_the_same_answers(run, folder):
-    here = [json.dumps(vars(answer)) for answer in kf.training.predict(run, [folder / "houses.csv"])]
-    command = [sys.executable, "-m", "kerasfound", "predict", str(run.folder), str(folder / "houses.csv"), "--json"]
-    there = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder).stdout.splitlines()
+def test_a_fresh_process_gives_the_same_answers(run):
+    file = run.settings["data"]
+    here = [json.dumps(vars(answer)) for answer in kf.training.predict(run, [Path(file)])]
+    command = [sys.executable, "-m", "kerasfound", "predict", str(run.folder), file, "--json"]
+    there = subprocess.run(command, capture_output=True, text=True, check=True, cwd=run.folder).stdout.splitlines()
     assert there == here
 
 
@@ -128,14 +132,15 @@ def test_a_file_that_cannot_be_answered_is_named(run, tmp_path, text, message):
         kf.training.predict(run, [tmp_path / "new.csv"])
 
 
-def test_a_table_that_changed_is_not_measured_on(run, folder):
-    original = (folder / "houses.csv").read_text()
+def test_a_table_that_changed_is_not_measured_on(run):
+    file = Path(run.settings["data"])
+    original = file.read_text()
     try:
-        (folder / "houses.csv").write_text(rows(seed=1))
+        file.write_text(rows(run.schema.target, seed=1))
         with pytest.raises(UserError, match="not the table any more"):
             evaluation.evaluate(run)
     finally:
-        (folder / "houses.csv").write_text(original)
+        file.write_text(original)
 
 
 def test_trees_cut_where_the_target_changes():
