@@ -1,6 +1,6 @@
 """Each recipe beside its reference, in turns, over seeds: what it reaches, and how its seconds compare.
 
-    python benchmarks/recipes.py mini_transformer --seeds 3     # TFDS_DATA_DIR points at the data; needs torch
+    python benchmarks/recipes.py mini-transformer --seeds 3     # TFDS_DATA_DIR points at the data; needs torch
 
 Every training is a process of its own. Nothing is chosen here: the recipes run with their presets as they are.
 """

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import yaml
 from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
+from rich.console import Console
+from rich.table import Table
 
 import kerasfound
 from kerasfound import recipes
@@ -104,6 +106,25 @@ def evaluate(run: Path, /, split: Literal["test", "validation"] = "test", data_d
     startup.start(opened.settings["backend"])
     numbers = kerasfound.training.evaluate(opened, split, data_dir)
     print(json_lines.dumps({"split": split, **numbers}))
+
+
+@app.command
+def compare(*runs: Path, out: Path = Path("compare.html")) -> None:
+    """Put finished runs side by side: what was set differently, what each reached, and their curves on one page.
+
+    Args:
+        runs: two or more run folders.
+        out: the page to write.
+    """
+    opened = [kerasfound.training.Run.open(run) for run in runs]
+    startup.start()
+    rows = kerasfound.training.compare(opened)
+    table = Table("", *(run.folder.name for run in opened), box=None)
+    for name, values in rows.items():
+        table.add_row(name.replace("_", " "), *("" if value is None else str(value) for value in values))
+    Console(highlight=False).print(table)
+    kerasfound.training.comparison.write(opened, out)
+    print(f"page: {out}")
 
 
 @app.command

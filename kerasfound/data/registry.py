@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kerasfound.data import cache, images, texts
 from kerasfound.data.dataset import Dataset, Schema, Split
+from kerasfound.data.tables import TABLES
 from kerasfound.errors import UserError
 
 
@@ -102,6 +103,8 @@ def load(name: str, data_dir: str | None = None, task: str | None = None) -> Dat
     if name not in SOURCES and Path(name).is_file():
         return _for_task(texts.read(Path(name)), task)
     if name not in SOURCES:
+        if name in TABLES:
+            raise UserError(f"--data {name} is a table; `kerasfound run tabular_mlp` trains on it.")
         near = difflib.get_close_matches(name, SOURCES, n=1)
         hint = f'Did you mean "{near[0]}"? ' if near else ""
         raise UserError(f'no data set or file "{name}". {hint}See `kerasfound list data`.')

@@ -1,18 +1,21 @@
 """Tables: named sets and files of the user's own -> encoded rows, honest splits, and a schema that can be shown."""
 
+from __future__ import annotations
+
 import dataclasses
 import difflib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from kerasfound.data import columns, frames
 from kerasfound.data.cache import sha256
 from kerasfound.data.dataset import Column, Dataset, Schema, Split
 from kerasfound.errors import UserError
+
+if TYPE_CHECKING:  # not needed to list the tables
+    import pyarrow as pa
 
 CLASSIFICATION, REGRESSION = "tabular_classification", "tabular_regression"
 FEWEST = 10
@@ -83,11 +86,16 @@ def load_table(
         >>> wine.train.x.shape, wine.schema.labels
         ((125, 13), ('class_0', 'class_1', 'class_2'))
     """
+    try:
+        from kerasfound.data import columns
+    except ImportError as error:
+        raise UserError('tables are read with pyarrow: pip install "kerasfound[recipes]"') from error
+
     frame = _frame(name, data_dir, target)
     cells = frame.cells
     for asked in (frame.target, *categorical):
         _must_have(cells.column_names, asked, name)
-    whole = cells.filter(pc.is_valid(cells[frame.target]))
+    whole = cells.filter(cells[frame.target].is_valid())
     dropped = len(cells) - len(whole)
     if len(whole) < FEWEST:
         raise UserError(f"--data {name}: {len(whole)} rows with a target; at least {FEWEST} can be split in three.")
@@ -122,6 +130,8 @@ def encode_rows(found: tuple[Column, ...], cells: pa.Table) -> np.ndarray:
     Raises:
         UserError: if a column is missing, or holds what it cannot.
     """
+    from kerasfound.data import columns
+
     for column in found:
         if column.width:
             _must_have(cells.column_names, column.name, "the table")
@@ -140,6 +150,8 @@ def encode_target(name: str, cells: pa.ChunkedArray, task: str | None) -> tuple[
     Raises:
         UserError: if all are the same, numbers are asked for and there are none, or nearly every row is its own class.
     """
+    from kerasfound.data import columns
+
     distinct = len(cells.unique())
     if distinct < 2:
         raise UserError(f"--target {name}: every row has {cells[0].as_py()!r}; there is nothing to tell apart.")
@@ -159,9 +171,9 @@ def encode_target(name: str, cells: pa.ChunkedArray, task: str | None) -> tuple[
     if y is not None:
         values, codes = np.unique(y, return_inverse=True)
         return CLASSIFICATION, tuple(f"{value:g}" for value in values), codes.astype("int64")
-    labels = tuple(sorted(columns.as_text(cells).unique().to_pylist()))
-    codes = pc.index_in(columns.as_text(cells), value_set=pa.array(labels)).to_numpy()
-    return CLASSIFICATION, labels, codes.astype("int64")
+    classes = columns.as_seen(Column(name, "category"), cells)
+    codes = columns.encode(classes, cells)[:, 0] - 1  # 0 is for an unknown category, of which there is none here
+    return CLASSIFICATION, classes.categories, codes.astype("int64")
 
 
 def split(y: np.ndarray, seed: int, *, stratify: bool, test: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -200,6 +212,8 @@ def describe(dataset: Dataset) -> str:
 
 
 def _frame(name: str, data_dir: str | None, target: str | None) -> Frame:
+    from kerasfound.data import frames
+
     if name in TABLES:
         frame = TABLES[name].read(Path(data_dir) if data_dir else None)
         return dataclasses.replace(frame, target=target or frame.target)
@@ -238,8 +252,10 @@ def _bundled(name: str, target: str) -> Callable[[Path | None], Frame]:
     return read
 
 
-def _bunch(found, target: str, source: str) -> Frame:
+def _bunch(found: Any, target: str, source: str) -> Frame:
     """What scikit-learn holds of a data set, as a table."""
+    import pyarrow as pa
+
     y = np.asarray(found.target)
     names = getattr(found, "target_names", ())
     if y.dtype.kind == "i" and len(names) > 1:
@@ -249,6 +265,10 @@ def _bunch(found, target: str, source: str) -> Frame:
 
 
 def _adult(data_dir: Path | None) -> Frame:
+    import pyarrow as pa
+
+    from kerasfound.data import frames
+
     files = _files(data_dir, "adult_train.csv", "adult_test.csv")
     if files:
         train, test = map(frames.read, files)
@@ -259,6 +279,8 @@ def _adult(data_dir: Path | None) -> Frame:
 
 
 def _california(data_dir: Path | None) -> Frame:
+    from kerasfound.data import frames
+
     files = _files(data_dir, "california_housing.csv")
     if files:
         frame = Frame(frames.read(files[0]), "median_house_value", "California housing, 1990 census")
@@ -282,7 +304,7 @@ def _files(data_dir: Path | None, *names: str) -> list[Path]:
     return files if all(file.is_file() for file in files) else []
 
 
-def _fetch(name: str, download: Callable):
+def _fetch(name: str, download: Callable[[Any], Any]) -> Any:
     try:
         from sklearn import datasets
 

@@ -1,3 +1,4 @@
+from .comparison import compare as compare
 from .config import Config as Config
 from .config import number as number
 from .evaluation import evaluate as evaluate

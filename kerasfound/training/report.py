@@ -54,15 +54,13 @@ def write(run: Run, test: Split, answers: np.ndarray) -> None:
             Section("curves", "Learning curves", "Training and validation rows, by epoch.", curves(run.history)),
             *SECTIONS[run.schema.task](test, answers, run.schema),
         ]
-        pictures = {
-            section.name: _save(section.figure, run.plots / f"{section.name}.svg")
-            for section in sections
-            if section.figure
-        }
-    page = _template().render(
+        drawn = {section.name: svg(section.figure) for section in sections if section.figure}
+    for name, picture in drawn.items():
+        (run.plots / f"{name}.svg").write_bytes(picture)
+    page = template("report.html").render(
         run=run,
         sections=sections,
-        pictures=pictures,
+        pictures={name: address(picture) for name, picture in drawn.items()},
         rows=run.environment["data"]["rows"]["test"],
         environment=json.dumps(run.environment, indent=2),
     )
@@ -266,22 +264,27 @@ def columns(schema: Schema) -> Section:
     return Section("columns", "The data", "The columns as they were understood, over all rows.", table=[head, *found])
 
 
+def address(picture: bytes) -> str:
+    """An SVG as a `data:` address, so that a page needs no other file."""
+    return "data:image/svg+xml;base64," + base64.b64encode(picture).decode()
+
+
+def svg(figure: Figure) -> bytes:
+    """The figure as the text of an SVG file, the same for the same figure."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def template(name: str) -> jinja2.Template:
+    """A page of this folder."""
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    return jinja2.Environment(loader=loader, autoescape=True).get_template(name)
+
+
 SECTIONS = {
     "image_classification": of_images,
     "text_generation": of_texts,
     "tabular_classification": of_classes,
     "tabular_regression": of_numbers,
 }
-
-
-def _save(figure: Figure, path: Path) -> str:
-    """Write the figure, and give it back as a `data:` address."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    path.write_bytes(buffer.getvalue())
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _template() -> jinja2.Template:
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    return jinja2.Environment(loader=loader, autoescape=True).get_template("report.html")
