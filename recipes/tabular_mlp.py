@@ -38,10 +38,10 @@ class Config(kf.training.Config):
     categorical: tuple[str, ...] = ()
     """Columns to take as categories although they look like numbers. Once a column, or all as a JSON list."""
     epochs: int | None = kf.training.number(None, at_least=1)
-    """Passes over the training rows. Defaults to 10, or to 40 where they are fewer than 20,000."""
+    """Passes over the training rows. Defaults to 15, or to 40 where they are fewer than 20,000."""
     batch_size: int | None = kf.training.number(None, at_least=1)
     """Rows in one step. Defaults to a fiftieth of them, but at least 16 and at most 256."""
-    learning_rate: float = kf.training.number(4e-3, above=0)
+    learning_rate: float = kf.training.number(6e-3, above=0)
     """AdamW's step size at the peak of the cycle."""
     members: int = kf.training.number(8, at_least=1)
     """Networks in the ensemble; they share their dense layers."""
@@ -226,7 +226,7 @@ def train(config: Config, run: kf.training.Run) -> keras.Model:
     rows = len(table.train.y)
     config = dataclasses.replace(
         config,
-        epochs=config.epochs or (10 if rows >= 20_000 else 40),
+        epochs=config.epochs or (15 if rows >= 20_000 else 40),
         batch_size=config.batch_size or int(np.clip(rows // 50, 16, 256)),
     )
     run.start(table, config)
