@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from kerasfound import recipes
-from kerasfound.data import SOURCES
+from kerasfound.data import SOURCES, TABLES
 from kerasfound.training import Run
 
 
@@ -85,7 +85,7 @@ def test_list_shows_recipes_and_data(kerasfound):
     lines = kerasfound("list").stdout.splitlines()
     assert [line.split()[:2] for line in lines] == [
         *(["recipe", name] for name in recipes.NAMES),
-        *(["data", name] for name in SOURCES),
+        *(["data", name] for name in [*SOURCES, *TABLES]),
     ]
 
 
