@@ -5,12 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasfound.data import Schema
+from kerasfound.data import Schema, images
 from kerasfound.errors import UserError
 from kerasfound.training import evaluation
 from kerasfound.training.run import Run
-
-MAX_PIXELS = 50_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,30 +36,9 @@ def predict(run: Run, files: list[Path]) -> list[Prediction]:
     if not files:
         raise UserError("no image given; name one or more files after the run folder.")
     schema = run.schema
-    x = np.stack([read_image(file, schema.shape) for file in files])
+    x = np.stack([images.read(file, schema.shape) for file in files])
     rows = evaluation.answers(run.load_model(), x)
     return [_prediction(str(file), schema, row) for file, row in zip(files, rows, strict=True)]
-
-
-def read_image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Pixels 0..255 of an image file, as `(height, width, channels)` = `shape`."""
-    from PIL import Image
-
-    height, width, channels = shape
-    try:
-        with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError
-            scaled = image.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.BILINEAR)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; give an image.") from error
-    except IsADirectoryError as error:
-        raise UserError(f"{path}: a folder; give image files.") from error
-    except Image.DecompressionBombError as error:
-        raise UserError(f"{path}: too many pixels; at most {MAX_PIXELS} are read.") from error
-    except (OSError, SyntaxError) as error:
-        raise UserError(f"{path}: not an image that can be read.") from error
-    return np.asarray(scaled, "uint8").reshape(shape)
 
 
 def _prediction(file: str, schema: Schema, row: np.ndarray) -> Prediction:
