@@ -174,7 +174,7 @@ def telling_pairs(x: np.ndarray, y: np.ndarray, classes: bool, rows: int = 10_00
     for i, j in itertools.combinations(best, 2):
         a, b = x[:, i], x[:, j]
         gains[i, j] = worth([a, b, a + b, a - b]) - worth([a, b])
-    return sorted((pair for pair, gain in gains.items() if gain > 1e-3), key=lambda pair: -gains[pair])
+    return sorted((pair for pair, gain in gains.items() if gain > 0.01), key=lambda pair: -gains[pair])
 
 
 def tree_edges(x: np.ndarray, y: np.ndarray, classes: bool, bins: int) -> list[float]:

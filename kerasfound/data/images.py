@@ -1,15 +1,28 @@
 """Named sets of images: raw pixels 0..255 as `uint8`, one class an image."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kerasfound.data import prepared
-from kerasfound.data.cache import Arrays
+from kerasfound.data.cache import Arrays, sha256
+from kerasfound.data.dataset import Dataset, Schema, Split
 from kerasfound.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MNIST_VALIDATION = 5_000
 DIGITS_VALIDATION, DIGITS_TEST = 240, 360
+MAX_PIXELS = 50_000_000
+SIDES = 8, 64
+"""The shortest and the longest side that images of a folder are scaled to."""
+SHARE = 0.15
+"""Of each class of a folder, for validation, and again for the test."""
+TASK = "image_classification"
 
 
 def mnist(data_dir: Path | None) -> Arrays:
@@ -49,3 +62,87 @@ def digits(data_dir: Path | None) -> Arrays:
         "test_x": test_x,
         "test_y": test_y,
     }
+
+
+def read_folder(folder: Path) -> Dataset:
+    """Images of the user's own: a folder for each class, named as the class.
+
+    All are scaled to the median height and width, within 8 to 64 pixels, in grey where none has color. Of each class
+    15% are for validation and 15% for the test, drawn by a stated shuffle.
+
+    Args:
+        folder: holds two or more folders with three or more images each, in any format that Pillow reads.
+
+    Raises:
+        UserError: if there are too few classes or images, or a file is not an image; it is named.
+    """
+    classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    files = {path.name: sorted(file for file in path.iterdir() if not file.name.startswith(".")) for path in classes}
+    if len(files) < 2:
+        raise UserError(f"--data {folder}: {len(files)} folders in it; expected one for each class, two or more.")
+    few = [f"{name} has {len(found)}" for name, found in files.items() if len(found) < 3]
+    if few:
+        raise UserError(f"--data {folder}: three images of each class are needed, one for each split; {few[0]}.")
+    shape = _common_shape([file for found in files.values() for file in found])
+    arrays = _split_by_class([np.stack([read(file, shape) for file in found]) for found in files.values()])
+    splits = (Split(arrays[f"{s}_x"], arrays[f"{s}_y"]) for s in ("train", "validation", "test"))
+    rows = sum(map(len, files.values()))
+    source = f"{rows:,} images in {len(files)} folders of {folder.name}, as {' x '.join(map(str, shape[:2]))} pixels"
+    return Dataset(str(folder), source, sha256(arrays), *splits, Schema(TASK, "image", shape, tuple(files)))
+
+
+def read(path: Path, shape: tuple[int | None, ...]) -> np.ndarray:
+    """Pixels 0..255 of an image file, as `(height, width, channels)` = `shape`.
+
+    Raises:
+        UserError: if it is missing, is not an image, or has too many pixels.
+    """
+    height, width, channels = shape
+    with _opened(path) as image:
+        scaled = image.convert("L" if channels == 1 else "RGB").resize((width, height), resample=2)  # bilinear
+        return np.asarray(scaled, "uint8").reshape(shape)
+
+
+def _common_shape(files: list[Path]) -> tuple[int, int, int]:
+    sizes, colored = [], False
+    for file in files:
+        with _opened(file) as image:
+            sizes.append((image.height, image.width))
+            colored |= image.mode not in ("1", "L", "LA", "I", "I;16")
+    height, width = (int(side) for side in np.clip(np.median(sizes, axis=0), *SIDES))
+    return height, width, 3 if colored else 1
+
+
+def _split_by_class(images: list[np.ndarray]) -> Arrays:
+    rng = np.random.default_rng(0)
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in ("test", "validation", "train")}
+    for rows in images:
+        held = max(1, round(SHARE * len(rows)))
+        shuffled = rng.permutation(rows)
+        for name, part in zip(parts, np.split(shuffled, [held, 2 * held]), strict=True):
+            parts[name].append(part)
+    arrays: Arrays = {}
+    for name, found in parts.items():
+        arrays[f"{name}_x"] = np.concatenate(found)
+        arrays[f"{name}_y"] = np.repeat(np.arange(len(found)), [len(part) for part in found])
+    return arrays
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator["Image.Image"]:
+    """An image file, its pixels not yet read; what goes wrong then and after is told as the user's mistake."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise Image.DecompressionBombError
+            yield image
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; give an image.") from error
+    except IsADirectoryError as error:
+        raise UserError(f"{path}: a folder; give image files.") from error
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path}: too many pixels; at most {MAX_PIXELS} are read.") from error
+    except (OSError, SyntaxError) as error:
+        raise UserError(f"{path}: not an image that can be read.") from error

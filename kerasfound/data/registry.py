@@ -50,7 +50,7 @@ SOURCES = {
             "3.0.1-1",
             "70,000 handwritten digits, 28 x 28 (TFDS); validation is the last 5,000 of the training images",
             True,
-            Schema("image_classification", "image", (28, 28, 1), tuple("0123456789")),
+            Schema(images.TASK, "image", (28, 28, 1), tuple("0123456789")),
             images.mnist,
         ),
         Source(
@@ -58,7 +58,7 @@ SOURCES = {
             "1",
             "1,797 handwritten digits, 8 x 8 (built in, from scikit-learn); 1,197 train, 240 validation, 360 test",
             False,
-            Schema("image_classification", "image", (8, 8, 1), tuple("0123456789")),
+            Schema(images.TASK, "image", (8, 8, 1), tuple("0123456789")),
             images.digits,
         ),
         Source(
@@ -82,7 +82,7 @@ SOURCES = {
 
 
 def load(name: str, data_dir: str | None = None, task: str | None = None) -> Dataset:
-    """Read a named data set, or a text file of the user's own, as NumPy splits and a schema.
+    """Read a named data set, or a text file or image folder of the user's own, as NumPy splits and a schema.
 
     The first read of a set keeps its arrays as `.npz` in the user's cache folder; later ones read that,
     so they need neither TensorFlow nor a network.
@@ -100,14 +100,15 @@ def load(name: str, data_dir: str | None = None, task: str | None = None) -> Dat
         >>> digits.train.x.shape, digits.schema.labels[3]
         ((1197, 8, 8, 1), '3')
     """
-    if name not in SOURCES and Path(name).is_file():
-        return _for_task(texts.read(Path(name)), task)
+    if name not in SOURCES and Path(name).exists():
+        read = images.read_folder if Path(name).is_dir() else texts.read
+        return _for_task(read(Path(name)), task)
     if name not in SOURCES:
         if name in TABLES:
             raise UserError(f"--data {name} is a table; `kerasfound run tabular_mlp` trains on it.")
         near = difflib.get_close_matches(name, SOURCES, n=1)
         hint = f'Did you mean "{near[0]}"? ' if near else ""
-        raise UserError(f'no data set or file "{name}". {hint}See `kerasfound list data`.')
+        raise UserError(f'no data set, file or folder "{name}". {hint}See `kerasfound list data`.')
     given = data_dir or os.environ.get("TFDS_DATA_DIR")
     if given and not Path(given).is_dir():
         raise UserError(f"--data-dir {given}: no such folder; give a folder that TFDS has prepared data in.")

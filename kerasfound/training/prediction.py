@@ -5,12 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasfound.data import Schema, encode_rows, frames
+from kerasfound.data import Schema, encode_rows, frames, images
 from kerasfound.errors import UserError
 from kerasfound.training import evaluation
 from kerasfound.training.run import Run
-
-MAX_PIXELS = 50_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +55,11 @@ def predict(run: Run, files: list[Path]) -> list[Prediction] | list[Estimate]:
     return [_prediction(name, run.schema, row) for name, row in zip(names, answers, strict=True)]
 
 
-def images(schema: Schema, files: list[Path]) -> tuple[list[str], np.ndarray]:
+def pictures(schema: Schema, files: list[Path]) -> tuple[list[str], np.ndarray]:
     """Each file's name and pixels."""
     if not files:
         raise UserError("no image given; name one or more files after the run folder.")
-    return [str(file) for file in files], np.stack([read_image(file, schema.shape) for file in files])
+    return [str(file) for file in files], np.stack([images.read(file, schema.shape) for file in files])
 
 
 def table_rows(schema: Schema, files: list[Path]) -> tuple[list[str], np.ndarray]:
@@ -80,27 +78,6 @@ def table_rows(schema: Schema, files: list[Path]) -> tuple[list[str], np.ndarray
     return names, np.concatenate(parts)
 
 
-def read_image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Pixels 0..255 of an image file, as `(height, width, channels)` = `shape`."""
-    from PIL import Image
-
-    height, width, channels = shape
-    try:
-        with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError
-            scaled = image.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.BILINEAR)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; give an image.") from error
-    except IsADirectoryError as error:
-        raise UserError(f"{path}: a folder; give image files.") from error
-    except Image.DecompressionBombError as error:
-        raise UserError(f"{path}: too many pixels; at most {MAX_PIXELS} are read.") from error
-    except (OSError, SyntaxError) as error:
-        raise UserError(f"{path}: not an image that can be read.") from error
-    return np.asarray(scaled, "uint8").reshape(shape)
-
-
 def _prediction(file: str, schema: Schema, row: np.ndarray) -> Prediction:
     best = int(row.argmax())
     probabilities = {label: round(float(p), 6) for label, p in zip(schema.labels, row, strict=True)}
@@ -108,7 +85,7 @@ def _prediction(file: str, schema: Schema, row: np.ndarray) -> Prediction:
 
 
 READERS = {
-    "image_classification": images,
+    "image_classification": pictures,
     "tabular_classification": table_rows,
     "tabular_regression": table_rows,
 }

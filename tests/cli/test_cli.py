@@ -50,7 +50,7 @@ def test_a_mistake_is_one_clear_line(kerasfound, arguments, answer):
 
 def test_an_unknown_data_set_leaves_no_run_behind(kerasfound, tmp_path):
     finished = kerasfound("run", "mnist_cnn", "--data", "mnits", "--out", tmp_path / "run")
-    assert 'no data set or file "mnits". Did you mean "mnist"?' in mistake(finished)
+    assert 'no data set, file or folder "mnits". Did you mean "mnist"?' in mistake(finished)
     assert not (tmp_path / "run").exists()
 
 

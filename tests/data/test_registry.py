@@ -81,7 +81,7 @@ def test_the_sum_depends_on_dtype_shape_and_content(change):
 
 
 def test_an_unknown_name_offers_the_nearest():
-    with pytest.raises(UserError, match=r'no data set or file "mnits"\. Did you mean "mnist"\?'):
+    with pytest.raises(UserError, match=r'no data set, file or folder "mnits"\. Did you mean "mnist"\?'):
         data.load("mnits")
 
 

@@ -4,8 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import kerasfound as kf
+from kerasfound.errors import UserError
 from kerasfound.recipes import mnist_cnn
 
 
@@ -80,3 +82,21 @@ def test_one_epoch_of_mnist_reaches_98_percent(tfds_dir, tmp_path):
     run = kf.training.execute(mnist_cnn, config)
     assert run.results["test"]["accuracy"] > 0.98
     assert json.loads((run.folder / "environment.json").read_text())["data"]["rows"]["test"] == 10_000
+
+
+def test_it_learns_a_folder_of_images(tmp_path):
+    digits = kf.data.load("digits")
+    for i in range(300):
+        image = Image.fromarray(digits.train.x[i].squeeze())
+        (tmp_path / "mine" / f"digit {digits.train.y[i]}").mkdir(parents=True, exist_ok=True)
+        image.save(tmp_path / "mine" / f"digit {digits.train.y[i]}" / f"{i}.png")
+    config = mnist_cnn.Config(data=str(tmp_path / "mine"), epochs=15, batch_size=16, shift=1, out=str(tmp_path / "run"))
+    run = kf.training.execute(mnist_cnn, config)
+    assert run.schema.labels == tuple(f"digit {i}" for i in range(10))
+    assert run.results["test"]["accuracy"] > 0.8
+    assert kf.training.evaluate(run) == pytest.approx(run.results["test"], abs=1e-4)
+
+
+def test_a_shift_out_of_sight_is_refused(tmp_path):
+    with pytest.raises(UserError, match="--shift 8 moves images"):
+        kf.training.execute(mnist_cnn, mnist_cnn.Config(data="digits", shift=8, out=str(tmp_path / "run")))
