@@ -224,11 +224,9 @@ def train(config: Config, run: kf.training.Run) -> keras.Model:
     )
     print(kf.data.describe(table))
     rows = len(table.train.y)
-    config = dataclasses.replace(
-        config,
-        epochs=config.epochs or (15 if rows >= 20_000 else 40),
-        batch_size=config.batch_size or int(np.clip(rows // 50, 16, 256)),
-    )
+    epochs = config.epochs or (15 if rows >= 20_000 else 40)
+    batch_size = config.batch_size or int(np.clip(rows // 50, 16, 256))
+    config = dataclasses.replace(config, epochs=epochs, batch_size=batch_size)
     run.start(table, config)
     members, model = build(table.schema, table.train, config)
 
@@ -246,10 +244,10 @@ def train(config: Config, run: kf.training.Run) -> keras.Model:
 
     categories = np.cumsum([0, *(column.width for column in table.schema.columns)])[:-1]
     places = [p for p, column in zip(categories, table.schema.columns, strict=True) if column.kind == "category"]
-    batches = kf.training.Batches(fitted, config.batch_size, config.seed, functools.partial(forget, places=places))
+    batches = kf.training.Batches(fitted, batch_size, config.seed, functools.partial(forget, places=places))
     members.compile(
         optimizer=kf.optimizers.AdamW(
-            kf.schedules.OneCycle(config.learning_rate, config.epochs * len(batches)),
+            kf.schedules.OneCycle(config.learning_rate, epochs * len(batches)),
             weight_decay=0.01,
             **config.optimizer_options(),
         ),

@@ -59,8 +59,9 @@ def list_(what: Literal["recipes", "data", "blocks"] | None = None) -> None:
         for name in recipes.NAMES:
             print(f"recipe  {name:<18}{_summary(name)}")
     if what != "recipes":
-        for source in [*SOURCES.values(), *TABLES.values()]:
-            print(f"data    {source.name:<18}{source.summary}")
+        summaries = {name: source.summary for name, source in (SOURCES | TABLES).items()}
+        for name, summary in summaries.items():
+            print(f"data    {name:<18}{summary}")
 
 
 @app.command
