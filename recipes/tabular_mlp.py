@@ -153,7 +153,7 @@ def spread(x: np.ndarray) -> np.ndarray:
     return np.where(deviation > 0, deviation, 1)
 
 
-def telling_pairs(x: np.ndarray, y: np.ndarray, classes: bool, rows: int = 10_000) -> list[tuple[int, int]]:
+def telling_pairs(x: np.ndarray, y: np.ndarray, classes: bool, rows: int = 30_000) -> list[tuple[int, int]]:
     """The pairs of numbers that tell more about the target with their sum and difference than without, best first.
 
     A table's axes are an accident: what counts may be longitude + latitude, or the ratio of two sizes.
