@@ -36,7 +36,7 @@ class Config(kf.training.Config):
     task: Literal["classification", "regression"] | None = None
     """Defaults to what the target looks like: text or few whole numbers are classes."""
     categorical: tuple[str, ...] = ()
-    """Columns to take as categories although they look like numbers. Once a column, or all as a JSON list."""
+    """Columns to take as categories although they look like numbers, with commas between them."""
     epochs: int | None = kf.training.number(None, at_least=1)
     """Passes over the training rows. Defaults to 15, or to 40 where they are fewer than 20,000."""
     batch_size: int | None = kf.training.number(None, at_least=1)
@@ -56,6 +56,7 @@ class Config(kf.training.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.categorical = tuple(name for names in self.categorical for name in names.split(","))
         if self.dropout >= 1:
             raise UserError(f"--dropout must be below 1, got {self.dropout}.")
 
@@ -219,7 +220,7 @@ def train(config: Config, run: kf.training.Run) -> keras.Model:
         config.data_dir,
         target=config.target,
         task=config.task,
-        categorical=tuple(config.categorical),
+        categorical=config.categorical,
         seed=config.seed,
     )
     print(kf.data.describe(table))

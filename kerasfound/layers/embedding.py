@@ -83,7 +83,7 @@ class PiecewiseLinearEncoding(keras.layers.Layer):
         [1.0, 0.5, 0.0]
 
     In practice: what makes plain networks compete with boosted trees on tables. Flatten it for a dense network, or
-    give each feature its own weights, `keras.layers.EinsumDense("bft,ftd->bfd", (None, d))`. Edges come from the
+    give each feature its own weights, `keras.layers.EinsumDense("bft,ftd->bfd", (features, d))`. Edges come from the
     training data only. NaN stays NaN: fill in missing values first.
 
     Source: Gorishniy, Rubachev and Babenko, "On Embeddings for Numerical Features in Tabular Deep Learning", 2022.

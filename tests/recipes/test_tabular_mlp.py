@@ -157,6 +157,10 @@ def test_pairs_are_found_whose_difference_is_what_counts():
     assert tabular_mlp.telling_pairs(x, y, classes=False)[0] == (1, 3)
 
 
+def test_columns_to_take_as_categories_may_be_split_by_commas():
+    assert tabular_mlp.Config(categorical=("a,b", "c")).categorical == ("a", "b", "c")
+
+
 def test_forgetting_touches_categories_only():
     rows = np.full((1000, 3), 5, "float32")
     changed = tabular_mlp.forget(rows, np.random.default_rng(0), places=[1])
