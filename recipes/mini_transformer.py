@@ -25,7 +25,7 @@ class Config(kf.training.Config):
 
     data: str = "tiny_shakespeare"
     """A named text, tiny_shakespeare or stdlib, or a text file (UTF-8)."""
-    epochs: int | None = kf.training.number(10, at_least=1)
+    epochs: int = kf.training.number(10, at_least=1)
     """How often the validation text is read and a checkpoint written."""
     steps: int = kf.training.number(100, at_least=1)
     """Batches in an epoch, each of windows that begin anywhere in the text."""
@@ -47,7 +47,7 @@ def build(schema: kf.data.Schema, config: Config) -> keras.Model:
     """Numbers of characters in, for each place the logits of the character that follows out."""
     import keras
 
-    ids = keras.Input(schema.shape, dtype="int32", name=schema.input)
+    ids = keras.Input((None,), dtype="int32", name=schema.input)
     x = kf.layers.Embedding(len(schema.labels), config.width, name="embedding")(ids)
     x = kf.layers.RMSNormalization(name="embedding_norm")(x)
     for i in range(config.layers):

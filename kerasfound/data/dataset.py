@@ -47,7 +47,7 @@ class Schema:
     Args:
         task: `"image_classification"`, `"text_generation"`, `"tabular_classification"` or `"tabular_regression"`.
         input: name of the model's input, for instance `"image"`.
-        shape: one input's shape; images are height, width, channels, with pixels 0..255; a text has any length, None.
+        shape: one input's shape; images are height, width, channels, with pixels 0..255; of a text it is one character.
         labels: the classes, in the order of the model's outputs; for a text its characters.
         columns: of a table, in the file's order, without the target.
         target: the column of a table that is to be predicted.
@@ -55,7 +55,7 @@ class Schema:
 
     task: str
     input: str
-    shape: tuple[int | None, ...]
+    shape: tuple[int, ...]
     labels: tuple[str, ...]
     columns: tuple[Column, ...] = ()
     target: str = ""
@@ -100,3 +100,9 @@ class Dataset:
     validation: Split
     test: Split
     schema: Schema
+
+    @classmethod
+    def of(cls, name: str, source: str, sha256: str, arrays: dict[str, np.ndarray], schema: Schema) -> "Dataset":
+        """A data set of six arrays, `train_x`, `train_y`, `validation_x`, ..."""
+        train, validation, test = (Split(arrays[f"{s}_x"], arrays[f"{s}_y"]) for s in ("train", "validation", "test"))
+        return cls(name, source, sha256, train, validation, test, schema)

@@ -9,7 +9,7 @@ import numpy as np
 
 from kerasfound.data import prepared
 from kerasfound.data.cache import Arrays, sha256
-from kerasfound.data.dataset import Dataset, Schema, Split
+from kerasfound.data.dataset import Dataset, Schema
 from kerasfound.errors import UserError
 
 if TYPE_CHECKING:
@@ -85,13 +85,12 @@ def read_folder(folder: Path) -> Dataset:
         raise UserError(f"--data {folder}: three images of each class are needed, one for each split; {few[0]}.")
     shape = _common_shape([file for found in files.values() for file in found])
     arrays = _split_by_class([np.stack([read(file, shape) for file in found]) for found in files.values()])
-    splits = (Split(arrays[f"{s}_x"], arrays[f"{s}_y"]) for s in ("train", "validation", "test"))
     rows = sum(map(len, files.values()))
     source = f"{rows:,} images in {len(files)} folders of {folder.name}, as {' x '.join(map(str, shape[:2]))} pixels"
-    return Dataset(str(folder), source, sha256(arrays), *splits, Schema(TASK, "image", shape, tuple(files)))
+    return Dataset.of(str(folder), source, sha256(arrays), arrays, Schema(TASK, "image", shape, tuple(files)))
 
 
-def read(path: Path, shape: tuple[int | None, ...]) -> np.ndarray:
+def read(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """Pixels 0..255 of an image file, as `(height, width, channels)` = `shape`.
 
     Raises:

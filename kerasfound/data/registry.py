@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kerasfound.data import cache, images, texts
-from kerasfound.data.dataset import Dataset, Schema, Split
+from kerasfound.data.dataset import Dataset, Schema
 from kerasfound.data.tables import TABLES
 from kerasfound.errors import UserError
 
@@ -114,8 +114,7 @@ def load(name: str, data_dir: str | None = None, task: str | None = None) -> Dat
         raise UserError(f"--data-dir {given}: no such folder; give a folder that TFDS has prepared data in.")
     source, folder = SOURCES[name], Path(given) if given else None
     arrays, digest = cache.fetch(source.key(folder), lambda: source.make(folder))
-    train, validation, test = (Split(arrays[f"{s}_x"], arrays[f"{s}_y"]) for s in ("train", "validation", "test"))
-    return _for_task(Dataset(name, source.summary, digest, train, validation, test, source.schema), task)
+    return _for_task(Dataset.of(name, source.summary, digest, arrays, source.schema), task)
 
 
 def _for_task(dataset: Dataset, task: str | None) -> Dataset:

@@ -20,7 +20,7 @@ SHORTEST = 1_000
 
 
 def schema(characters: str) -> Schema:
-    return Schema(TASK, "ids", (None,), tuple(characters))
+    return Schema(TASK, "ids", (), tuple(characters))
 
 
 def tiny_shakespeare(data_dir: Path | None) -> Arrays:
@@ -64,8 +64,8 @@ def read(path: Path) -> Dataset:
             f"a text to learn from has at least {SHORTEST}, and two kinds."
         )
     arrays = _split(encode(text, characters))
-    splits = (Split(arrays[f"{s}_x"], arrays[f"{s}_y"]) for s in ("train", "validation", "test"))
-    return Dataset(str(path), f"{len(text):,} characters of {path.name}", sha256(arrays), *splits, schema(characters))
+    source = f"{len(text):,} characters of {path.name}"
+    return Dataset.of(str(path), source, sha256(arrays), arrays, schema(characters))
 
 
 def encode(text: str, characters: str) -> np.ndarray:

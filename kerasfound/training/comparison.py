@@ -31,7 +31,7 @@ def compare(runs: list[Run]) -> dict[str, list[Any]]:
     if len(runs) < 2:
         raise UserError(f"compare needs two or more run folders, got {len(runs)}.")
     settings, results = [run.settings for run in runs], [run.results for run in runs]
-    rows = {"recipe": [run.recipe for run in runs]}
+    rows: dict[str, list[Any]] = {"recipe": [run.recipe for run in runs]}
     for name in _in_order(settings):
         values = [setting.get(name) for setting in settings]
         if name not in ALWAYS_OTHER and any(value != values[0] for value in values):

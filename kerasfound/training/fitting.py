@@ -162,7 +162,9 @@ class Journal(keras.callbacks.Callback):
 
     def out_of_patience(self) -> bool:
         history = self.run.history
-        return bool(self.patience and history) and len(history) - self._best_epoch() >= self.patience
+        if not self.patience or not history:
+            return False
+        return len(history) - self._best_epoch() >= self.patience
 
     def _best_epoch(self) -> int:
         return int(min(self.run.history, key=lambda row: row["val_loss"])["epoch"])

@@ -92,7 +92,7 @@ class Step(keras.Model):
 
     def call(self, inputs: list[Any]) -> list[Any]:
         x, start, *caches = inputs
-        after = []
+        after: list[Any] = []
         for layer in self.stack:
             if isinstance(layer, CausalTransformerBlock):
                 x, cache = layer(x, cache=caches[len(after)], start=start[0])
