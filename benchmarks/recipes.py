@@ -1,6 +1,7 @@
-"""Each recipe beside its reference, in turns, over seeds: what it reaches, and how its seconds compare.
+"""What the recipes reach over seeds, beside a reference in turns where one is written, and how their seconds compare.
 
     python benchmarks/recipes.py mini-transformer --seeds 3     # TFDS_DATA_DIR points at the data; needs torch
+    python benchmarks/recipes.py tabular-mlp FOLDER             # with the CSV files of adult and california
 
 Every training is a process of its own. Nothing is chosen here: the recipes run with their presets as they are.
 """
@@ -75,6 +76,16 @@ def mini_transformer(seeds: int = 3, backends: list[str] | None = None) -> None:
         ratios = [run["seconds"] / other["seconds"] for run, other in zip(runs, theirs, strict=True)]
         print(f"\n{name}: {statistics.median(ratios):.2f} times nanoGPT's seconds", end="")
     print()
+
+
+@app.command
+def tabular_mlp(folder: Path, seeds: int = 3, backend: str = "tensorflow") -> None:
+    """Test metrics of adult and california."""
+    for data, measures in (("adult", ["accuracy", "auc"]), ("california", ["rmse"])):
+        flags = ["--data", data, "--data-dir", str(folder), "--backend", backend]
+        runs = [recipe("tabular_mlp", seed, *flags) for seed in range(seeds)]
+        print(head(measures))
+        print(row(data, [run["test"] | {"seconds": run["seconds"]} for run in runs], measures), end="\n\n")
 
 
 if __name__ == "__main__":
