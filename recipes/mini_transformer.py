@@ -1,6 +1,8 @@
 """A small language model: a transformer that reads and writes text, character by character.
 
 Shows: causal attention, rotary positions, RMS normalization, squared ReLU, Muon, generation with a key-value cache.
+Costs: 140 s on 2 CPU cores with TensorFlow.
+Reaches: 1.53 nats a character on Shakespeare's validation text, 1.64 on the test text; benchmarks/RESULTS.md.
 
     kerasfound run mini_transformer                     # Shakespeare, through TFDS
     kerasfound run mini_transformer --data stdlib       # Python's standard library, no network
