@@ -5,6 +5,7 @@ import re
 import sys
 
 import keras
+import numpy as np
 import pytest
 
 import kerasfound as kf
@@ -12,7 +13,7 @@ from kerasfound import pictures
 from kerasfound.errors import UserError
 from kerasfound.explanation import HEADINGS, blocks, equation
 from kerasfound.formulas import readable
-from kerasfound.pictures import LAYERS, LOSSES, SCHEDULES
+from kerasfound.pictures import LOSSES, SCHEDULES
 
 BLOCKS = pytest.mark.parametrize("block", blocks(), ids=lambda block: f"{block.kind}-{block.name}")
 NO_LATEX = re.compile(r"\\[A-Za-z]|\$|\{[^{}]*\}_|[_^]\{")
@@ -138,7 +139,7 @@ def test_nothing_is_found_for_nonsense(asked):
 
 
 DRAWN = [block for block in blocks() if block.kind in ("activation", "loss", "schedule", "initializer")]
-DRAWN += [block for block in blocks() if block.name in {*LAYERS, "ReLU", "Softmax", "Swish", "SGD", "Adam", "Muon"}]
+DRAWN += [block for block in blocks() if block.kind == "layer" or block.name in {"SGD", "Adam", "Muon"}]
 
 
 @pytest.mark.parametrize("block", DRAWN, ids=lambda block: f"{block.kind}-{block.name}")
@@ -152,6 +153,17 @@ def test_no_block_of_a_drawn_kind_is_forgotten():
     assert {block.kind for block in DRAWN} >= {block.kind for block in blocks()} - {"gradients"}
     assert set(LOSSES) == {block.name for block in blocks() if block.kind == "loss"}
     assert set(SCHEDULES) == {block.name for block in blocks() if block.kind == "schedule"}
+
+
+def test_reach_is_the_derivative():
+    W = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
+    assert np.allclose(pictures.layers.reach(lambda x: x @ W, np.ones(4, "float32")), W.T, atol=1e-3)
+
+
+def test_nothing_reaches_back_in_time_through_a_causal_layer():
+    (heat,) = pictures.layers.LAYERS["CausalTransformerBlock"]().axes[0].images
+    assert np.allclose(np.triu(heat.get_array(), 1), 0, atol=1e-4)
+    assert (np.tril(heat.get_array())[np.tril_indices(12)] > 1e-4).all()
 
 
 def test_an_instance_is_drawn_with_its_own_settings(tmp_path):
@@ -173,8 +185,7 @@ def test_a_png_is_a_png(tmp_path):
         ("tanh", "tanh.pdf", "a picture is a .png or a .svg file"),
         ("tanh", "tanh", "a picture is a .png or a .svg file"),
         ("tanh", "nowhere/tanh.png", "cannot be written"),
-        ("LSTM", "lstm.png", "`LSTM` has no picture. There is one of every activation, every loss"),
-        ("check", "check.png", "`check` has no picture"),
+        ("check", "check.png", "`check` has no picture. There is one of every layer, every activation, every loss"),
     ],
 )
 def test_no_picture_says_why(tmp_path, name, file, answer):

@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,19 +11,12 @@ import numpy as np
 from keras import ops
 from matplotlib.figure import Figure
 
-from kerasfound import layers, schedules
+from kerasfound import schedules
 from kerasfound.errors import UserError
 from kerasfound.explanation import Block, blocks, folded
-
-STYLE: dict[Any, Any] = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "legend.frameon": False,
-    "svg.fonttype": "none",
-}
+from kerasfound.pictures.drawing import STYLE, empty, numpy
+from kerasfound.pictures.drawing import save as save
+from kerasfound.pictures.layers import LAYERS
 
 
 def draw(block: Block, subject: Any) -> Figure:
@@ -36,29 +28,7 @@ def draw(block: Block, subject: Any) -> Figure:
             return LAYERS[block.name]()
         if block.kind == "layer" and (function := _function_of(block)):
             return _activation_layer(block, subject, function)
-    kinds = ", ".join(f"every {kind}" for kind in KINDS)
-    raise UserError(
-        f"`{block.name}` has no picture. There is one of {kinds}, the layers of activations, and {', '.join(LAYERS)}."
-    )
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write `figure` as the kind of file that the suffix names."""
-    try:
-        with matplotlib.rc_context(STYLE):
-            figure.savefig(path, dpi=150)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}).") from error
-
-
-def _axes(title: str, size: tuple[float, float] = (6.4, 4.0), columns: int = 1) -> tuple[Figure, Any]:
-    figure = Figure(figsize=size, layout="constrained")
-    figure.suptitle(title)
-    return figure, figure.subplots(1, columns)
-
-
-def _numpy(tensor: Any) -> np.ndarray:
-    return np.asarray(ops.convert_to_numpy(tensor))
+    raise UserError(f"`{block.name}` has no picture. There is one of every layer, every {', every '.join(KINDS)}.")
 
 
 def activation(block: Block, subject: Any) -> Figure:
@@ -83,11 +53,11 @@ def _function(name: str, function: Any, **settings: Any) -> Figure:
     x = np.linspace(-4, 4, 801).astype("float32")
     is_of_all = function.__name__ in ("softmax", "log_softmax")
     scores = np.stack([x, np.zeros_like(x)], axis=-1) if is_of_all else x
-    y, slope = _numpy(function(scores, **settings)), _numpy(function.derivative(scores, **settings))
+    y, slope = numpy(function(scores, **settings)), numpy(function.derivative(scores, **settings))
     if is_of_all:
         y, slope = y[:, 0], slope[:, 0]
     shown = ", ".join(f"{setting} = {value}" for setting, value in settings.items() if setting != "axis")
-    figure, axes = _axes(f"{name}, of the first of two scores, the other 0" if is_of_all else name)
+    figure, axes = empty(f"{name}, of the first of two scores, the other 0" if is_of_all else name)
     axes.set_title(shown, fontsize=9, loc="left")
     for values, style, label in ((y, "-", "value"), (slope, "--", "derivative")):
         for left, right in pairwise([-np.inf, *function.kinks, np.inf]):
@@ -104,8 +74,8 @@ def _function(name: str, function: Any, **settings: Any) -> Figure:
 def initializer(block: Block, subject: Any) -> Figure:
     """How often each weight is drawn, for a matrix from 400 to 200."""
     initialize = block.object(seed=0) if subject is block.object else subject
-    weights = _numpy(initialize((400, 200))).ravel()
-    figure, axes = _axes(f"{block.name}, the weights of a layer from 400 units to 200")
+    weights = numpy(initialize((400, 200))).ravel()
+    figure, axes = empty(f"{block.name}, the weights of a layer from 400 units to 200")
     axes.hist(weights, bins=80, density=True, color="C0", alpha=0.75)
     for side in (-1, 1):
         axes.axvline(side * weights.std(), color="C3", ls="--", label="standard deviation" if side == 1 else None)
@@ -179,8 +149,8 @@ def loss(block: Block, subject: Any) -> Figure:
         label = "logit" if y_pred.shape[-1] == 1 else "logit of the first of two classes, the other 0"
     else:
         y_true, y_pred, label, target = given(x)
-    y = _numpy(measure(y_true.astype("float32"), y_pred.astype("float32")))
-    figure, axes = _axes(f"{block.name}, {target}")
+    y = numpy(measure(y_true.astype("float32"), y_pred.astype("float32")))
+    figure, axes = empty(f"{block.name}, {target}")
     axes.plot(x, y, lw=2, label="loss")
     axes.plot(x, np.gradient(y, x), "--", lw=2, label="slope")
     axes.axhline(0, color="black", lw=0.8)
@@ -203,8 +173,8 @@ def schedule(block: Block, subject: Any) -> Figure:
     """The learning rate, step by step, a little beyond the end."""
     rate = SCHEDULES[block.name]() if subject is block.object else subject
     steps = np.arange(int(1.15 * _length(rate)) + 1)
-    figure, axes = _axes(block.name)
-    axes.plot(steps, _numpy(rate(ops.convert_to_tensor(steps))), lw=2)
+    figure, axes = empty(block.name)
+    axes.plot(steps, numpy(rate(ops.convert_to_tensor(steps))), lw=2)
     settings = (f"{name} = {value}" for name, value in rate.get_config().items() if name != "name")
     axes.set_title(", ".join(settings), fontsize=7.5, loc="left", wrap=True)
     axes.set(xlabel="step", ylabel="learning rate", xlim=(0, steps[-1]), ylim=(0, None))
@@ -239,9 +209,9 @@ def optimizer(block: Block, subject: Any) -> Figure:
     path = [START]
     for _ in range(60):
         descent.apply([ops.convert_to_tensor(BOWL) * w.value], [w])
-        path.append(_numpy(w.value)[0].copy())
+        path.append(numpy(w.value)[0].copy())
     steps = np.array([w for w in path if np.isfinite(w).all()])
-    figure, axes = _axes(f"{block.name}, 60 steps with learning rate {rate:g}", size=(7.2, 3.6))
+    figure, axes = empty(f"{block.name}, 60 steps with learning rate {rate:g}", size=(7.2, 3.6))
     reach = np.clip(np.abs(steps).max(axis=0) * 1.1, (4.6, 1.4), (12, 4))
     grid = np.meshgrid(np.linspace(-reach[0], reach[0], 200), np.linspace(-reach[1], reach[1], 200))
     height = (BOWL[0] * grid[0] ** 2 + BOWL[1] * grid[1] ** 2) / 2
@@ -256,118 +226,10 @@ def optimizer(block: Block, subject: Any) -> Figure:
     return figure
 
 
-def _heat_map(figure: Figure, axes: Any, values: np.ndarray, **labels: Any) -> None:
-    most = np.abs(values).max()
-    signed = values.min() < 0
-    image = axes.imshow(
-        values, aspect="auto", cmap="RdBu_r" if signed else "Blues", vmin=-most if signed else 0, vmax=most
-    )
-    figure.colorbar(image, ax=axes, shrink=0.85)
-    axes.set(**labels)
-    axes.grid(False)
-
-
-def _sinusoidal() -> Figure:
-    """Every position's vector of sines and cosines."""
-    added = _numpy(layers.SinusoidalPosition()(ops.zeros((1, 100, 64))))[0]
-    figure, axes = _axes("SinusoidalPosition, what is added at each position", size=(6.4, 4.4))
-    _heat_map(figure, axes, added, xlabel="feature", ylabel="position")
-    return figure
-
-
-def _rotary() -> Figure:
-    """Products of the same vector at two positions: they depend on the distance only."""
-    x = layers.RotaryPosition()(ops.ones((1, 48, 32)))[0]
-    products = _numpy(ops.matmul(x, ops.transpose(x))) / 32
-    figure, axes = _axes(
-        "RotaryPosition, one vector at two positions:\nthe product knows only their distance", (5.6, 4.8)
-    )
-    _heat_map(figure, axes, products, xlabel="position of the key", ylabel="position of the query")
-    return figure
-
-
-def _piecewise_linear() -> Figure:
-    """One number's parts as it grows: they fill one after the other."""
-    x = np.linspace(-0.25, 4.25, 451).astype("float32")
-    parts = _numpy(layers.PiecewiseLinearEncoding([[0.0, 1.0, 2.0, 4.0]])(x[:, None])).reshape(len(x), -1)
-    figure, axes = _axes("PiecewiseLinearEncoding, edges 0, 1, 2, 4")
-    for i in range(parts.shape[1]):
-        axes.plot(x, parts[:, i], lw=2, label=f"part {i + 1}")
-    axes.set(xlabel="x", ylabel="encoding", xlim=(x[0], x[-1]))
-    axes.legend()
-    return figure
-
-
-def _masks() -> Figure:
-    """Causal, and causal within a window, with padding at the end."""
-    x, known = ops.zeros((1, 10, 4)), np.arange(10)[None] < 8
-    figure, both = _axes("combine_masks, the last two steps are padding", size=(7.6, 3.8), columns=2)
-    for axes, window in zip(both, (None, 3), strict=True):
-        mask = layers.combine_masks(x, x, value_mask=known, use_causal_mask=True, sliding_window=window)[0]
-        axes.imshow(_numpy(mask), cmap="Blues", vmin=0, vmax=1.4)
-        axes.set(xlabel="key", ylabel="query", title="causal" if window is None else f"causal, sliding_window={window}")
-        axes.grid(False)
-    return figure
-
-
-def _cross() -> np.ndarray:
-    """A small picture to show layers of images at work."""
-    row, column = np.mgrid[:12, :12]
-    return (np.abs(row - column) < 2).astype("float32") + (np.abs(row + column - 11) < 1)
-
-
-def _images(title: str, images: dict[str, np.ndarray], most: float | None = None) -> Figure:
-    figure, row = _axes(title, size=(2.9 * len(images), 3.4), columns=len(images))
-    for axes, (label, image) in zip(row, images.items(), strict=True):
-        largest = most or np.abs(image).max()
-        axes.imshow(image, cmap="RdBu_r", vmin=-largest, vmax=largest)
-        axes.set_title(f"{label}, {image.shape[0]} x {image.shape[1]}", fontsize=9)
-        axes.set_axis_off()
-    return figure
-
-
-def _pooling(name: str) -> Figure:
-    x = _cross()
-    y = _numpy(getattr(layers, name)(pool_size=3)(x[None, :, :, None]))[0, :, :, 0]
-    return _images(f"{name}, windows of 3 x 3", {"before": x, "after": y}, most=x.max())
-
-
-def _convolution() -> Figure:
-    x, edge = _cross(), np.array([[-1, 0, 1]] * 3, dtype="float32")
-    layer = layers.Conv2D(1, 3, use_bias=False)
-    layer.build((None, *x.shape, 1))
-    layer.set_weights([edge[:, :, None, None]])
-    y = _numpy(layer(x[None, :, :, None]))[0, :, :, 0]
-    return _images("Conv2D with a filter for upright edges", {"image": x, "filter": edge, "output": y})
-
-
-def _columns() -> Figure:
-    x = np.arange(16, dtype="float32").reshape(4, 4)
-    windows = _numpy(layers.im2col(x[None, :, :, None], 2))[0].reshape(-1, 4)
-    figure, both = _axes("im2col: each window of 2 x 2 becomes a row", size=(6.6, 4.4), columns=2)
-    for axes, table, label in zip(both, (x, windows), ("image", "one row for each window"), strict=True):
-        axes.imshow(table, cmap="Blues", vmin=0, vmax=24)
-        for (i, j), value in np.ndenumerate(table):
-            axes.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=9)
-        axes.set_title(label, fontsize=9)
-        axes.set_axis_off()
-    return figure
-
-
 KINDS: dict[str, Callable[[Block, Any], Figure]] = {
     "activation": activation,
     "loss": loss,
     "initializer": initializer,
     "schedule": schedule,
     "optimizer": optimizer,
-}
-LAYERS: dict[str, Callable[[], Figure]] = {
-    "AveragePooling2D": lambda: _pooling("AveragePooling2D"),
-    "Conv2D": _convolution,
-    "MaxPooling2D": lambda: _pooling("MaxPooling2D"),
-    "PiecewiseLinearEncoding": _piecewise_linear,
-    "RotaryPosition": _rotary,
-    "SinusoidalPosition": _sinusoidal,
-    "combine_masks": _masks,
-    "im2col": _columns,
 }
