@@ -14,6 +14,7 @@ import pytest
 import kerasfound as kf
 
 ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.xdist_group("install")  # one worker: two builds of a wheel share the folder build/
 
 
 @pytest.fixture(scope="module")
