@@ -114,9 +114,15 @@ def evaluate(run: Run, split: Literal["test", "validation"] = "test", data_dir: 
     Args:
         run: an opened run folder.
         split: the rows to measure on.
-        data_dir: a prepared TFDS folder, as for `kerasfound.data.load`.
+        data_dir: a prepared TFDS folder, as for `kerasfound.data.load`. Defaults to that of the run.
+
+    Raises:
+        UserError: if the data cannot be had, or is not what the run was trained on.
     """
-    rows = getattr(_dataset(run, data_dir), split)
+    dataset = _dataset(run, data_dir)
+    if dataset.sha256 != run.environment["data"]["sha256"]:
+        raise UserError(f"{dataset.name}: not the data any more that {run.folder} was trained on (sha256).")
+    rows = getattr(dataset, split)
     if run.schema.task == "text_generation":
         rows = windows(rows, run.settings["block_size"], stride=run.settings["block_size"])
     return metrics(answers(run.load_model(), rows.x), rows, run.schema)
@@ -124,12 +130,8 @@ def evaluate(run: Run, split: Literal["test", "validation"] = "test", data_dir: 
 
 def _dataset(run: Run, data_dir: str | None) -> data.Dataset:
     settings = run.settings
+    data_dir = data_dir or settings["data_dir"]
     if not run.schema.columns:
         return data.load(settings["data"], data_dir)
     chosen = {name: settings[name] for name in ("target", "task", "seed")}
-    table = data.load_table(
-        settings["data"], data_dir or settings["data_dir"], categorical=tuple(settings["categorical"]), **chosen
-    )
-    if table.sha256 != run.environment["data"]["sha256"]:
-        raise UserError(f"{settings['data']}: not the table any more that {run.folder} was trained on (sha256).")
-    return table
+    return data.load_table(settings["data"], data_dir, categorical=tuple(settings["categorical"]), **chosen)

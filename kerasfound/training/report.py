@@ -83,20 +83,15 @@ def curves(history: list[dict[str, float]]) -> Figure:
 
 def of_images(test: Split, probabilities: np.ndarray, schema: Schema) -> list[Section]:
     """A classifier's confusion matrix, and the images that it got most wrong."""
-    labels, wrong = schema.labels, int((probabilities.argmax(-1) != test.y).sum())
+    wrong = worst_first(test.y, probabilities)
     return [
-        Section(
-            "confusion",
-            "Confusion matrix",
-            "Rows are the true classes, columns what the model answered, on the test split.",
-            confusion(test.y, probabilities, labels),
-        ),
+        confused(test.y, probabilities, schema.labels),
         Section(
             "mistakes",
             "The worst mistakes",
-            f"{wrong:,} of {len(test.y):,} test images were answered wrong; these are those whose true class got the "
-            "least probability: true → answered (how sure the model was).",
-            mistakes(test, probabilities, labels),
+            f"{len(wrong):,} of {len(test.y):,} test images were answered wrong; these are those whose true class got "
+            "the least probability: true → answered (how sure the model was).",
+            mistakes(test, probabilities, wrong[:WORST], schema.labels),
         ),
     ]
 
@@ -142,7 +137,7 @@ def surprises(test: Split, nats: np.ndarray, labels: tuple[str, ...]) -> Figure:
     return figure
 
 
-def confusion(truth: np.ndarray, probabilities: np.ndarray, labels: tuple[str, ...]) -> Figure:
+def confused(truth: np.ndarray, probabilities: np.ndarray, labels: tuple[str, ...]) -> Section:
     """How often each class was taken for each other one."""
     figure = Figure(figsize=(5.6, 5), layout="constrained")
     axes = figure.subplots()
@@ -151,14 +146,19 @@ def confusion(truth: np.ndarray, probabilities: np.ndarray, labels: tuple[str, .
         truth, probabilities.argmax(-1), labels=classes, display_labels=labels, cmap="Blues", colorbar=False, ax=axes
     )
     axes.spines[:].set_visible(True)
-    return figure
+    text = "Rows are the true classes, columns what the model answered, on the test split."
+    return Section("confusion", "Confusion matrix", text, figure)
 
 
-def mistakes(test: Split, probabilities: np.ndarray, labels: tuple[str, ...]) -> Figure:
-    """The images whose true class got the least probability, as `true -> answered (how sure)`."""
+def worst_first(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """The rows that were answered wrong, first the one whose true class got the least probability."""
+    wrong = np.flatnonzero(probabilities.argmax(-1) != truth)
+    return wrong[np.argsort(probabilities[wrong, truth[wrong]])]
+
+
+def mistakes(test: Split, probabilities: np.ndarray, worst: np.ndarray, labels: tuple[str, ...]) -> Figure:
+    """Images that were answered wrong, as `true -> answered (how sure)`."""
     answered = probabilities.argmax(-1)
-    wrong = np.flatnonzero(answered != test.y)
-    worst = wrong[np.argsort(probabilities[wrong, test.y[wrong]])][:WORST]
     columns = 8
     rows = max(1, -(-len(worst) // columns))
     figure = Figure(figsize=(columns * 1.15, rows * 1.4), layout="constrained")
@@ -175,16 +175,11 @@ def mistakes(test: Split, probabilities: np.ndarray, labels: tuple[str, ...]) ->
 def of_classes(test: Split, probabilities: np.ndarray, schema: Schema) -> list[Section]:
     """A table's classifier: confusion, calibration, the rows that it got most wrong, and the columns."""
     labels, answered = schema.labels, probabilities.argmax(-1)
-    wrong = np.flatnonzero(answered != test.y)
-    worst = wrong[np.argsort(probabilities[wrong, test.y[wrong]])][:WORST]
+    wrong = worst_first(test.y, probabilities)
+    worst = wrong[:WORST]
     answers = [f"{labels[answered[i]]} ({probabilities[i, answered[i]]:.0%})" for i in worst]
     return [
-        Section(
-            "confusion",
-            "Confusion matrix",
-            "Rows are the true classes, columns what the model answered, on the test split.",
-            confusion(test.y, probabilities, labels),
-        ),
+        confused(test.y, probabilities, labels),
         Section(
             "calibration",
             "Calibration",

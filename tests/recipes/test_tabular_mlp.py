@@ -137,7 +137,7 @@ def test_a_table_that_changed_is_not_measured_on(run):
     original = file.read_text()
     try:
         file.write_text(rows(run.schema.target, seed=1))
-        with pytest.raises(UserError, match="not the table any more"):
+        with pytest.raises(UserError, match="not the data any more"):
             evaluation.evaluate(run)
     finally:
         file.write_text(original)
