@@ -23,6 +23,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 PACKAGES = ("kerasfound", "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
 ROW_SCHEMA = "assets/schema.json"
 """How a row of a table becomes numbers: its columns, their kinds and categories."""
+TOKENIZER = "assets/tokenizer.json"
+"""How a text becomes numbers of words, for the `tokenizers` library; short texts are filled up with 0."""
 TRITON_TYPES = {"float32": "TYPE_FP32", "int32": "TYPE_INT32", "int64": "TYPE_INT64", "uint8": "TYPE_UINT8"}
 
 
@@ -90,9 +92,12 @@ def _write(run: Run, folder: Path, name: str, version: int) -> Manifest:
     if not np.allclose(answered[: len(samples["x"])], samples["answer"], atol=1e-4):
         raise UserError(f"{run.folder}: the saved model does not answer as it did when it was trained.")
 
-    if schema.columns:
+    if schema.tabular:
         (folder / ROW_SCHEMA).parent.mkdir(exist_ok=True)
         schema.save(folder / ROW_SCHEMA)
+    if schema.task == "text_classification":
+        (folder / TOKENIZER).parent.mkdir(exist_ok=True)
+        shutil.copyfile(run.tokenizer_file, folder / TOKENIZER)
     manifest = Manifest(
         schema_version=contract.SCHEMA_VERSION,
         name=name,
@@ -129,7 +134,9 @@ def _noise(schema: Schema, like: np.ndarray) -> np.ndarray:
     rng = np.random.default_rng(0)
     if schema.task == "text_generation":
         return rng.integers(0, len(schema.labels), like.shape)
-    if schema.columns:  # cells of different rows together, some of them missing
+    if schema.task == "text_classification":
+        return rng.integers(0, like.max() + 1, like.shape)
+    if schema.tabular:  # cells of different rows together, some of them missing
         return np.where(rng.random(like.shape) < 0.05, np.nan, rng.permuted(like, axis=0))
     return rng.uniform(0, 255, like.shape)
 
@@ -141,7 +148,9 @@ def _tensor(name: str, symbolic: "keras.KerasTensor") -> Tensor:
 def _preprocessing(schema: Schema) -> Step:
     if schema.task == "text_generation":
         return Step("characters", parameters={"input": schema.input})  # each by its place among the labels
-    if schema.columns:
+    if schema.task == "text_classification":
+        return Step("words", file=TOKENIZER, parameters={"input": schema.input})
+    if schema.tabular:
         return Step("row", file=ROW_SCHEMA)
     height, width, channels = schema.shape
     return Step("image", parameters={"height": height, "width": width, "channels": channels, "low": 0, "high": 255})

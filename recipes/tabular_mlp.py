@@ -203,18 +203,9 @@ def forget(rows: np.ndarray, rng: np.random.Generator, places: list[int]) -> np.
     return np.where(category & (rng.random(rows.shape) < 0.01), np.float32(0), rows)
 
 
-def accuracy(y: keras.KerasTensor, members: keras.KerasTensor) -> keras.KerasTensor:
-    """Share of the rows whose true class has the largest mean probability."""
-    from keras import ops
-
-    answered = ops.argmax(ops.mean(members, axis=1), axis=-1)
-    return ops.cast(ops.equal(answered, ops.cast(ops.reshape(y, (-1,)), answered.dtype)), "float32")
-
-
 def train(config: Config, run: kf.training.Run) -> keras.Model:
     """Fit each member on its own loss, watch the validation split, measure their mean once on the test split."""
     import numpy as np
-    from keras import ops
 
     table = kf.data.load_table(
         config.data,
@@ -239,11 +230,6 @@ def train(config: Config, run: kf.training.Run) -> keras.Model:
         fitted, watched = (kf.data.Split(x, (y - mean) / deviation) for x, y in (fitted, watched))
     loss = kf.losses.SparseCategoricalCrossentropy() if classes else kf.losses.MeanSquaredError()
 
-    def each(y: keras.KerasTensor, answers: keras.KerasTensor) -> keras.KerasTensor:
-        """The mean of the members' losses: the loss of their mean would let them lean on each other."""
-        y = ops.repeat(ops.reshape(y, (-1, 1)), config.members, axis=1)
-        return loss(y, answers if classes else ops.squeeze(answers, -1))
-
     categories = np.cumsum([0, *(column.width for column in table.schema.columns)])[:-1]
     places = [p for p, column in zip(categories, table.schema.columns, strict=True) if column.kind == "category"]
     batches = kf.training.Batches(fitted, batch_size, config.seed, functools.partial(forget, places=places))
@@ -253,8 +239,8 @@ def train(config: Config, run: kf.training.Run) -> keras.Model:
             weight_decay=0.01,
             **config.optimizer_options(),
         ),
-        loss=each,
-        metrics=[accuracy] if classes else [],
+        loss=kf.training.each(loss),
+        metrics=[kf.training.accuracy] if classes else [],
         jit_compile="auto" if config.jit is None else config.jit,
     )
     kf.training.fit(members, batches, watched, run, config)

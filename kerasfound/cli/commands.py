@@ -129,17 +129,19 @@ def compare(*runs: Path, out: Path = Path("compare.html")) -> None:
 
 
 @app.command
-def predict(run: Path, /, *files: Path, json: Annotated[bool, Switch] = False) -> None:
-    """Answer image files, or every row of tables, with a finished run.
+def predict(run: Path, /, *files: Path, text: list[str] | None = None, json: Annotated[bool, Switch] = False) -> None:
+    """Answer image files, texts, or every row of tables, with a finished run.
 
     Args:
         run: a run folder.
-        files: images (digits are light on dark, as in the data), or CSV or Parquet tables with the run's columns.
+        files: images (digits are light on dark, as in the data), text files, or CSV or Parquet tables with the run's
+            columns.
+        text: a text itself, for a classifier of texts; may be given several times.
         json: print one JSON object a line, with every label's probability.
     """
     opened = kerasfound.training.Run.open(run)
     startup.start(opened.settings["backend"])
-    for answer in kerasfound.training.predict(opened, list(files)):
+    for answer in kerasfound.training.predict(opened, list(files), text or []):
         line = json_lines.dumps(dataclasses.asdict(answer))
         print(line if json else answer)
 

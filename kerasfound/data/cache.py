@@ -1,4 +1,7 @@
-"""Arrays read once from a slow source and kept as `.npz`, checked against their sha256 on every later read."""
+"""Arrays read once from a slow source and kept as `.npz`, checked against their sha256 on every later read.
+
+Arrays of texts are kept as the bytes of their UTF-8, one after the other, beside where each ends: nothing is pickled.
+"""
 
 import hashlib
 import os
@@ -11,6 +14,8 @@ import numpy as np
 import platformdirs
 
 Arrays = dict[str, np.ndarray]
+TEXT = np.dtypes.StringDType()
+BYTES, ENDS = "_utf8", "_ends"
 
 
 def folder() -> Path:
@@ -21,11 +26,43 @@ def folder() -> Path:
 def sha256(arrays: Arrays) -> str:
     """Of names, dtypes, shapes and bytes: the content, whatever file holds it."""
     digest = hashlib.sha256()
+    arrays = packed(arrays)
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(array.data)
     return digest.hexdigest()
+
+
+def packed(arrays: Arrays) -> Arrays:
+    """With two arrays of numbers in the place of each array of texts.
+
+    Example:
+        >>> {name: array.tolist() for name, array in packed({"x": np.array(["ab", "c"], TEXT)}).items()}
+        {'x_utf8': [97, 98, 99], 'x_ends': [2, 3]}
+    """
+    found: Arrays = {}
+    for name, array in arrays.items():
+        if array.dtype == TEXT:
+            rows = [text.encode() for text in array]
+            found[name + BYTES] = np.frombuffer(b"".join(rows), "uint8")
+            found[name + ENDS] = np.cumsum([len(row) for row in rows], dtype="int64")
+        else:
+            found[name] = array
+    return found
+
+
+def unpacked(arrays: Arrays) -> Arrays:
+    """What `packed` was given."""
+    found: Arrays = {}
+    for name, array in arrays.items():
+        if name.endswith(BYTES):
+            text, ends = array.tobytes(), arrays[name.removesuffix(BYTES) + ENDS].tolist()
+            rows = [text[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]
+            found[name.removesuffix(BYTES)] = np.array(rows, TEXT)
+        elif not name.endswith(ENDS):
+            found[name] = array
+    return found
 
 
 def fetch(key: str, make: Callable[[], Arrays]) -> tuple[Arrays, str]:
@@ -47,9 +84,9 @@ def fetch(key: str, make: Callable[[], Arrays]) -> tuple[Arrays, str]:
 def _read(path: Path) -> tuple[Arrays, str] | None:
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+            arrays = unpacked(dict(file))
         expected = _digest_path(path).read_text().strip()
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None
     return (arrays, expected) if sha256(arrays) == expected else None
 
@@ -58,7 +95,7 @@ def _write(path: Path, arrays: Arrays, digest: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
     with part.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+        np.savez(file, **packed(arrays))  # type: ignore[arg-type]
     _digest_path(path).write_text(digest + "\n")
     part.replace(path)
 

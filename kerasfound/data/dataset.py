@@ -22,7 +22,8 @@ class Column:
     Args:
         name: as the file's head has it.
         kind: `"number"`, `"boolean"` (0 or 1), `"date"` (year, month, day of the week, days since 1970), `"category"`
-            (its place in `categories`, from 1; 0 for all others and for missing ones) or `"left out"`.
+            (its place in `categories`, from 1; 0 for all others and for missing ones), `"left out"`, or `"text"`, of
+            which a tokenizer makes the numbers.
         categories: the different texts of a category's column, sorted.
         missing: cells without a value.
         distinct: different values in the other cells.
@@ -37,7 +38,7 @@ class Column:
     @property
     def width(self) -> int:
         """How many numbers of an encoded row are this column's."""
-        return {"date": 4, "left out": 0}.get(self.kind, 1)
+        return {"date": 4, "left out": 0, "text": 0}.get(self.kind, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,11 +46,13 @@ class Schema:
     """What goes into a model and what comes out, without the data itself.
 
     Args:
-        task: `"image_classification"`, `"text_generation"`, `"tabular_classification"` or `"tabular_regression"`.
+        task: `"image_classification"`, `"text_classification"`, `"text_generation"`, `"tabular_classification"` or
+            `"tabular_regression"`.
         input: name of the model's input, for instance `"image"`.
-        shape: one input's shape; images are height, width, channels, with pixels 0..255; of a text it is one character.
+        shape: one input's shape; images are height, width, channels, with pixels 0..255; of a text it is one character
+            or word.
         labels: the classes, in the order of the model's outputs; for a text its characters.
-        columns: of a table, in the file's order, without the target.
+        columns: of a table, in the file's order, without the target; of labelled texts that came from one, theirs.
         target: the column of a table that is to be predicted.
     """
 
@@ -59,6 +62,10 @@ class Schema:
     labels: tuple[str, ...]
     columns: tuple[Column, ...] = ()
     target: str = ""
+
+    @property
+    def tabular(self) -> bool:
+        return self.task.startswith("tabular")
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from kerasfound.data import cache, images, texts
+from kerasfound.data import cache, documents, grammar, images, texts
 from kerasfound.data.dataset import Dataset, Schema
 from kerasfound.data.tables import TABLES
 from kerasfound.errors import UserError
@@ -62,6 +62,22 @@ SOURCES = {
             images.digits,
         ),
         Source(
+            "imdb_reviews",
+            "1.0.0-1",
+            "50,000 film reviews, positive or negative (TFDS); 25,000 test, validation is the last 2,500 of the others",
+            True,
+            documents.schema(("negative", "positive")),
+            documents.imdb_reviews,
+        ),
+        Source(
+            "grammar",
+            "1",
+            "9,000 sentences that praise a film or blame it, made by a rule under which counting words cannot win",
+            False,
+            documents.schema(grammar.LABELS),
+            documents.made,
+        ),
+        Source(
             "tiny_shakespeare",
             "1.0.0-1",
             "1,115,394 characters of Shakespeare's plays (TFDS); 90% train, then 5% validation, 5% test",
@@ -81,8 +97,15 @@ SOURCES = {
 }
 
 
-def load(name: str, data_dir: str | None = None, task: str | None = None) -> Dataset:
-    """Read a named data set, or a text file or image folder of the user's own, as NumPy splits and a schema.
+def load(
+    name: str,
+    data_dir: str | None = None,
+    task: str | None = None,
+    *,
+    text: str | None = None,
+    target: str | None = None,
+) -> Dataset:
+    """Read a named data set, or a text, image folder or labelled texts of the user's own, as NumPy splits and a schema.
 
     The first read of a set keeps its arrays as `.npz` in the user's cache folder; later ones read that,
     so they need neither TensorFlow nor a network.
@@ -90,7 +113,9 @@ def load(name: str, data_dir: str | None = None, task: str | None = None) -> Dat
     Args:
         name: one of `SOURCES`, or a path.
         data_dir: a prepared TFDS folder. Defaults to `TFDS_DATA_DIR`, then to TFDS's own folder.
-        task: what the data must be for, such as `"image_classification"`.
+        task: what the data must be for, such as `"image_classification"`. It tells how a path is read.
+        text: of a table of labelled texts, the column with the texts.
+        target: and the column with the labels.
 
     Raises:
         UserError: if there is no such set, no such folder, the set cannot be had, or is for another task.
@@ -101,8 +126,7 @@ def load(name: str, data_dir: str | None = None, task: str | None = None) -> Dat
         ((1197, 8, 8, 1), '3')
     """
     if name not in SOURCES and Path(name).exists():
-        read = images.read_folder if Path(name).is_dir() else texts.read
-        return _for_task(read(Path(name)), task)
+        return _for_task(_own(Path(name), task, text, target), task)
     if name not in SOURCES:
         if name in TABLES:
             raise UserError(f"--data {name} is a table; `kerasfound run tabular_mlp` trains on it.")
@@ -115,6 +139,12 @@ def load(name: str, data_dir: str | None = None, task: str | None = None) -> Dat
     source, folder = SOURCES[name], Path(given) if given else None
     arrays, digest = cache.fetch(source.key(folder), lambda: source.make(folder))
     return _for_task(Dataset.of(name, source.summary, digest, arrays, source.schema), task)
+
+
+def _own(path: Path, task: str | None, text: str | None, target: str | None) -> Dataset:
+    if task == documents.TASK:
+        return documents.read(path, text, target)
+    return images.read_folder(path) if path.is_dir() else texts.read(path)
 
 
 def _for_task(dataset: Dataset, task: str | None) -> Dataset:

@@ -94,7 +94,7 @@ def load_table(
     frame = _frame(name, data_dir, target)
     cells = frame.cells
     for asked in (frame.target, *categorical):
-        _must_have(cells.column_names, asked, name)
+        must_have(cells.column_names, asked, name)
     whole = cells.filter(cells[frame.target].is_valid())
     dropped = len(cells) - len(whole)
     if len(whole) < FEWEST:
@@ -134,7 +134,7 @@ def encode_rows(found: tuple[Column, ...], cells: pa.Table) -> np.ndarray:
 
     for column in found:
         if column.width:
-            _must_have(cells.column_names, column.name, "the table")
+            must_have(cells.column_names, column.name, "the table")
     parts = [columns.encode(column, cells[column.name]) for column in found if column.width]
     return np.concatenate([np.empty((len(cells), 0), "float32"), *parts], axis=1)
 
@@ -230,7 +230,7 @@ def _frame(name: str, data_dir: str | None, target: str | None) -> Frame:
     return Frame(cells, target, path.name)
 
 
-def _must_have(names: list[str], asked: str, where: str) -> None:
+def must_have(names: list[str], asked: str, where: str) -> None:
     if asked in names:
         return
     near = difflib.get_close_matches(asked, names, n=1, cutoff=0.5)

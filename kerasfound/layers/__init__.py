@@ -52,6 +52,7 @@ from kerasfound.layers.regularization import Dropout as Dropout
 from kerasfound.layers.table import CategoryEmbedding as CategoryEmbedding
 from kerasfound.layers.table import FillMissing as FillMissing
 from kerasfound.layers.table import MemberScaling as MemberScaling
+from kerasfound.layers.text import HashedNGrams as HashedNGrams
 from kerasfound.layers.transformer import CausalTransformerBlock as CausalTransformerBlock
 from kerasfound.layers.transformer import FeedForward as FeedForward
 from kerasfound.layers.transformer import TransformerDecoder as TransformerDecoder
@@ -79,6 +80,7 @@ __all__ = [
     "GRUCell",
     "GlobalAveragePooling2D",
     "GlobalMaxPooling2D",
+    "HashedNGrams",
     "LSTMCell",
     "LayerNormalization",
     "LeakyReLU",

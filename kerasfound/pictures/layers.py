@@ -234,6 +234,17 @@ def _weights() -> Any:
     return layers.attention_weights(x, x)[0]
 
 
+def _hashed() -> Figure:
+    """The buckets of a text of six words, and of the same words in another order."""
+    words = np.array([[1, 2, 3, 4, 5, 6], [6, 5, 4, 3, 2, 1]])
+    found = numpy(layers.HashedNGrams(2, 64)(words))
+    figure, axes = empty("HashedNGrams, words and pairs of words in 64 buckets", size=(6.4, 2.2))
+    for row, buckets in enumerate(found):
+        axes.scatter(buckets[buckets > 0], [row] * (buckets > 0).sum(), marker="|", s=300)
+    axes.set(xlabel="bucket", yticks=[0, 1], yticklabels=["in order", "turned around"], ylim=(-0.7, 1.7))
+    return figure
+
+
 CODES = np.arange(12)[None]
 LAYERS: dict[str, Callable[[], Figure]] = {
     "AveragePooling2D": lambda: _pooling("AveragePooling2D"),
@@ -258,6 +269,7 @@ LAYERS: dict[str, Callable[[], Figure]] = {
     "GRUCell": lambda: _cell("GRUCell", layers.GRUCell(4), states=1),
     "GlobalAveragePooling2D": lambda: _global_pooling("GlobalAveragePooling2D"),
     "GlobalMaxPooling2D": lambda: _global_pooling("GlobalMaxPooling2D"),
+    "HashedNGrams": _hashed,
     "LSTM": lambda: _sequence_layer("LSTM", layers.LSTM(4, return_sequences=True)),
     "LSTMCell": lambda: _cell("LSTMCell", layers.LSTMCell(4), states=2),
     "LayerNormalization": lambda: _beside("LayerNormalization", layers.LayerNormalization(), _batch()),

@@ -1,6 +1,9 @@
 from .comparison import compare as compare
 from .config import Config as Config
 from .config import number as number
+from .ensemble import accuracy as accuracy
+from .ensemble import each as each
+from .evaluation import as_trained as as_trained
 from .evaluation import evaluate as evaluate
 from .fitting import Batches as Batches
 from .fitting import fit as fit

@@ -15,7 +15,7 @@ from sklearn.metrics import (
 )
 
 from kerasfound import data
-from kerasfound.data import Schema, Split, windows
+from kerasfound.data import Dataset, Schema, Split, encode_texts, windows
 from kerasfound.errors import UserError
 from kerasfound.training.run import Run
 
@@ -39,29 +39,19 @@ def metrics(answers: np.ndarray, split: Split, schema: Schema) -> dict[str, floa
 
 
 def classification(probabilities: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """Accuracy and cross-entropy (nats a row) of class probabilities, `(rows, classes)`.
+    """Accuracy and cross-entropy (nats a row) of class probabilities, `(rows, classes)`; of two, the area under ROC.
 
     Example:
         >>> classification(np.array([[0.5, 0.5], [0.25, 0.75]]), np.array([0, 1]))
-        {'accuracy': 1.0, 'cross_entropy': 0.4904}
+        {'accuracy': 1.0, 'cross_entropy': 0.4904, 'auc': 1.0}
     """
     classes = np.arange(probabilities.shape[-1])
     exact = probabilities.astype("float64")  # float32 rows sum to 1 within 1e-7, of which scikit-learn warns
     exact /= exact.sum(axis=-1, keepdims=True)
-    return {
+    measured = {
         "accuracy": round(float(accuracy_score(y, probabilities.argmax(axis=-1))), 6),
         "cross_entropy": round(float(log_loss(y, exact, labels=classes)), 4),
     }
-
-
-def table_classification(probabilities: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """As `classification`, and for two classes the area under the ROC curve.
-
-    Example:
-        >>> table_classification(np.array([[0.5, 0.5], [0.25, 0.75]]), np.array([0, 1]))
-        {'accuracy': 1.0, 'cross_entropy': 0.4904, 'auc': 1.0}
-    """
-    measured = classification(probabilities, y)
     if probabilities.shape[-1] == 2 and len(np.unique(y)) == 2:
         measured["auc"] = round(float(roc_auc_score(y, probabilities[:, 1])), 6)
     return measured
@@ -102,8 +92,9 @@ def surprise(logits: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 MEASURES = {
     "image_classification": classification,
+    "text_classification": classification,
     "text_generation": next_character,
-    "tabular_classification": table_classification,
+    "tabular_classification": classification,
     "tabular_regression": regression,
 }
 
@@ -122,16 +113,23 @@ def evaluate(run: Run, split: Literal["test", "validation"] = "test", data_dir: 
     dataset = _dataset(run, data_dir)
     if dataset.sha256 != run.environment["data"]["sha256"]:
         raise UserError(f"{dataset.name}: not the data any more that {run.folder} was trained on (sha256).")
-    rows = getattr(dataset, split)
-    if run.schema.task == "text_generation":
-        rows = windows(rows, run.settings["block_size"], stride=run.settings["block_size"])
+    rows = as_trained(run, getattr(dataset, split))
     return metrics(answers(run.load_model(), rows.x), rows, run.schema)
 
 
-def _dataset(run: Run, data_dir: str | None) -> data.Dataset:
-    settings = run.settings
+def as_trained(run: Run, rows: Split) -> Split:
+    """Rows of a data set as the run's model takes them: windows of a text, numbers of words."""
+    if run.schema.task == "text_generation":
+        return windows(rows, run.settings["block_size"], stride=run.settings["block_size"])
+    if run.schema.task == "text_classification":
+        return Split(encode_texts(run.tokenizer, rows.x), rows.y)
+    return rows
+
+
+def _dataset(run: Run, data_dir: str | None) -> Dataset:
+    settings, task = run.settings, run.schema.task
     data_dir = data_dir or settings["data_dir"]
-    if not run.schema.columns:
-        return data.load(settings["data"], data_dir)
+    if not run.schema.tabular:
+        return data.load(settings["data"], data_dir, task, text=settings.get("text"), target=settings.get("target"))
     chosen = {name: settings[name] for name in ("target", "task", "seed")}
     return data.load_table(settings["data"], data_dir, categorical=tuple(settings["categorical"]), **chosen)

@@ -19,6 +19,10 @@ from kerasfound.training.config import Config
 from kerasfound.training.run import Run
 
 Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+POOL = 50
+"""Batches whose rows are sorted by length together: enough that little is padded, few enough to stay random."""
+ROUND = 50
+"""Sizes of time that batches are cut to are multiples of this, for each new one is compiled anew on JAX."""
 
 
 class Batches(keras.utils.PyDataset):
@@ -32,6 +36,8 @@ class Batches(keras.utils.PyDataset):
         seed: with the epoch's number, seeds the order and the augmentation.
         augment: changes a batch's inputs at random, given a generator to do it with.
         steps: batches in an epoch, when that shall not be all rows.
+        lengths: how many places of each row, `(rows, time)`, are not padding: then rows of about one length share a
+            batch, which is cut to its longest.
 
     Example:
         >>> rows = Split(np.arange(10), np.arange(10))
@@ -41,13 +47,20 @@ class Batches(keras.utils.PyDataset):
     """
 
     def __init__(
-        self, split: Split, batch_size: int, seed: int, augment: Augment | None = None, steps: int | None = None
+        self,
+        split: Split,
+        batch_size: int,
+        seed: int,
+        augment: Augment | None = None,
+        steps: int | None = None,
+        lengths: np.ndarray | None = None,
     ):
         super().__init__()
         self.split = split
         self.batch_size = min(batch_size, len(split.y))
         self.seed = seed
         self.augment = augment
+        self.lengths = lengths
         whole = len(split.y) // self.batch_size
         self.steps = min(steps or whole, whole)
         self.begin(0)
@@ -55,7 +68,10 @@ class Batches(keras.utils.PyDataset):
     def begin(self, epoch: int) -> None:
         """Order the rows as in this epoch, counted from 0."""
         self.epoch = epoch
-        self.order = np.random.default_rng((self.seed, epoch)).permutation(len(self.split.y))
+        rng = np.random.default_rng((self.seed, epoch))
+        self.order = rng.permutation(len(self.split.y))
+        if self.lengths is not None:
+            self.order = self._alike(self.order, self.lengths, rng)
 
     def __len__(self) -> int:
         return self.steps
@@ -63,12 +79,29 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
         x = self.split.x[rows]
+        if self.lengths is not None:
+            x = x[:, : ROUND * math.ceil(self.lengths[rows].max() / ROUND)]
         if self.augment:
             x = self.augment(x, np.random.default_rng((self.seed, self.epoch, index)))
         return x, self.split.y[rows]
 
     def on_epoch_end(self) -> None:
         self.begin(self.epoch + 1)
+
+    def _alike(self, order: np.ndarray, lengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The same order, but for rows that move to a batch of their length nearby."""
+        whole = order[: len(order) // self.batch_size * self.batch_size]
+        pools = np.split(whole, range(POOL * self.batch_size, len(whole), POOL * self.batch_size))
+        pools = [pool[np.argsort(lengths[pool], kind="stable")] for pool in pools]
+        batches = np.concatenate(pools).reshape(-1, self.batch_size)
+        rng.shuffle(batches)
+        # Keras reads from the first two batches which sizes vary
+        longest = lengths[batches].max(axis=1)
+        batches[[0, longest.argmin()]] = batches[[longest.argmin(), 0]]
+        longest = lengths[batches].max(axis=1)
+        if len(batches) > 1:
+            batches[[1, longest.argmax()]] = batches[[longest.argmax(), 1]]
+        return batches.ravel()
 
 
 def fit(model: keras.Model, batches: Batches, validation: Split, run: Run, config: Config) -> None:

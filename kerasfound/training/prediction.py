@@ -1,14 +1,18 @@
 """Raw things in, labels out: what a finished run answers to files of the user's own."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from kerasfound.data import Schema, encode_rows, frames, images
+from kerasfound.data import Schema, documents, encode_rows, encode_texts, frames, images
 from kerasfound.errors import UserError
 from kerasfound.training import evaluation
 from kerasfound.training.run import Run
+
+TABLES = (".csv", ".tsv", ".parquet")
+"""Endings of files with a text in each row; any other file is one text."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,20 +39,25 @@ class Estimate:
         return f"{self.input}  {self.value:g}"
 
 
-def predict(run: Run, files: list[Path]) -> list[Prediction] | list[Estimate]:
+def predict(run: Run, files: list[Path], texts: Sequence[str] = ()) -> list[Prediction] | list[Estimate]:
     """What a finished run says of files of the user's own.
 
     Args:
-        run: an opened run folder, of a classifier of images or of a table.
+        run: an opened run folder, of a classifier or of a table's regression.
         files: for images any format that Pillow reads, scaled to the model's size, light on dark, as the data is;
-            for a table CSV or Parquet with its columns, every row of which is answered.
+            for a table CSV or Parquet with its columns, every row of which is answered; for texts a text file each,
+            or CSV or Parquet with a column of them.
+        texts: for a classifier of texts, some of them as they are.
 
     Raises:
-        UserError: if no file is given, or one cannot be read; it is named.
+        UserError: if nothing is given, or something cannot be read; it is named.
     """
-    if run.schema.task == "text_generation":
+    task = run.schema.task
+    if task == "text_generation":
         raise UserError(f"{run.folder}: a language model; `kerasfound generate` writes with it.")
-    names, x = READERS[run.schema.task](run.schema, files)
+    if texts and task != "text_classification":
+        raise UserError(f"{run.folder}: a run for {task}, which reads files; --text is for a classifier of texts.")
+    names, x = of_texts(run, files, texts) if task == "text_classification" else READERS[task](run.schema, files)
     answers = evaluation.answers(run.load_model(), x)
     if not run.schema.labels:
         return [Estimate(name, float(value)) for name, value in zip(names, answers[:, 0], strict=True)]
@@ -76,6 +85,30 @@ def table_rows(schema: Schema, files: list[Path]) -> tuple[list[str], np.ndarray
     if not names:
         raise UserError(f"{files[0]}: the table has no rows to answer.")
     return names, np.concatenate(parts)
+
+
+def of_texts(run: Run, files: list[Path], texts: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """Each text itself, file or `file:row`, and its numbers of words."""
+    if not files and not texts:
+        raise UserError('no text given; give one with --text "...", or name text files or tables after the run folder.')
+    found = [(text, text) for text in texts]
+    for file in files:
+        found += _texts_in(file, run.schema)
+    if not found:
+        raise UserError(f"{files[0]}: the table has no texts to answer.")
+    for name, text in found:
+        if not text.strip():
+            raise UserError(f"{name.strip() or '--text'}: the text is empty.")
+    return [name for name, _ in found], encode_texts(run.tokenizer, [text for _, text in found])
+
+
+def _texts_in(file: Path, schema: Schema) -> list[tuple[str, str]]:
+    """The texts of a file, each behind its name."""
+    if file.suffix not in TABLES:
+        return [(str(file), documents.read_text(file))]
+    cells = frames.read(file)
+    name = schema.columns[0].name if schema.columns else documents.text_column(cells, file)
+    return [(f"{file}:{row}", str(text)) for row, text in enumerate(documents.column(cells, file, name), start=1)]
 
 
 def _prediction(file: str, schema: Schema, row: np.ndarray) -> Prediction:

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,8 @@ from kerasfound.training.run import Run
 
 WORST = 24
 """How many of the costliest mistakes are shown."""
+END = 80
+"""Words of a text that was answered wrong."""
 LINES = 12
 """How many windows of a text are shown."""
 
@@ -52,7 +55,7 @@ def write(run: Run, test: Split, answers: np.ndarray) -> None:
     with matplotlib.rc_context(STYLE):
         sections = [
             Section("curves", "Learning curves", "Training and validation rows, by epoch.", curves(run.history)),
-            *SECTIONS[run.schema.task](test, answers, run.schema),
+            *SECTIONS[run.schema.task](test, answers, run),
         ]
         drawn = {section.name: svg(section.figure) for section in sections if section.figure}
     for name, picture in drawn.items():
@@ -81,8 +84,9 @@ def curves(history: list[dict[str, float]]) -> Figure:
     return figure
 
 
-def of_images(test: Split, probabilities: np.ndarray, schema: Schema) -> list[Section]:
+def of_images(test: Split, probabilities: np.ndarray, run: Run) -> list[Section]:
     """A classifier's confusion matrix, and the images that it got most wrong."""
+    schema = run.schema
     wrong = worst_first(test.y, probabilities)
     return [
         confused(test.y, probabilities, schema.labels),
@@ -96,7 +100,7 @@ def of_images(test: Split, probabilities: np.ndarray, schema: Schema) -> list[Se
     ]
 
 
-def of_texts(test: Split, logits: np.ndarray, schema: Schema) -> list[Section]:
+def of_texts(test: Split, logits: np.ndarray, run: Run) -> list[Section]:
     """What a longer context is worth, and a piece of the text as the model saw it coming."""
     nats = evaluation.surprise(logits, test.y)
     return [
@@ -110,7 +114,7 @@ def of_texts(test: Split, logits: np.ndarray, schema: Schema) -> list[Section]:
             "surprise",
             "The text as the model saw it coming",
             "The first windows of the test split; the darker a character, the less it was expected.",
-            surprises(test, nats, schema.labels),
+            surprises(test, nats, run.schema.labels),
         ),
     ]
 
@@ -172,35 +176,49 @@ def mistakes(test: Split, probabilities: np.ndarray, worst: np.ndarray, labels: 
     return figure
 
 
-def of_classes(test: Split, probabilities: np.ndarray, schema: Schema) -> list[Section]:
-    """A table's classifier: confusion, calibration, the rows that it got most wrong, and the columns."""
-    labels, answered = schema.labels, probabilities.argmax(-1)
-    wrong = worst_first(test.y, probabilities)
-    worst = wrong[:WORST]
-    answers = [f"{labels[answered[i]]} ({probabilities[i, answered[i]]:.0%})" for i in worst]
+def of_documents(test: Split, probabilities: np.ndarray, run: Run) -> list[Section]:
+    """A classifier of texts: confusion, calibration, what length does, and the ends of the texts it got most wrong."""
+    tokenizer = run.tokenizer
+    words = (test.x > 0).sum(axis=1)
+    right = probabilities.argmax(-1) == test.y
+
+    def end(i: int) -> tuple[str, ...]:
+        shown = tokenizer.decode(test.x[i, max(0, words[i] - END) : words[i]].tolist(), skip_special_tokens=False)
+        return (f"… {shown}" if words[i] > END else shown,)
+
     return [
-        confused(test.y, probabilities, labels),
+        confused(test.y, probabilities, run.schema.labels),
+        calibrated(test.y, probabilities),
         Section(
-            "calibration",
-            "Calibration",
-            "How often the answer was right, by how sure the model was: on the diagonal it can be trusted.",
-            calibration(test.y, probabilities),
+            "length",
+            "Short and long texts",
+            "Share of right answers in ten groups of as many test texts, by their words (at most those that are kept).",
+            by_length(words, right),
         ),
-        Section(
-            "mistakes",
-            "The worst mistakes",
-            f"{len(wrong):,} of {len(test.y):,} test rows were answered wrong; these are those whose true class got "
-            "the least probability.",
-            table=rows(test, worst, schema, [labels[c] for c in test.y[worst]], answers),
-        ),
+        mistaken(test.y, probabilities, run.schema.labels, ("its end, as the model read it",), end),
+    ]
+
+
+def of_classes(test: Split, probabilities: np.ndarray, run: Run) -> list[Section]:
+    """A table's classifier: confusion, calibration, the rows that it got most wrong, and the columns."""
+    schema = run.schema
+
+    def cells(i: int) -> tuple[str, ...]:
+        return tuple(decode(schema.columns, test.x[i]))
+
+    return [
+        confused(test.y, probabilities, schema.labels),
+        calibrated(test.y, probabilities),
+        mistaken(test.y, probabilities, schema.labels, names(schema), cells),
         columns(schema),
     ]
 
 
-def of_numbers(test: Split, answers: np.ndarray, schema: Schema) -> list[Section]:
+def of_numbers(test: Split, answers: np.ndarray, run: Run) -> list[Section]:
     """A table's regression: answers beside the truth, the rows that were missed most, and the columns."""
+    schema = run.schema
     worst = np.argsort(-np.abs(answers[:, 0] - test.y))[:WORST]
-    truth, answered = ([f"{value:g}" for value in of[worst]] for of in (test.y, answers[:, 0]))
+    cells = [(f"{test.y[i]:g}", f"{answers[i, 0]:g}", *decode(schema.columns, test.x[i])) for i in worst]
     return [
         Section(
             "scatter",
@@ -212,10 +230,46 @@ def of_numbers(test: Split, answers: np.ndarray, schema: Schema) -> list[Section
             "mistakes",
             "The worst mistakes",
             "The test rows with the largest differences.",
-            table=rows(test, worst, schema, truth, answered),
+            table=[("true", "answered", *names(schema)), *cells],
         ),
         columns(schema),
     ]
+
+
+def mistaken(
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    labels: tuple[str, ...],
+    head: tuple[str, ...],
+    shown: Callable[[int], tuple[str, ...]],
+) -> Section:
+    """The rows whose true class got the least probability, as a table; `shown` gives the cells under `head`."""
+    wrong = worst_first(truth, probabilities)
+    answered = probabilities.argmax(-1)
+    text = (
+        f"{len(wrong):,} of {len(truth):,} test rows were answered wrong; these are those whose true class got "
+        "the least probability."
+    )
+    cells = [
+        (labels[truth[i]], f"{labels[answered[i]]} ({probabilities[i, answered[i]]:.0%})", *shown(i))
+        for i in wrong[:WORST]
+    ]
+    return Section("mistakes", "The worst mistakes", text, table=[("true", "answered", *head), *cells])
+
+
+def calibrated(truth: np.ndarray, probabilities: np.ndarray) -> Section:
+    text = "How often the answer was right, by how sure the model was: on the diagonal it can be trusted."
+    return Section("calibration", "Calibration", text, calibration(truth, probabilities))
+
+
+def by_length(words: np.ndarray, right: np.ndarray) -> Figure:
+    """Share of right answers by the mean length of each group."""
+    groups = [group for group in np.array_split(np.argsort(words, kind="stable"), 10) if len(group)]
+    figure = Figure(figsize=(6, 3), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([words[g].mean() for g in groups], [right[g].mean() for g in groups], marker="o", markersize=4)
+    axes.set(xlabel="words", ylabel="share of right answers")
+    return figure
 
 
 def calibration(truth: np.ndarray, probabilities: np.ndarray) -> Figure:
@@ -243,13 +297,9 @@ def scatter(truth: np.ndarray, answers: np.ndarray) -> Figure:
     return figure
 
 
-def rows(
-    test: Split, places: np.ndarray, schema: Schema, truth: list[str], answered: list[str]
-) -> list[tuple[Any, ...]]:
-    """Some test rows as the file had them, behind their true and answered targets."""
-    head = ("true", "answered", *(column.name for column in schema.columns if column.width))
-    cells = (decode(schema.columns, test.x[i]) for i in places)
-    return [head, *((t, a, *row) for t, a, row in zip(truth, answered, cells, strict=True))]
+def names(schema: Schema) -> tuple[str, ...]:
+    """Of the columns that the model reads."""
+    return tuple(column.name for column in schema.columns if column.width)
 
 
 def columns(schema: Schema) -> Section:
@@ -279,6 +329,7 @@ def template(name: str) -> jinja2.Template:
 
 SECTIONS = {
     "image_classification": of_images,
+    "text_classification": of_documents,
     "text_generation": of_texts,
     "tabular_classification": of_classes,
     "tabular_regression": of_numbers,

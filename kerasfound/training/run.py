@@ -17,6 +17,7 @@ from kerasfound.training.config import Config
 
 if TYPE_CHECKING:
     import keras
+    from tokenizers import Tokenizer
 
 PACKAGES = ("kerasfound", "keras", "tensorflow", "jax", "torch", "numpy")
 
@@ -39,6 +40,7 @@ class Run:
         self._results = folder / "results.json"
         self._environment = folder / "environment.json"
         self._samples = self.assets / "samples.npz"
+        self.tokenizer_file = self.assets / "tokenizer.json"
 
     @classmethod
     def create(cls, recipe: str, config: Config) -> Self:
@@ -118,6 +120,13 @@ class Run:
         with np.load(self._samples, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
 
+    @property
+    def tokenizer(self) -> "Tokenizer":
+        """What makes numbers of texts, learned from the training texts."""
+        from tokenizers import Tokenizer
+
+        return Tokenizer.from_file(str(self.tokenizer_file))
+
     def start(self, dataset: Dataset, config: Config) -> None:
         """Make the folder, and record what could change the numbers: settings, versions, device, seed, data.
 
@@ -167,6 +176,9 @@ class Run:
     def log(self, row: dict[str, float]) -> None:
         with self._metrics.open("a") as file:
             file.write(json.dumps(row) + "\n")
+
+    def save_tokenizer(self, tokenizer: "Tokenizer") -> None:
+        tokenizer.save(str(self.tokenizer_file))
 
     def save_results(self, results: dict[str, Any]) -> None:
         _write_json(self._results, results)

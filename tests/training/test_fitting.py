@@ -48,6 +48,22 @@ def test_a_split_smaller_than_a_batch_is_one_batch():
     assert len(batches[0][1]) == 10
 
 
+def test_rows_of_about_one_length_share_a_batch_that_is_cut_to_it():
+    lengths = np.random.default_rng(0).integers(1, 400, 1000)
+    x = np.where(np.arange(400) < lengths[:, None], np.arange(1000)[:, None] + 1, 0)
+    batches = Batches(Split(x, np.arange(1000)), 10, seed=0, lengths=lengths)
+    seen = []
+    for cut, y in (batches[i] for i in range(len(batches))):
+        assert (cut > 0).sum(axis=1).tolist() == lengths[y].tolist()
+        assert cut.shape[1] < lengths[y].max() + 50
+        seen += y.tolist()
+    assert sorted(seen) == list(range(1000))
+    widths = [batches[i][0].shape[1] for i in range(len(batches))]
+    assert widths[0] == min(widths)
+    assert widths[1] == max(widths)
+    assert np.mean(widths) < 1.25 * lengths.mean()
+
+
 def test_steps_shorten_an_epoch_and_never_lengthen_it():
     assert [len(Batches(SPLIT, 3, seed=0, steps=steps)) for steps in (None, 2, 9)] == [3, 2, 3]
 

@@ -1,0 +1,175 @@
+"""Reviews, or any labelled texts, with a bidirectional LSTM, and n-grams beside it if asked.
+
+Shows: words as vectors, LSTM in both directions, masks and pooling over time, word dropout, n-grams as evidence.
+Costs: TODO
+Reaches: TODO
+
+    kerasfound run imdb_lstm                      # 50,000 film reviews, through TFDS
+    kerasfound run imdb_lstm --preset best        # with the n-grams
+    kerasfound run imdb_lstm --data grammar       # made sentences, no network
+    kerasfound run imdb_lstm --data my.csv --text review --target stars      # or a folder of texts for each class
+    kerasfound predict RUN --text "Not a dull moment."
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, ClassVar
+
+import kerasfound as kf
+
+if TYPE_CHECKING:  # heavy, and not needed to ask for --help
+    import keras
+    import numpy as np
+
+
+@dataclasses.dataclass(kw_only=True)
+class Config(kf.training.Config):
+    PRESETS: ClassVar = {
+        "smoke": {"data": "grammar", "epochs": 2, "width": 32, "units": 16},
+        "best": {"ngrams": 3},
+    }
+
+    data: str = "imdb_reviews"
+    """A named set of texts (imdb_reviews, grammar), a CSV or Parquet file, or a folder of text files for each class."""
+    text: str | None = None
+    """The column of a file that holds the texts. Defaults to "text", or to the one with the longest cells."""
+    target: str | None = None
+    """The column of a file that holds the labels. Defaults to "label", or to the only other one."""
+    epochs: int | None = kf.training.number(None, at_least=1)
+    """Passes over the training texts. Defaults to 3, or to 8 where they are fewer than 10,000."""
+    batch_size: int = kf.training.number(50, at_least=1)
+    """Texts in one step."""
+    learning_rate: float = kf.training.number(4e-3, above=0)
+    """Adam's step size at the peak of the cycle."""
+    vocabulary: int = kf.training.number(30_000, at_least=3)
+    """Different words, the most frequent ones of the training texts; all others are one unknown word."""
+    length: int = kf.training.number(400, at_least=1)
+    """Words of a text that are read, the last ones. The cost of a step grows with it."""
+    width: int = kf.training.number(128, at_least=1)
+    """Numbers of a word's vector."""
+    units: int = kf.training.number(64, at_least=1)
+    """Units of the LSTM in each direction."""
+    dropout: float = kf.training.number(0.5, at_least=0)
+    """Share of the numbers of all words' vectors, and of the last features, that is dropped in training, below 1."""
+    word_dropout: float | None = kf.training.number(None, at_least=0)
+    """Share of the words that the LSTM misses in training, below 1. Defaults to 0.2, so that no word decides alone,
+    or to 0 where most texts are shorter than 50 words, each of which may."""
+    ngrams: int = kf.training.number(0, at_least=0)
+    """Longest n-grams of a second reader beside the LSTM, a naive Bayes classifier that learns on; 0 has none."""
+    buckets: int = kf.training.number(2**22, at_least=2)
+    """Different n-grams; more share a weight by chance. Three weights each for two classes: 50 MB."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for flag, share in (("dropout", self.dropout), ("word-dropout", self.word_dropout or 0)):
+            if share >= 1:
+                raise kf.errors.UserError(f"--{flag} must be below 1, got {share}.")
+
+
+def build(schema: kf.data.Schema, train: kf.data.Split, config: Config) -> tuple[keras.Model, keras.Model]:
+    """Numbers of words in; each reader's logits out of the first model, which is trained, their mean out of the second.
+
+    Args:
+        schema: tells the classes.
+        train: what the evidence of n-grams is counted in.
+        config: tells the sizes.
+    """
+    import keras
+    from keras import ops
+
+    classes = len(schema.labels)
+    ids = keras.Input((None,), dtype="int32", name=schema.input)
+    readers = [lstm(ids, classes, config)]
+    if config.ngrams:
+        readers.append(naive_bayes(ids, classes, train, config))
+    logits = keras.layers.Activation("linear", dtype="float32", name="readers")(ops.stack(readers, axis=1))
+    each = keras.layers.Activation(kf.activations.softmax, dtype="float32", name="each")(logits)
+    probabilities = keras.layers.GlobalAveragePooling1D(dtype="float32", name="probabilities")(each)
+    return keras.Model(ids, logits, name="readers"), keras.Model(ids, probabilities, name="imdb_lstm")
+
+
+def lstm(ids: keras.KerasTensor, classes: int, config: Config) -> keras.KerasTensor:
+    """The logits of a network that reads the words in order, from both ends."""
+    import keras
+    from keras import ops
+
+    known = ops.not_equal(ids, 0)
+    x = kf.layers.Embedding(config.vocabulary, config.width, name="embedding")(ids)
+    x = kf.layers.Dropout(config.word_dropout, noise_shape=(None, None, 1), name="word_dropout")(x)
+    # whole features of a text, not single numbers: a word's other numbers would give the dropped one away
+    x = keras.layers.SpatialDropout1D(config.dropout, name="feature_dropout")(x)
+    reader = kf.layers.LSTM(config.units, return_sequences=True, name="lstm")
+    x = kf.layers.Bidirectional(reader, name="both_directions")(x, mask=known)
+    # pooled over time, the loss reaches every word directly; -1 is the least that an LSTM answers
+    known = ops.expand_dims(ops.cast(known, x.dtype), -1)
+    strongest = ops.max(x * known - (1 - known), axis=1)
+    mean = ops.sum(x * known, axis=1) / ops.maximum(ops.sum(known, axis=1), 1)
+    x = kf.layers.Dropout(config.dropout, name="dropout")(ops.concatenate([strongest, mean], axis=-1))
+    return kf.layers.Dense(classes, dtype="float32", name="logits")(x)
+
+
+def naive_bayes(ids: keras.KerasTensor, classes: int, train: kf.data.Split, config: Config) -> keras.KerasTensor:
+    """The logits of a sum over the n-grams of a text: how much each speaks for a class, times what it is worth.
+
+    The first factor is counted and stays; the second begins alike for all and is learned (Wang and Manning, 2012).
+    """
+    import keras
+    from keras import ops
+
+    found = kf.layers.HashedNGrams(config.ngrams, config.buckets, name="ngrams")(ids)
+    evidence = kf.layers.Embedding(config.buckets, classes, trainable=False, name="evidence")
+    worth = kf.layers.Embedding(config.buckets, 1, keras.initializers.Constant(0.1), name="worth")
+    # a fifth: a text has hundreds of n-grams, and many say the same
+    logits = ops.sum(evidence(found) * worth(found), axis=1) / 5
+    evidence.set_weights([log_ratios(keras.Model(ids, found), train, classes, config.buckets)])
+    return logits
+
+
+def log_ratios(ngrams: keras.Model, train: kf.data.Split, classes: int, buckets: int) -> np.ndarray:
+    """The logarithm of how much more often each bucket occurs in texts of each class than in others; 0 for padding."""
+    import numpy as np
+
+    counts = np.ones((buckets, classes))
+    for start in range(0, len(train.y), 500):
+        found = np.asarray(ngrams(train.x[start : start + 500]))
+        for c in range(classes):
+            of_class = found[train.y[start : start + 500] == c]
+            counts[:, c] += np.bincount(of_class.ravel(), minlength=buckets)
+    others = counts.sum(axis=1, keepdims=True) - counts
+    counts[0] = others[0] = 1
+    ratios = np.log(counts / counts.sum(axis=0)) - np.log(others / others.sum(axis=0))
+    ratios[0] = 0
+    return ratios
+
+
+def train(config: Config, run: kf.training.Run) -> keras.Model:
+    """Fit each reader on its own loss, watch the validation split, measure their mean once on the test split."""
+    import numpy as np
+
+    texts = kf.data.load(
+        config.data, config.data_dir, task="text_classification", text=config.text, target=config.target
+    )
+    epochs = config.epochs or (3 if len(texts.train.y) >= 10_000 else 8)
+    short = np.median([text.count(" ") for text in texts.train.x]) < 50
+    word_dropout = (0.0 if short else 0.2) if config.word_dropout is None else config.word_dropout
+    config = dataclasses.replace(config, epochs=epochs, word_dropout=word_dropout)
+    run.start(texts, config)
+    run.save_tokenizer(kf.data.learn_tokenizer(texts.train.x, config.vocabulary, config.length))
+    splits = {name: kf.training.as_trained(run, getattr(texts, name)) for name in ("train", "validation", "test")}
+    numbers = dataclasses.replace(texts, **splits)
+
+    readers, model = build(texts.schema, numbers.train, config)
+    lengths = (numbers.train.x > 0).sum(axis=1)
+    batches = kf.training.Batches(numbers.train, config.batch_size, config.seed, lengths=lengths)
+    readers.compile(
+        optimizer=kf.optimizers.Adam(
+            kf.schedules.OneCycle(config.learning_rate, epochs * len(batches)), **config.optimizer_options()
+        ),
+        loss=kf.training.each(kf.losses.SparseCategoricalCrossentropy(from_logits=True)),
+        metrics=[kf.training.accuracy],
+        jit_compile=bool(config.jit),  # step by step over time, XLA is the slower one on a CPU
+    )
+    kf.training.fit(readers, batches, numbers.validation, run, config)
+    kf.training.finish(model, numbers, run)
+    return model

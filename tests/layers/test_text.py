@@ -1,0 +1,65 @@
+"""Hashed n-grams: a set of buckets that knows which words stand together, and nothing of padding."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from keras import ops
+
+from kerasfound.layers.text import HashedNGrams
+
+WORDS = st.lists(st.integers(1, 40_000), min_size=1, max_size=12)
+MANY = 2**30
+"""Buckets, so many that two n-grams hardly ever share one."""
+
+
+def buckets(words, orders, padding=0):
+    y = HashedNGrams(orders, MANY)(np.array([words + [0] * padding], "int32"))
+    return ops.convert_to_numpy(y)[0]
+
+
+EXAMPLES = {
+    "HashedNGrams": lambda: (HashedNGrams(3, 50), np.array([[3, 1, 3, 2, 0], [7, 0, 0, 0, 0]], "int32")),
+}
+
+
+@given(WORDS, st.integers(1, 4))
+def test_there_is_one_bucket_for_each_different_ngram(words, orders):
+    different = {tuple(words[i : i + n]) for n in range(1, orders + 1) for i in range(len(words) - n + 1)}
+    found = buckets(words, orders)
+    assert len(found) == orders * len(words)
+    assert np.count_nonzero(found) == len(np.unique(found[found > 0])) == len(different)
+
+
+@given(WORDS, st.integers(1, 30))
+def test_padding_adds_nothing(words, padding):
+    found, padded = (buckets(words, 3, n) for n in (0, padding))
+    assert found[found > 0].tolist() == padded[padded > 0].tolist()
+
+
+@given(st.lists(st.integers(0, 60_000), min_size=1, max_size=20), st.integers(2, 100))
+def test_buckets_are_within_their_bound(words, bound):
+    y = ops.convert_to_numpy(HashedNGrams(3, bound)(np.array([words], "int32")))
+    assert y.min() >= 0
+    assert y.max() < bound
+
+
+def test_the_hash_is_the_formula():
+    word, other, p = 21_000, 7, 1_000_003
+    pair = (word * p + other + 2**31) % 2**32 - 2**31  # as 32-bit integers overflow
+    expected = sorted(1 + h % (1000 - 1) for h in (word, other, pair))
+    y = HashedNGrams(2, 1000)(np.array([[word, other]]))
+    assert [b for b in ops.convert_to_numpy(y)[0].tolist() if b] == expected
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: HashedNGrams(0, 10), "`orders` must be an integer of at least 1, got 0"),
+        (lambda: HashedNGrams(2, 1), "`buckets` must be an integer of at least 2, got 1"),
+        (lambda: HashedNGrams(1, 10)(np.zeros((2, 3, 4), "int32")), r"must be \(batch, time\)"),
+    ],
+)
+def test_bad_arguments_and_inputs_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -1,0 +1,129 @@
+"""The recipe for labelled texts: it learns, answers texts of the user's own, exports, and gives the same numbers."""
+
+import keras
+import numpy as np
+import onnxruntime
+import pytest
+
+import kerasfound as kf
+from kerasfound.errors import UserError
+from kerasfound.recipes import imdb_lstm
+
+SMALL = {"epochs": 6, "width": 16, "units": 8, "batch_size": 10, "learning_rate": 1e-2, "buckets": 1000, "dropout": 0.2}
+WORDS = {"praise": ("fine", "lovely", "great"), "blame": ("poor", "sad", "bad")}
+
+
+def rows(count=240, seed=0):
+    rng = np.random.default_rng(seed)
+    lines = []
+    for i in range(count):
+        label = ("blame", "praise")[i % 2]
+        filler = " ".join(rng.choice(["the", "story", "of", "a", "man", "and", "his", "dog"], rng.integers(3, 80)))
+        lines.append(f'"{filler}, {rng.choice(WORDS[label])} {filler}",{label}')
+    return "\n".join(["text,label", *lines]) + "\n"
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    path = tmp_path_factory.mktemp("texts") / "mine.csv"
+    path.write_text(rows())
+    return path
+
+
+@pytest.fixture(scope="module", params=[0, 2], ids=["lstm", "with n-grams"])
+def run(request, table, tmp_path_factory):
+    out = str(tmp_path_factory.mktemp("runs") / "run")
+    config = imdb_lstm.Config(data=str(table), out=out, ngrams=request.param, **SMALL)
+    return kf.training.execute(imdb_lstm, config)
+
+
+def test_it_learns_texts_of_the_users_own(run):
+    assert run.results["test"]["accuracy"] > 0.9
+    assert set(run.results["test"]) == {"accuracy", "cross_entropy", "auc"}
+
+
+def test_evaluating_again_gives_the_recorded_numbers(run):
+    assert kf.training.evaluate(run) == pytest.approx(run.results["test"], abs=1e-4)
+
+
+def test_texts_files_and_tables_are_answered(run, tmp_path):
+    (tmp_path / "a.txt").write_text("The story of a lovely dog.")
+    (tmp_path / "new.csv").write_text('text,who\n"a sad, sad man",me\n"the great dog",you\n')
+    found = kf.training.predict(run, [tmp_path / "a.txt", tmp_path / "new.csv"], ["a poor story"])
+    assert [(answer.input, answer.label) for answer in found] == [
+        ("a poor story", "blame"),
+        (str(tmp_path / "a.txt"), "praise"),
+        (f"{tmp_path}/new.csv:1", "blame"),
+        (f"{tmp_path}/new.csv:2", "praise"),
+    ]
+    assert sum(found[0].probabilities.values()) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("content", "texts", "message"),
+    [
+        (None, [], "no text given"),
+        (None, ["  "], "the text is empty"),
+        ("text\nfine\n\n", [], "new.csv:2: the text is empty"),
+        ("words\nfine\n", [], "no column 'text'"),
+        ("text\n", [], "no text"),
+    ],
+)
+def test_what_cannot_be_answered_is_named(run, tmp_path, content, texts, message):
+    path = tmp_path / "new.csv"
+    if content:
+        path.write_text(content)
+    with pytest.raises(UserError, match=message):
+        kf.training.predict(run, [path] if content else [], texts)
+
+
+def test_images_take_no_text(digits_run):
+    with pytest.raises(UserError, match="--text is for a classifier of texts"):
+        kf.training.predict(digits_run, [], ["seven"])
+
+
+def test_padding_does_not_change_an_answer(run):
+    model = run.load_model()
+    ids = np.array([[3, 4, 5, 6]], "int32")
+    padded = np.pad(ids, ((0, 0), (0, 9)))
+    np.testing.assert_allclose(model.predict(ids, verbose=0), model.predict(padded, verbose=0), atol=1e-6)
+    assert np.isfinite(model.predict(np.zeros((1, 5), "int32"), verbose=0)).all()
+
+
+def test_the_report_shows_texts_that_were_answered_wrong(run):
+    page = run.report_file.read_text()
+    assert "its end, as the model read it" in page
+    assert {"curves", "confusion", "calibration", "length"} <= {path.stem for path in run.plots.iterdir()}
+
+
+def test_the_evidence_of_ngrams_is_that_of_naive_bayes():
+    schema = kf.data.Schema("text_classification", "ids", (), ("no", "yes"))
+    split = kf.data.Split(np.array([[2, 2], [2, 3], [3, 3]], "int32"), np.array([0, 0, 1]))
+    config = imdb_lstm.Config(ngrams=1, buckets=6, vocabulary=4, width=4, units=2)
+    _, model = imdb_lstm.build(schema, split, config)
+    evidence = model.get_layer("evidence").get_weights()[0]
+    # word 2 is in two texts of class 0, word 3 in one of each class, and each of six buckets counts once more
+    yes = np.log([(1 / 7) / (3 / 9), (2 / 7) / (2 / 9)])
+    np.testing.assert_allclose(evidence[[3, 4], 1], yes, rtol=1e-6)
+    np.testing.assert_allclose(evidence[:, 0], -evidence[:, 1], atol=1e-6)
+    assert evidence[0].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("option", ["dropout", "word_dropout"])
+def test_a_share_of_all_is_refused(option):
+    with pytest.raises(UserError, match=f"--{option.replace('_', '-')} must be below 1, got 1.0"):
+        imdb_lstm.Config(**{option: 1.0})
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="graphs are exported from the TensorFlow backend")
+def test_it_is_exported_with_any_batch_and_any_length_and_its_tokenizer(run, tmp_path):
+    folder = kf.export.bundle(run, tmp_path, name="texts")
+    read = kf.export.manifest.read(folder / "manifest.json")
+    assert [x.shape for x in read.inputs] == [["batch", "time"]]
+    assert read.preprocessing[0].name == "words"
+    assert (folder / read.preprocessing[0].file).read_bytes() == run.tokenizer_file.read_bytes()
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    for shape in ((1, 1), (3, 7), (2, 60)):
+        ids = np.random.default_rng(0).integers(0, 16, shape).astype("int32")
+        (answer,) = session.run(None, {"ids": ids})
+        np.testing.assert_allclose(answer, run.load_model().predict(ids, verbose=0), atol=1e-5)
