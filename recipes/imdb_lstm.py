@@ -1,6 +1,6 @@
 """Reviews, or any labelled texts, with a bidirectional LSTM, and n-grams beside it if asked.
 
-Shows: words as vectors, LSTM in both directions, masks and pooling over time, word dropout, n-grams as evidence.
+Shows: word vectors from counts, LSTM in both directions, masks, pooling over time, word dropout, n-grams as evidence.
 Costs: TODO
 Reaches: TODO
 
@@ -21,6 +21,10 @@ import kerasfound as kf
 if TYPE_CHECKING:  # heavy, and not needed to ask for --help
     import keras
     import numpy as np
+
+
+UNKNOWN = 1
+"""The tokenizer's number of every word that is not in the vocabulary; 0 is padding."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -50,7 +54,7 @@ class Config(kf.training.Config):
     """Numbers of a word's vector."""
     units: int = kf.training.number(64, at_least=1)
     """Units of the LSTM in each direction."""
-    dropout: float = kf.training.number(0.5, at_least=0)
+    dropout: float = kf.training.number(0.6, at_least=0)
     """Share of the numbers of all words' vectors, and of the last features, that is dropped in training, below 1."""
     word_dropout: float | None = kf.training.number(None, at_least=0)
     """Share of the words that the LSTM misses in training, below 1. Defaults to 0.2, so that no word decides alone,
@@ -72,7 +76,7 @@ def build(schema: kf.data.Schema, train: kf.data.Split, config: Config) -> tuple
 
     Args:
         schema: tells the classes.
-        train: what the evidence of n-grams is counted in.
+        train: what the first word vectors and the evidence of n-grams are counted in.
         config: tells the sizes.
     """
     import keras
@@ -80,7 +84,7 @@ def build(schema: kf.data.Schema, train: kf.data.Split, config: Config) -> tuple
 
     classes = len(schema.labels)
     ids = keras.Input((None,), dtype="int32", name=schema.input)
-    readers = [lstm(ids, classes, config)]
+    readers = [lstm(ids, classes, word_vectors(train.x, config), config)]
     if config.ngrams:
         readers.append(naive_bayes(ids, classes, train, config))
     logits = keras.layers.Activation("linear", dtype="float32", name="readers")(ops.stack(readers, axis=1))
@@ -89,14 +93,46 @@ def build(schema: kf.data.Schema, train: kf.data.Split, config: Config) -> tuple
     return keras.Model(ids, logits, name="readers"), keras.Model(ids, probabilities, name="imdb_lstm")
 
 
-def lstm(ids: keras.KerasTensor, classes: int, config: Config) -> keras.KerasTensor:
+def word_vectors(ids: np.ndarray, config: Config, reach: int = 5) -> np.ndarray:
+    """Vectors of length 3 that are alike for words that stand among the same words, `(vocabulary, width)`.
+
+    Words are counted together up to `reach` places apart, the nearer the more; of how much more often that is than by
+    chance, on a logarithmic scale, the largest singular vectors are kept (Levy, Goldberg and Dagan, 2015). So a rare
+    word begins beside frequent ones of its kind, where a random start would have to learn it from few reviews.
+    """
+    import numpy as np
+    from scipy import sparse
+    from sklearn.utils.extmath import randomized_svd
+
+    n = config.vocabulary
+    together = sparse.csr_matrix((n, n), dtype="float32")
+    for apart in range(1, min(reach, ids.shape[1] - 1) + 1):
+        one, other = ids[:, :-apart].ravel(), ids[:, apart:].ravel()
+        known = (one > UNKNOWN) & (other > UNKNOWN)
+        weights = np.full(known.sum(), 1 / apart, "float32")
+        together += sparse.coo_matrix((weights, (one[known], other[known])), shape=(n, n)).tocsr()
+    pairs = (together + together.T).tocoo()
+    often = np.bincount(pairs.row, pairs.data, minlength=n)
+    chance = often**0.75 / np.maximum((often**0.75).sum(), 1)  # flattened, or rare neighbours would count too much
+    surprise = np.log(pairs.data / (often[pairs.row] * chance[pairs.col]))
+    positive = surprise > 0
+    matrix = sparse.csr_matrix((surprise[positive], (pairs.row[positive], pairs.col[positive])), shape=(n, n))
+    left, strength, _ = randomized_svd(matrix, min(config.width, n - 1), n_iter=3, random_state=config.seed)
+    vectors = left * np.sqrt(strength)
+    vectors *= 3 / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
+    return np.pad(vectors, ((0, 0), (0, config.width - vectors.shape[1]))).astype("float32")
+
+
+def lstm(ids: keras.KerasTensor, classes: int, vectors: np.ndarray, config: Config) -> keras.KerasTensor:
     """The logits of a network that reads the words in order, from both ends."""
     import keras
     from keras import ops
 
     known = ops.not_equal(ids, 0)
-    x = kf.layers.Embedding(config.vocabulary, config.width, name="embedding")(ids)
-    x = kf.layers.Dropout(config.word_dropout, noise_shape=(None, None, 1), name="word_dropout")(x)
+    embedding = kf.layers.Embedding(config.vocabulary, config.width, name="embedding")
+    x = embedding(ids)
+    embedding.set_weights([vectors])
+    x = kf.layers.Dropout(config.word_dropout or 0, noise_shape=(None, None, 1), name="word_dropout")(x)
     # whole features of a text, not single numbers: a word's other numbers would give the dropped one away
     x = keras.layers.SpatialDropout1D(config.dropout, name="feature_dropout")(x)
     reader = kf.layers.LSTM(config.units, return_sequences=True, name="lstm")

@@ -116,7 +116,7 @@ def digits_run(tmp_path_factory):
     from kerasfound.recipes import mnist_cnn
 
     out = str(tmp_path_factory.mktemp("runs") / "digits")
-    return kf.training.execute(mnist_cnn, mnist_cnn.Config(data="digits", epochs=6, shift=1, out=out))
+    return kf.training.execute(mnist_cnn, mnist_cnn.Config(data="digits", epochs=6, batch_size=64, out=out))
 
 
 @pytest.fixture

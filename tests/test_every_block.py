@@ -23,7 +23,7 @@ FILES = {
     "optimizers": sorted(HERE.glob("optimizers/test_*.py")),
     **{room: [HERE / f"test_{room}.py"] for room in ("losses", "schedules", "initializers")},
 }
-OVER_TIME = {"test_attention", "test_position", "test_recurrent", "test_transformer"}
+OVER_TIME = {"test_attention", "test_position", "test_recurrent", "test_text", "test_transformer"}
 """The files whose layers take (batch, time, ...)."""
 NOT_IN_ONNX: dict[str, str] = {}
 """Example to the operation that ONNX has not: exporting it must end in an error that names it."""
@@ -255,7 +255,8 @@ def test_half_precision_stays_close(key, policy):
 
     outputs = half(one_or_all(inputs), training=False)
     for y in keras.tree.flatten(outputs):
-        assert keras.backend.standardize_dtype(y.dtype) == keras.DTypePolicy(policy).compute_dtype
+        dtype = keras.backend.standardize_dtype(y.dtype)
+        assert dtype == "int32" or dtype == keras.DTypePolicy(policy).compute_dtype
     found = numbers(keras.tree.map_structure(lambda y: keras.ops.cast(y, "float32"), outputs))
     equal(found, answers(full, inputs), POLICIES[policy])
 

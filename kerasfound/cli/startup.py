@@ -21,7 +21,8 @@ def start(backend: str | None = None, device: str = "auto") -> None:
     if backend not in BACKENDS:
         raise UserError(f"the backend must be {', '.join(BACKENDS)}, got {backend!r}; see --backend and KERAS_BACKEND.")
     os.environ["KERAS_BACKEND"] = backend
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # what C++ code logs later on, as when a graph is optimized
+    # what C++ code logs later on, as when a graph is optimized; what is wrong raises an exception as well
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if device == "cpu":
         os.environ |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
     try:

@@ -40,7 +40,8 @@ def sentences(rows: int, rng: np.random.Generator) -> tuple[list[str], np.ndarra
 
     Example:
         >>> texts, labels = sentences(20, np.random.default_rng(0))
-        >>> texts[1], int(labels[1])
+        >>> print(texts[2][-68:], labels[2])
+        seemed clumsy to everyone , but the film turned out to be gripping . 1
     """
     truth = rng.integers(0, 2, rows)
     texts = [_sentence(bool(praise), rng) for praise in truth]

@@ -126,7 +126,9 @@ def load(
         ((1197, 8, 8, 1), '3')
     """
     if name not in SOURCES and Path(name).exists():
-        return _for_task(_own(Path(name), task, text, target), task)
+        own = _own(Path(name), task, text, target)
+        _must_be_for(task, name, own.schema)
+        return own
     if name not in SOURCES:
         if name in TABLES:
             raise UserError(f"--data {name} is a table; `kerasfound run tabular_mlp` trains on it.")
@@ -137,8 +139,9 @@ def load(
     if given and not Path(given).is_dir():
         raise UserError(f"--data-dir {given}: no such folder; give a folder that TFDS has prepared data in.")
     source, folder = SOURCES[name], Path(given) if given else None
+    _must_be_for(task, name, source.schema)
     arrays, digest = cache.fetch(source.key(folder), lambda: source.make(folder))
-    return _for_task(Dataset.of(name, source.summary, digest, arrays, source.schema), task)
+    return Dataset.of(name, source.summary, digest, arrays, source.schema)
 
 
 def _own(path: Path, task: str | None, text: str | None, target: str | None) -> Dataset:
@@ -147,8 +150,7 @@ def _own(path: Path, task: str | None, text: str | None, target: str | None) -> 
     return images.read_folder(path) if path.is_dir() else texts.read(path)
 
 
-def _for_task(dataset: Dataset, task: str | None) -> Dataset:
-    if task is not None and dataset.schema.task != task:
+def _must_be_for(task: str | None, name: str, schema: Schema) -> None:
+    if task is not None and schema.task != task:
         fit = ", ".join(source.name for source in SOURCES.values() if source.schema.task == task)
-        raise UserError(f"--data {dataset.name} is for {dataset.schema.task}; this recipe is for {task}, as is {fit}.")
-    return dataset
+        raise UserError(f"--data {name} is for {schema.task}; this recipe is for {task}, as is {fit}.")

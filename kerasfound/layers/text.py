@@ -16,10 +16,10 @@ class HashedNGrams(keras.layers.Layer):
     With words $w_t$, of which 0 is padding, $B$ = `buckets` and the prime $p$ = 1,000,003, for $n \le N$ = `orders`:
 
     $$h_{n,t} = h_{n-1,t}\, p + w_{t+n-1}, \quad h_{0,t} = 0, \qquad
-      y_{n,t} = 1 + \left( h_{n,t} \bmod (B - 1) \right)$$
+      y_{n,t} = 1 + \left( h_{n,t} \;\mathrm{mod}\; (B - 1) \right)$$
 
     in 32-bit integers, whose overflow is part of the hash. $y_{n,t}$ is 0 where the n-gram would reach beyond the text,
-    and for all but one of the times that it occurs: the numbers are a set, sorted.
+    and for all but one of the times that it occurs; the others are sorted: a set, not a sequence.
 
     Derivative: none; the numbers are whole.
 
@@ -34,8 +34,9 @@ class HashedNGrams(keras.layers.Layer):
         ValueError: if `orders` or `buckets` is too small, or the input is not `(batch, time)`.
 
     Example:
-        >>> HashedNGrams(orders=1, buckets=100)(ops.array([[7, 3, 7, 0]]))[0].tolist()  # a word twice counts once
-        [0, 0, 4, 8]
+        >>> y = HashedNGrams(orders=1, buckets=100)(ops.array([[7, 3, 7, 0]]))
+        >>> [int(bucket) for bucket in y[0]]  # a word twice counts once
+        [0, 4, 8, 0]
         >>> pairs = HashedNGrams(orders=2, buckets=100)
         >>> bool(ops.all(pairs(ops.array([[1, 2]])) == pairs(ops.array([[2, 1]]))))  # the order of words tells
         False
@@ -69,7 +70,9 @@ class HashedNGrams(keras.layers.Layer):
             w = words[:, n : n - (N - 1) or None]
             h = h * MULTIPLIER + w
             whole = ops.logical_and(whole, w > 0)
-            found.append(ops.where(whole, 1 + ops.mod(h, self.buckets - 1), 0))
+            bucket = ops.mod(h, self.buckets - 1)
+            bucket = ops.where(bucket < 0, bucket + self.buckets - 1, bucket)  # ONNX keeps the sign of h
+            found.append(ops.where(whole, 1 + bucket, 0))
         y = ops.sort(ops.concatenate(found, axis=1), axis=1)
         before = ops.pad(y, [[0, 0], [1, 0]])[:, :-1]
         return ops.where(y == before, 0, y)

@@ -19,7 +19,7 @@ def buckets(words, orders, padding=0):
 
 
 EXAMPLES = {
-    "HashedNGrams": lambda: (HashedNGrams(3, 50), np.array([[3, 1, 3, 2, 0], [7, 0, 0, 0, 0]], "int32")),
+    "HashedNGrams": lambda: (HashedNGrams(3, 50), np.array([[3, 21_000, 3, 2, 0], [30_000, 7, 0, 0, 0]], "int32")),
 }
 
 

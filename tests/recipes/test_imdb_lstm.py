@@ -109,6 +109,25 @@ def test_the_evidence_of_ngrams_is_that_of_naive_bayes():
     assert evidence[0].tolist() == [0, 0]
 
 
+def test_words_in_the_same_places_begin_with_like_vectors():
+    rng = np.random.default_rng(0)
+    things, verbs = np.array([2, 3]), np.array([4, 5])  # each thing before each verb, and 6 after it
+    ids = np.stack([rng.choice(things, 500), rng.choice(verbs, 500), np.full(500, 6), np.zeros(500, int)], axis=1)
+    vectors = imdb_lstm.word_vectors(ids, imdb_lstm.Config(vocabulary=9, width=4))
+    alike = vectors @ vectors.T
+    assert vectors.shape == (9, 4)
+    assert alike[2, 3] > 0.9
+    assert alike[4, 5] > 0.9
+    assert alike[2, 4] < 0.8
+    assert np.allclose(vectors[[0, 1, 7, 8]], 0, atol=1e-3)
+
+
+def test_vectors_may_be_longer_than_there_are_words():
+    vectors = imdb_lstm.word_vectors(np.array([[2, 3, 2]]), imdb_lstm.Config(vocabulary=4, width=16))
+    assert vectors.shape == (4, 16)
+    assert np.isfinite(vectors).all()
+
+
 @pytest.mark.parametrize("option", ["dropout", "word_dropout"])
 def test_a_share_of_all_is_refused(option):
     with pytest.raises(UserError, match=f"--{option.replace('_', '-')} must be below 1, got 1.0"):
