@@ -1,8 +1,8 @@
 """Reviews, or any labelled texts, with a bidirectional LSTM, and n-grams beside it if asked.
 
 Shows: word vectors from counts, LSTM in both directions, masks, pooling over time, word dropout, n-grams as evidence.
-Costs: TODO
-Reaches: TODO
+Costs: 4 minutes on 2 CPU cores with TensorFlow, 5 with the n-grams.
+Reaches: 90.1% on the test reviews (3 seeds: 89.9 to 90.4), 91.7% with the n-grams (seed 0); benchmarks/RESULTS.md.
 
     kerasfound run imdb_lstm                      # 50,000 film reviews, through TFDS
     kerasfound run imdb_lstm --preset best        # with the n-grams
@@ -72,7 +72,7 @@ class Config(kf.training.Config):
 
 
 def build(schema: kf.data.Schema, train: kf.data.Split, config: Config) -> tuple[keras.Model, keras.Model]:
-    """Numbers of words in; each reader's logits out of the first model, which is trained, their mean out of the second.
+    """Numbers of words in; every reader's logits out of the first model, which is trained, probabilities of the second.
 
     Args:
         schema: tells the classes.
@@ -88,8 +88,13 @@ def build(schema: kf.data.Schema, train: kf.data.Split, config: Config) -> tuple
     if config.ngrams:
         readers.append(naive_bayes(ids, classes, train, config))
     logits = keras.layers.Activation("linear", dtype="float32", name="readers")(ops.stack(readers, axis=1))
-    each = keras.layers.Activation(kf.activations.softmax, dtype="float32", name="each")(logits)
-    probabilities = keras.layers.GlobalAveragePooling1D(dtype="float32", name="probabilities")(each)
+    share = keras.initializers.Constant(1 / len(readers))
+    weighed = keras.layers.EinsumDense(
+        "brc,r->bc", (classes,), kernel_initializer=share, dtype="float32", name="weighed"
+    )
+    probabilities = keras.layers.Activation(kf.activations.softmax, dtype="float32", name="probabilities")(
+        weighed(logits)
+    )
     return keras.Model(ids, logits, name="readers"), keras.Model(ids, probabilities, name="imdb_lstm")
 
 
@@ -179,8 +184,27 @@ def log_ratios(ngrams: keras.Model, train: kf.data.Split, classes: int, buckets:
     return ratios
 
 
+def weigh(logits: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The weight of each reader's logits, `(rows, readers, classes)`, that makes their sum the least surprised.
+
+    Networks are too sure of what they have learned by heart; how much too sure, other texts tell (Guo, Pleiss, Sun and
+    Weinberger, 2017). A prior keeps the weights near their mean's where there are few.
+    """
+    import numpy as np
+    from scipy.optimize import minimize
+    from scipy.special import log_softmax
+
+    start = np.full(logits.shape[1], 1 / logits.shape[1])
+
+    def surprise(weights: np.ndarray) -> float:
+        nats = -log_softmax(np.einsum("brc,r->bc", logits, weights), axis=-1)[np.arange(len(y)), y]
+        return nats.sum() + ((weights - start) ** 2).sum()
+
+    return minimize(surprise, start).x
+
+
 def train(config: Config, run: kf.training.Run) -> keras.Model:
-    """Fit each reader on its own loss, watch the validation split, measure their mean once on the test split."""
+    """Fit each reader on its own loss, weigh them on the validation split, measure their sum once on the test split."""
     import numpy as np
 
     texts = kf.data.load(
@@ -207,5 +231,7 @@ def train(config: Config, run: kf.training.Run) -> keras.Model:
         jit_compile=bool(config.jit),  # step by step over time, XLA is the slower one on a CPU
     )
     kf.training.fit(readers, batches, numbers.validation, run, config)
+    answers = readers.predict(numbers.validation.x, batch_size=500, verbose=0)
+    model.get_layer("weighed").set_weights([weigh(answers, numbers.validation.y)])
     kf.training.finish(model, numbers, run)
     return model

@@ -109,12 +109,26 @@ def test_the_evidence_of_ngrams_is_that_of_naive_bayes():
     assert evidence[0].tolist() == [0, 0]
 
 
+def test_a_reader_that_is_too_sure_or_knows_nothing_weighs_less():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(4000, 1, 3))
+    p = np.exp(logits[:, 0]) / np.exp(logits[:, 0]).sum(axis=1, keepdims=True)
+    y = np.array([rng.choice(3, p=row) for row in p])
+    too_sure, ignorant = 5 * logits, rng.normal(size=logits.shape)
+    assert imdb_lstm.weigh(logits, y) == pytest.approx([1], abs=0.1)
+    assert imdb_lstm.weigh(np.concatenate([too_sure, ignorant], axis=1), y) == pytest.approx([0.2, 0], abs=0.05)
+
+
+def test_few_texts_leave_the_readers_as_they_are():
+    assert imdb_lstm.weigh(np.array([[[0.0, 2.0], [0.0, 1.0]]]), np.array([1])) == pytest.approx([0.5, 0.5], abs=0.2)
+
+
 def test_words_in_the_same_places_begin_with_like_vectors():
     rng = np.random.default_rng(0)
     things, verbs = np.array([2, 3]), np.array([4, 5])  # each thing before each verb, and 6 after it
     ids = np.stack([rng.choice(things, 500), rng.choice(verbs, 500), np.full(500, 6), np.zeros(500, int)], axis=1)
     vectors = imdb_lstm.word_vectors(ids, imdb_lstm.Config(vocabulary=9, width=4))
-    alike = vectors @ vectors.T
+    alike = vectors @ vectors.T / 9  # each has the length 3
     assert vectors.shape == (9, 4)
     assert alike[2, 3] > 0.9
     assert alike[4, 5] > 0.9
