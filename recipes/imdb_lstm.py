@@ -216,8 +216,12 @@ def train(config: Config, run: kf.training.Run) -> keras.Model:
     config = dataclasses.replace(config, epochs=epochs, word_dropout=word_dropout)
     run.start(texts, config)
     run.save_tokenizer(kf.data.learn_tokenizer(texts.train.x, config.vocabulary, config.length))
-    splits = {name: kf.training.as_trained(run, getattr(texts, name)) for name in ("train", "validation", "test")}
-    numbers = dataclasses.replace(texts, **splits)
+    numbers = dataclasses.replace(
+        texts,
+        train=kf.training.as_trained(run, texts.train),
+        validation=kf.training.as_trained(run, texts.validation),
+        test=kf.training.as_trained(run, texts.test),
+    )
 
     readers, model = build(texts.schema, numbers.train, config)
     lengths = (numbers.train.x > 0).sum(axis=1)

@@ -1,10 +1,13 @@
 """Texts as numbers of words: a tokenizer learned from the training texts, kept in one file that all readers share."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-PAD, UNKNOWN = "[PAD]", "[UNK]"
+SPECIAL = ["[PAD]", "[UNK]"]
 """Numbers 0 and 1: what fills up short texts, and every word that is not in the vocabulary."""
+UNKNOWN = 1
 MARKUP = Regex(r"<[^>]{1,80}>")
 WORDS = Regex(r"\w+(?:'\w+)*|[^\w\s]")
 
@@ -22,7 +25,7 @@ def learn_tokenizer(texts: np.ndarray, vocabulary: int, length: int) -> Tokenize
         >>> tokenizer.get_vocab_size(), encode_texts(tokenizer, ["A c", "b a b !"]).tolist()
         (5, [[3, 1, 0], [3, 2, 4]])
     """
-    tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
+    tokenizer = Tokenizer(models.WordLevel(unk_token=SPECIAL[UNKNOWN]))
     tokenizer.normalizer = normalizers.Sequence(
         [
             normalizers.NFC(),
@@ -32,15 +35,15 @@ def learn_tokenizer(texts: np.ndarray, vocabulary: int, length: int) -> Tokenize
         ]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Split(WORDS, behavior="removed", invert=True)
-    trainer = trainers.WordLevelTrainer(vocab_size=vocabulary, special_tokens=[PAD, UNKNOWN], show_progress=False)
+    trainer = trainers.WordLevelTrainer(vocab_size=vocabulary, special_tokens=SPECIAL, show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.enable_truncation(length, direction="left")
     return tokenizer
 
 
-def encode_texts(tokenizer: Tokenizer, texts: list[str]) -> np.ndarray:
+def encode_texts(tokenizer: Tokenizer, texts: Iterable[str]) -> np.ndarray:
     """The numbers of each text's words, `(texts, time)`, filled up with 0; a text without a word is an unknown one."""
-    rows = [encoded.ids or [tokenizer.token_to_id(UNKNOWN)] for encoded in tokenizer.encode_batch(list(texts))]
+    rows = [encoded.ids or [UNKNOWN] for encoded in tokenizer.encode_batch(list(texts))]
     ids = np.zeros((len(rows), max(map(len, rows))), "int32")
     for row, numbers in zip(ids, rows, strict=True):
         row[: len(numbers)] = numbers
