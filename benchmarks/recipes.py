@@ -2,7 +2,8 @@
 
     python benchmarks/recipes.py mnist-cnn --seeds 3            # TFDS_DATA_DIR points at the data
     python benchmarks/recipes.py imdb-lstm
-    python benchmarks/recipes.py tabular-mlp FOLDER             # with the CSV files of adult and california
+    python benchmarks/recipes.py tabular-mlp FOLDER             # with the CSV files; needs xgboost, lightgbm,
+                                                                # catboost and pandas
     python benchmarks/recipes.py mini-transformer               # needs torch
 
 Every training is a process of its own. Nothing is chosen here: the recipes run with their presets as they are.
@@ -82,8 +83,9 @@ def show(found: dict[str, list[dict]], measures: list[str], reference: str) -> N
         print(row(name, runs, measures))
     theirs = statistics.median(run["seconds"] for run in found[reference])
     for name, runs in found.items():
-        ours = statistics.median(run["seconds"] for run in runs)
-        print(f"\n{name}: {ours / theirs:.2f} times the seconds of {reference}")
+        if name != reference:
+            ours = statistics.median(run["seconds"] for run in runs)
+            print(f"\n{name}: {ours / theirs:.2f} times the seconds of {reference}")
 
 
 @app.command

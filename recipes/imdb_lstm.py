@@ -23,10 +23,6 @@ if TYPE_CHECKING:  # heavy, and not needed to ask for --help
     import numpy as np
 
 
-UNKNOWN = 1
-"""The tokenizer's number of every word that is not in the vocabulary; 0 is padding."""
-
-
 @dataclasses.dataclass(kw_only=True)
 class Config(kf.training.Config):
     PRESETS: ClassVar = {
@@ -113,7 +109,7 @@ def word_vectors(ids: np.ndarray, config: Config, reach: int = 5) -> np.ndarray:
     together = sparse.csr_matrix((n, n), dtype="float32")
     for apart in range(1, min(reach, ids.shape[1] - 1) + 1):
         one, other = ids[:, :-apart].ravel(), ids[:, apart:].ravel()
-        known = (one > UNKNOWN) & (other > UNKNOWN)
+        known = (one > kf.data.UNKNOWN) & (other > kf.data.UNKNOWN)  # and not padding
         weights = np.full(known.sum(), 1 / apart, "float32")
         together += sparse.coo_matrix((weights, (one[known], other[known])), shape=(n, n)).tocsr()
     pairs = (together + together.T).tocoo()

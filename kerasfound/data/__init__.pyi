@@ -11,5 +11,6 @@ from .tables import encode_rows as encode_rows
 from .tables import load_table as load_table
 from .texts import encode as encode
 from .texts import windows as windows
+from .tokens import UNKNOWN as UNKNOWN
 from .tokens import encode_texts as encode_texts
 from .tokens import learn_tokenizer as learn_tokenizer

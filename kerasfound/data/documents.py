@@ -60,11 +60,7 @@ def read(path: Path, text: str | None = None, target: str | None = None) -> Data
     Raises:
         UserError: if it cannot be read, or there is too little to learn from; it says why.
     """
-    if path.is_dir():
-        labels, texts, y, source = _from_folder(path)
-        found = schema(labels)
-    else:
-        labels, texts, y, source, found = _from_table(path, text, target)
+    found, texts, y, source = _from_folder(path) if path.is_dir() else _from_table(path, text, target)
     places = split(y, 0, stratify=True)
     arrays: Arrays = {}
     for name, rows in zip(("train", "validation", "test"), places, strict=True):
@@ -106,7 +102,7 @@ def column(cells: "pa.Table", path: Path, name: str) -> np.ndarray:
     return np.array(found.fill_null("").to_pylist(), TEXT)
 
 
-def _from_folder(folder: Path) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, str]:
+def _from_folder(folder: Path) -> tuple[Schema, np.ndarray, np.ndarray, str]:
     classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     files = {path.name: sorted(path.glob("*.txt")) for path in classes}
     if len(files) < 2 or not all(files.values()):
@@ -115,12 +111,10 @@ def _from_folder(folder: Path) -> tuple[tuple[str, ...], np.ndarray, np.ndarray,
     y = np.repeat(np.arange(len(files)), [len(found) for found in files.values()])
     _enough(folder, len(y))
     texts = np.array([read_text(file) for found in files.values() for file in found], TEXT)
-    return tuple(files), texts, y, f"{len(y):,} texts in {len(files)} folders of {folder.name}"
+    return schema(tuple(files)), texts, y, f"{len(y):,} texts in {len(files)} folders of {folder.name}"
 
 
-def _from_table(
-    path: Path, text: str | None, target: str | None
-) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, str, Schema]:
+def _from_table(path: Path, text: str | None, target: str | None) -> tuple[Schema, np.ndarray, np.ndarray, str]:
     try:
         from kerasfound.data import frames
     except ImportError as error:
@@ -136,7 +130,7 @@ def _from_table(
     _, labels, y = encode_target(target, cells[target].filter(known), "classification")
     dropped = len(known) - len(y)
     lost = f"; {dropped:,} without a text or a label were dropped" if dropped else ""
-    return labels, texts[known], y, f"{path.name}; {len(y):,} texts{lost}", schema(labels, text, target)
+    return schema(labels, text, target), texts[known], y, f"{path.name}; {len(y):,} texts{lost}"
 
 
 def text_column(cells: "pa.Table", path: Path) -> str:

@@ -6,8 +6,9 @@ import numpy as np
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 SPECIAL = ["[PAD]", "[UNK]"]
-"""Numbers 0 and 1: what fills up short texts, and every word that is not in the vocabulary."""
+"""The first two words: what fills up short texts, and what stands for unknown words."""
 UNKNOWN = 1
+"""The number of every word that is not in the vocabulary."""
 MARKUP = Regex(r"<[^>]{1,80}>")
 WORDS = Regex(r"\w+(?:'\w+)*|[^\w\s]")
 

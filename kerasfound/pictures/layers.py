@@ -34,12 +34,7 @@ def _piecewise_linear() -> Figure:
     """One number's parts as it grows: they fill one after the other."""
     x = np.linspace(-0.25, 4.25, 451).astype("float32")
     parts = numpy(layers.PiecewiseLinearEncoding([[0.0, 1.0, 2.0, 4.0]])(x[:, None])).reshape(len(x), -1)
-    figure, axes = empty("PiecewiseLinearEncoding, edges 0, 1, 2, 4")
-    for i in range(parts.shape[1]):
-        axes.plot(x, parts[:, i], lw=2, label=f"part {i + 1}")
-    axes.set(xlabel="x", ylabel="encoding", xlim=(x[0], x[-1]))
-    axes.legend()
-    return figure
+    return _encoding("PiecewiseLinearEncoding, edges 0, 1, 2, 4", x, parts)
 
 
 def _masks() -> Figure:
@@ -184,9 +179,14 @@ def _global_pooling(name: str) -> Figure:
 def _periodic() -> Figure:
     x = np.linspace(-3, 3, 301).astype("float32")
     waves = numpy(layers.PeriodicEmbedding(waves=2, sigma=0.5, seed=1)(x[:, None]))[:, 0]
-    figure, axes = empty("PeriodicEmbedding, two waves of one number")
-    for i in range(waves.shape[1]):
-        axes.plot(x, waves[:, i], lw=2, label=f"y {i + 1}")
+    return _encoding("PeriodicEmbedding, two waves of one number", x, waves)
+
+
+def _encoding(title: str, x: np.ndarray, y: np.ndarray) -> Figure:
+    """What one number becomes, `(numbers, parts)`, as it grows."""
+    figure, axes = empty(title)
+    for i, part in enumerate(y.T, start=1):
+        axes.plot(x, part, lw=2, label=f"part {i}")
     axes.set(xlabel="x", ylabel="encoding", xlim=(x[0], x[-1]))
     axes.legend()
     return figure
