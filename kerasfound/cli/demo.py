@@ -41,7 +41,7 @@ def play() -> None:
             print(f"  a handwritten {truth}: the server says {answer.argmax()} ({answer.max():.1%}), {mark}")
 
     _say(f"Done in {time.perf_counter() - started:.0f} s. What you might type next, after `. .venv/bin/activate`:")
-    print("  kerasfound run mnist_cnn                  # full MNIST: above 99.4% in a minute or two")
+    print("  kerasfound run mnist_cnn                  # full MNIST: about 99.4% in a minute or two")
     print(f"  kerasfound verify {bundle}     # the proof again")
     print(f"  kerasfound serve {MODELS}                   # and ask it yourself")
     print(f"The report of this run: {run.report_file}")
