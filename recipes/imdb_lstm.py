@@ -149,18 +149,30 @@ def lstm(ids: keras.KerasTensor, classes: int, vectors: np.ndarray, config: Conf
 def naive_bayes(ids: keras.KerasTensor, classes: int, train: kf.data.Split, config: Config) -> keras.KerasTensor:
     """The logits of a sum over the n-grams of a text: how much each speaks for a class, times what it is worth.
 
-    The first factor is counted and stays; the second begins alike for all and is learned (Wang and Manning, 2012).
+    The first factor is counted and stays; the second begins alike for all and is learned (Wang and Manning, 2012). The
+    sum is divided by the length of the vector of all evidence, or long texts would be surer than they are right.
     """
     import keras
     from keras import ops
 
-    found = kf.layers.HashedNGrams(config.ngrams, config.buckets, name="ngrams")(ids)
+    found = kf.layers.HashedNGrams(config.ngrams, config.buckets, name="ngrams")(with_verdict(ids, config.vocabulary))
     evidence = kf.layers.Embedding(config.buckets, classes, trainable=False, name="evidence")
     worth = kf.layers.Embedding(config.buckets, 1, keras.initializers.Constant(0.1), name="worth")
-    # a fifth: a text has hundreds of n-grams, and many say the same
-    logits = ops.sum(evidence(found) * worth(found), axis=1) / 5
+    e = evidence(found)
+    length = ops.sqrt(ops.sum(ops.square(e), axis=1))
+    logits = 2 * ops.sum(e * worth(found), axis=1) / ops.maximum(length, 1e-6)
     evidence.set_weights([log_ratios(keras.Model(ids, found), train, classes, config.buckets)])
     return logits
+
+
+def with_verdict(ids: keras.KerasTensor, vocabulary: int, words: int = 60) -> keras.KerasTensor:
+    """The words, a gap, and the last ones once more with numbers of their own: at its end a text sums up."""
+    from keras import ops
+
+    length = ops.sum(ops.cast(ids > 0, "int32"), axis=1, keepdims=True)
+    places = ops.maximum(length - words, 0) + ops.arange(words, dtype="int32")
+    last = ops.take_along_axis(ops.pad(ids, [[0, 0], [0, words]]), places, axis=1)
+    return ops.concatenate([ops.pad(ids, [[0, 0], [0, 1]]), ops.where(last > 0, last + vocabulary, 0)], axis=1)
 
 
 def log_ratios(ngrams: keras.Model, train: kf.data.Split, classes: int, buckets: int) -> np.ndarray:

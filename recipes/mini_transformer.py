@@ -27,11 +27,11 @@ class Config(kf.training.Config):
 
     data: str = "tiny_shakespeare"
     """A named text, tiny_shakespeare or stdlib, or a text file (UTF-8)."""
-    epochs: int = kf.training.number(10, at_least=1)
+    epochs: int = kf.training.number(5, at_least=1)
     """How often the validation text is read and a checkpoint written."""
-    steps: int = kf.training.number(100, at_least=1)
+    steps: int = kf.training.number(180, at_least=1)
     """Batches in an epoch, each of windows that begin anywhere in the text."""
-    batch_size: int = kf.training.number(24, at_least=1)
+    batch_size: int = kf.training.number(16, at_least=1)
     """Windows in one step."""
     block_size: int = kf.training.number(64, at_least=2)
     """Characters in a window: how far back the model sees. The cost of attention grows with its square."""
