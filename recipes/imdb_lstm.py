@@ -167,10 +167,11 @@ def naive_bayes(ids: keras.KerasTensor, classes: int, train: kf.data.Split, conf
 
 def with_verdict(ids: keras.KerasTensor, vocabulary: int, words: int = 60) -> keras.KerasTensor:
     """The words, a gap, and the last ones once more with numbers of their own: at its end a text sums up."""
+    import numpy as np
     from keras import ops
 
     length = ops.sum(ops.cast(ids > 0, "int32"), axis=1, keepdims=True)
-    places = ops.maximum(length - words, 0) + ops.arange(words, dtype="int32")
+    places = ops.maximum(length - words, 0) + np.arange(words, dtype="int32")
     last = ops.take_along_axis(ops.pad(ids, [[0, 0], [0, words]]), places, axis=1)
     return ops.concatenate([ops.pad(ids, [[0, 0], [0, 1]]), ops.where(last > 0, last + vocabulary, 0)], axis=1)
 
