@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import msgspec
 import numpy as np
 import tensorflow as tf
 
 from kerasfound.errors import UserError
+from kerasfound.export.manifest import Tensor
 
 OPSET = 18
 NO_FORM, MEND = "the model has no ONNX form", "replace the layer that it comes from"
@@ -18,9 +20,33 @@ BATCH, TIME = "batch", "time"
 """The name of the free first size of every input and output."""
 
 
+class Signature(msgspec.Struct, frozen=True):
+    """The inputs and outputs of a model: names, dtypes, sizes."""
+
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+
+
+def signature(model: keras.Model, sizes: dict[str, list[int | str]] | None = None) -> Signature:
+    """What goes into `model` and what comes out, in its own order and by its own names."""
+    if not model.built or not getattr(model, "inputs", None):
+        raise UserError(f"{model.name}: was never built; call it once on a batch of its inputs, then export it.")
+
+    def tensor(name: str, x: keras.KerasTensor) -> Tensor:
+        free = [BATCH, *[TIME] * (len(x.shape) - 1)]
+        shape = [name if size is None else size for size, name in zip(x.shape, free, strict=True)]
+        return Tensor(name, x.dtype, (sizes or {}).get(name, shape))
+
+    outputs = keras.tree.flatten(model.outputs)
+    return Signature(
+        [tensor(x.name, x) for x in model.inputs],
+        [tensor(name, y) for name, y in zip(output_names(model), outputs, strict=True)],
+    )
+
+
 def specs(model: keras.Model) -> list[tf.TensorSpec]:
     """The model's inputs, named as its `keras.Input`s are."""
-    return [tf.TensorSpec((None, *x.shape[1:]), x.dtype, name=x.name) for x in model.inputs]
+    return [tf.TensorSpec(x.shape, x.dtype, name=x.name) for x in model.inputs]
 
 
 def output_names(model: keras.Model) -> list[str]:
@@ -35,13 +61,14 @@ def answer(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
     """
 
     def call(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = keras.tree.flatten(model(list(tensors) if len(tensors) > 1 else tensors[0], training=False))
+        inputs = keras.tree.pack_sequence_as(getattr(model, "_inputs_struct", model.inputs[0]), list(tensors))
+        outputs = keras.tree.flatten(model(inputs, training=False))
         return dict(zip(output_names(model), outputs, strict=True))
 
     return call
 
 
-def saved_model(model: keras.Model, folder: Path) -> None:
+def saved_model(model: keras.Model, folder: Path, sizes: dict[str, list[int | str]] | None = None) -> None:
     """Write a TensorFlow SavedModel whose one signature, `serving_default`, has the model's own names.
 
     Args:
@@ -54,7 +81,7 @@ def saved_model(model: keras.Model, folder: Path) -> None:
     archive.write_out(str(folder), verbose=False)
 
 
-def onnx(model: keras.Model, path: Path, opset: int = OPSET) -> None:
+def onnx(model: keras.Model, path: Path, opset: int = OPSET, sizes: dict[str, list[int | str]] | None = None) -> None:
     """Write an ONNX file with the model's own input and output names and a free `batch` size.
 
     Args:

@@ -42,7 +42,7 @@ class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Verification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How one file of the bundle answered beside the trained model.
 
-    A difference passes when it is at most `tolerance * (1 + |expected|)`.
+    A difference passes when it is at most `tolerance * (1 + |expected|)`, with the largest number of the answer's row.
     """
 
     format: str
@@ -52,6 +52,10 @@ class Verification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_relative_difference: float
     equal_decisions: float
     tolerance: float
+    sizes: dict[str, list[int]] = {}
+    """What was tried of every other free size, such as `"time"`."""
+    kinds: list[str] = []
+    """What was asked: `"samples"` are real inputs, the others were made."""
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
