@@ -7,12 +7,14 @@ import keras
 import numpy as np
 
 from kerasfound.errors import UserError
-from kerasfound.export import graphs, verification
+from kerasfound.export import graphs, process
+from kerasfound.export.cases import Case, Tensors
+from kerasfound.export.difference import difference
 
 UNKNOWN = "Which layer it is cannot be told"
 
 
-def first_difference(model: keras.Model, form: str, case: verification.Case, tolerance: float) -> str:
+def first_difference(model: keras.Model, form: str, case: Case, tolerance: float) -> str:
     """A sentence that names the first layer whose exported output is not the model's own, and by how much.
 
     Args:
@@ -29,27 +31,24 @@ def first_difference(model: keras.Model, form: str, case: verification.Case, tol
         if not isinstance(operation, keras.layers.InputLayer)
         for y in keras.tree.flatten(operation.output)
     ]
-    probe = keras.Model(model.inputs, [y for _, y in steps], name="probe")
+    inputs = model.inputs if isinstance(model, keras.Sequential) else model.input
+    probe = keras.Model(inputs, [y for _, y in steps], name="probe")
     try:
         signature = graphs.signature(probe)
         with tempfile.TemporaryDirectory() as folder:
-            found = _answers(probe, form, Path(folder), case)
-        inside = graphs.answer(probe)(*(case.inputs[x.name] for x in model.inputs))
+            found = _answers(probe, form, Path(folder), case, signature)
+        inside = graphs.reference(probe)(*(case.inputs[x.name] for x in signature.inputs))
     except (UserError, ValueError, TypeError) as error:
         return f"{UNKNOWN}: {error}"
     for (name, _), output in zip(steps, signature.outputs, strict=True):
-        apart = verification.difference(np.asarray(inside[output.name]), found[output.name])
+        apart = difference(np.asarray(inside[output.name]), found[output.name])
         if not apart.worst <= tolerance:
-            return f"The first layer that differs is {name}, by up to {apart.absolute:.3g}."
-    return f"{UNKNOWN}: each of them alone answers as it should."
+            return f"The first layer that differs is {name}, {apart}."
+    return "Exported anew, with every layer as an output, none differs: the file may be of another model."
 
 
-def _answers(probe: keras.Model, form: str, folder: Path, case: verification.Case) -> verification.Tensors:
-    if form == "onnx":
-        graphs.onnx(probe, folder / verification.ONNX)
-        file = folder / verification.ONNX
-    else:
-        graphs.saved_model(probe, folder / "probe")
-        file = folder / "probe"
-    _, (found,) = verification.ask(form, file, [case.inputs])
+def _answers(probe: keras.Model, form: str, folder: Path, case: Case, signature: graphs.Signature) -> Tensors:
+    file = folder / "probe"
+    (graphs.onnx if form == "onnx" else graphs.saved_model)(probe, file)
+    (found,) = process.ask(form, file, [case.inputs], signature)
     return found

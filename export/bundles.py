@@ -6,17 +6,18 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
 from kerasfound.data import Schema
 from kerasfound.errors import UserError
-from kerasfound.export import card, graphs, triton, verification
+from kerasfound.export import card, cases, graphs, repository, triton, verification
 from kerasfound.export import manifest as contract
+from kerasfound.export.cases import Case, Tensors
 from kerasfound.export.files import load, on_tensorflow, write_onnx, write_saved_model
-from kerasfound.export.manifest import Manifest, Measured, Step
+from kerasfound.export.manifest import Manifest, Measured, Step, Tensor
 from kerasfound.export.staging import staging
 from kerasfound.training.run import Run, versions
 
@@ -32,14 +33,6 @@ TOKENIZER = "assets/tokenizer.json"
 CONFIG, CARD = "config.pbtxt", "README.md"
 
 
-class Source(NamedTuple):
-    """What is exported: a model, real inputs if some are known, and the run that trained it, if that is known."""
-
-    model: "keras.Model"
-    samples: verification.Tensors | None
-    run: Run | None
-
-
 def bundle(
     model: "keras.Model | Run | str | Path",
     repository: str | Path,
@@ -47,7 +40,7 @@ def bundle(
     *,
     labels: Sequence[str] = (),
     sizes: dict[str, list[int | str]] | None = None,
-    samples: "verification.Tensors | np.ndarray | None" = None,
+    samples: Tensors | np.ndarray | None = None,
     tolerance: float | None = None,
 ) -> Path:
     """Export a model as the next version of its name, verified before it appears.
@@ -71,73 +64,62 @@ def bundle(
     """
     on_tensorflow()
     name = _name(model, name)
-    repository = Path(repository)
-    with staging(repository) as folder:
-        source = _source(model, samples)
-        made = folder / name / "version"
+    models = Path(repository)
+    if (models / name).exists() and not (models / name).is_dir():
+        raise UserError(f"{models / name}: is a file, where the folder of the model's versions would be; move it away.")
+    run = model if isinstance(model, Run) else None
+    with staging(models) as folder:
+        loaded = run.load_model() if run else load(model) if isinstance(model, str | Path) else model
+        made = folder / name / "made"
         made.parent.mkdir()
-        manifest = _write(source, made, name, labels, sizes, tolerance)
-        return _publish(made, repository / name, manifest, source)
+        if run and samples is None:
+            samples = run.samples["x"]
+        asked = verification.expected(loaded, sizes, samples, tolerance, missing=bool(run and run.schema.tabular))
+        manifest = _write(loaded, run, made, name, labels, sizes, asked)
+        return _publish(made, models / name, manifest, run)
 
 
 def _name(model: "keras.Model | Run | str | Path", name: str | None) -> str:
-    if name is None:
-        name = (
-            model.recipe
-            if isinstance(model, Run)
-            else Path(model).stem
-            if isinstance(model, str | Path)
-            else model.name
-        )
+    if name is None and isinstance(model, str | Path):
+        name = Path(model).stem
+    elif name is None:
+        name = model.recipe if isinstance(model, Run) else model.name
     if not NAME.fullmatch(name):
         raise UserError(f"--name {name}: letters, digits, '_', '-' and '.' only, 64 at most, not starting with a sign.")
     return name
 
 
-def _source(model: "keras.Model | Run | str | Path", samples: "verification.Tensors | np.ndarray | None") -> Source:
-    run = model if isinstance(model, Run) else None
-    loaded = run.load_model() if run else load(model) if isinstance(model, str | Path) else model
-    signature = graphs.signature(loaded)
-    if run and samples is None:
-        samples = run.samples["x"]
-    return Source(loaded, verification.as_named(signature, samples), run)
-
-
 def _write(
-    source: Source,
+    model: "keras.Model",
+    run: Run | None,
     folder: Path,
     name: str,
     labels: Sequence[str],
     sizes: dict[str, list[int | str]] | None,
-    tolerance: float | None,
+    asked: verification.Expected,
 ) -> Manifest:
     """Both model files and the proof; the manifest says version 0 until the bundle has its place."""
-    model, run = source.model, source.run
-    signature = graphs.signature(model, sizes)
     schema = run.schema if run else None
     labels = list(schema.labels if schema else labels)
-    _check_labels(labels, signature, schema)
-    cases = verification.answers(model, signature, source.samples, missing=bool(schema and schema.tabular))
+    outputs = asked.signature.outputs
+    _check_labels(labels, outputs, schema)
     if run:
-        _check_recorded(run, cases)
+        _check_recorded(run, asked.cases)
     write_saved_model(model, folder, sizes)
     write_onnx(model, folder / verification.ONNX, graphs.OPSET, sizes)
-    files = {"saved_model": folder, "onnx": folder / verification.ONNX}
-    allowed = tolerance or verification.default_tolerance(model)
-    proof = [verification.prove(form, file, model, signature, cases, allowed) for form, file in files.items()]
-    verification.save_vectors(folder / verification.VECTORS, cases)
-    _copy_assets(run, schema, folder)
-    answer = signature.outputs[0].name
-    read = Step("classify" if labels else "number", parameters={"output": answer})
+    proof = [verification.prove(form, file, model, asked) for form, file in verification.files(folder).items()]
+    cases.save(folder, asked.cases)
+    if run:
+        _copy_assets(run, folder)
     return Manifest(
         schema_version=contract.SCHEMA_VERSION,
         name=name,
         version=0,
         task=schema.task if schema else "classification" if labels else "tensors",
-        inputs=signature.inputs,
-        outputs=signature.outputs,
+        inputs=asked.signature.inputs,
+        outputs=outputs,
         preprocessing=[_preprocessing(schema)] if schema else [],
-        postprocessing=[read] if labels or schema else [],
+        postprocessing=_postprocessing(labels, outputs[0].name) if labels or schema else [],
         labels=labels,
         metrics=run.results["test"] if run else {},
         measured_on=_measured(run) if run else None,
@@ -148,13 +130,13 @@ def _write(
     )
 
 
-def _publish(made: Path, model_folder: Path, manifest: Manifest, source: Source) -> Path:
+def _publish(made: Path, model_folder: Path, manifest: Manifest, run: Run | None) -> Path:
     """Rename into place: a new model with its config at once, a new version of an old one beside the others."""
     config = made.parent / CONFIG
     config.write_text(triton.config(manifest))
     while True:
-        version = max(verification.numbered(model_folder), default=0) + 1
-        _finish(made, msgspec.structs.replace(manifest, version=version), source)
+        version = max(repository.numbered(model_folder), default=0) + 1
+        _sign(made, msgspec.structs.replace(manifest, version=version), run)
         numbered = made.rename(made.parent / str(version))
         try:
             if not model_folder.exists():
@@ -169,29 +151,28 @@ def _publish(made: Path, model_folder: Path, manifest: Manifest, source: Source)
             numbered.rename(made)  # another export was faster: this is the version after it
 
 
-def _finish(folder: Path, manifest: Manifest, source: Source) -> None:
+def _sign(folder: Path, manifest: Manifest, run: Run | None) -> None:
     """The card, and the manifest with the sums of all files."""
-    (folder / CARD).write_text(card.card(manifest, source.run.settings if source.run else None))
-    contract.write(msgspec.structs.replace(manifest, files=verification.sums(folder)), folder / verification.MANIFEST)
+    (folder / CARD).write_text(card.card(manifest, run.settings if run else None))
+    signed = msgspec.structs.replace(manifest, files=repository.sums(folder))
+    contract.write(signed, folder / repository.MANIFEST)
 
 
-def _check_labels(labels: list[str], signature: graphs.Signature, schema: Schema | None) -> None:
+def _check_labels(labels: list[str], outputs: list[Tensor], schema: Schema | None) -> None:
     """As many as the last size of the only output has numbers."""
     if not labels or schema:
         return
-    sizes = [y.shape[-1] if y.shape else 1 for y in signature.outputs]
+    sizes = [y.shape[-1] if y.shape else 1 for y in outputs]
     if sizes != [len(labels)]:
         raise UserError(
             f"{len(labels)} labels for outputs of last size {', '.join(map(str, sizes))}; give one for each."
         )
 
 
-def _check_recorded(run: Run, cases: list[verification.Case]) -> None:
+def _check_recorded(run: Run, asked: list[Case]) -> None:
     """The model file is the one that was trained: it answers the run's samples as the run recorded."""
-    first = next(case for case in reversed(cases) if case.kind == "samples")
-    rows = len(next(iter(first.outputs.values())))
-    (answered,) = first.outputs.values()
-    if not np.allclose(answered, run.samples["answer"][:rows], atol=1e-4):
+    (answered,) = next(case.outputs.values() for case in asked if case.kind == "samples")
+    if not np.allclose(answered, run.samples["answer"][: len(answered)], atol=1e-4):
         raise UserError(f"{run.folder}: the saved model does not answer as it did when it was trained.")
 
 
@@ -200,15 +181,18 @@ def _measured(run: Run) -> Measured:
     return Measured(data["name"], "test", data["rows"]["test"], data["sha256"])
 
 
-def _copy_assets(run: Run | None, schema: Schema | None, folder: Path) -> None:
-    if not run or not schema:
-        return
+def _copy_assets(run: Run, folder: Path) -> None:
+    schema = run.schema
     if schema.tabular:
         (folder / ROW_SCHEMA).parent.mkdir(exist_ok=True)
         schema.save(folder / ROW_SCHEMA)
     if schema.task == "text_classification":
         (folder / TOKENIZER).parent.mkdir(exist_ok=True)
         shutil.copyfile(run.tokenizer_file, folder / TOKENIZER)
+
+
+def _postprocessing(labels: list[str], answer: str) -> list[Step]:
+    return [Step("classify" if labels else "number", parameters={"output": answer})]
 
 
 def _preprocessing(schema: Schema) -> Step:

@@ -24,7 +24,7 @@ def card(manifest: Manifest, settings: dict[str, Any] | None = None) -> str:
     """
     parts = [
         f"# {manifest.name}, version {manifest.version}",
-        f"A Keras model for {manifest.task.replace('_', ' ')}, exported {manifest.created}.",
+        f"{_kind(manifest.task)}, exported {manifest.created}.",
         *_section("Inputs and outputs", _tensors(manifest)),
         *_section("Training", _training(manifest, settings)),
         *_section("How well it does", _metrics(manifest)),
@@ -33,6 +33,10 @@ def card(manifest: Manifest, settings: dict[str, Any] | None = None) -> str:
         *_section("Made with", [", ".join(f"{name} {version}" for name, version in manifest.versions.items())]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _kind(task: str) -> str:
+    return "A Keras model" if task == "tensors" else f"A Keras model for {task.replace('_', ' ')}"
 
 
 def _section(title: str, paragraphs: Iterable[str]) -> list[str]:

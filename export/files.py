@@ -1,18 +1,23 @@
 """One proven ONNX file, one proven SavedModel; and how a `.keras` file of somebody's is opened."""
 
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from kerasfound.errors import UserError
 from kerasfound.export import verification
+from kerasfound.export.cases import Tensors
 from kerasfound.export.manifest import Verification
 from kerasfound.export.staging import staging
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
 OPSET = 18
+UNPACKED, EXPANSION = 64 << 20, 100
+"""A member of a `.keras` file may have this many bytes, and this many times those that it takes up."""
 
 
 def onnx(
@@ -21,7 +26,7 @@ def onnx(
     *,
     opset: int = OPSET,
     sizes: dict[str, list[int | str]] | None = None,
-    samples: "verification.Tensors | np.ndarray | None" = None,
+    samples: Tensors | np.ndarray | None = None,
     tolerance: float | None = None,
 ) -> Verification:
     """Write an ONNX file that is proven to answer as the model does; a file that is there is replaced.
@@ -47,9 +52,9 @@ def onnx(
     if path.is_dir():
         raise UserError(f"{path}: is a folder; name a file, such as {path / verification.ONNX}.")
     with staging(path.parent) as folder:
-        cases, allowed, signature = _expected(model, sizes, samples, tolerance)
+        asked = verification.expected(model, sizes, samples, tolerance)
         write_onnx(model, folder / path.name, opset, sizes)
-        proof = verification.prove("onnx", folder / path.name, model, signature, cases, allowed)
+        proof = verification.prove("onnx", folder / path.name, model, asked)
         for file in sorted(folder.glob(f"{path.name}*"), reverse=True):  # large weights lie in a file of their own
             file.replace(path.parent / file.name)
     return proof
@@ -60,7 +65,7 @@ def saved_model(
     path: str | Path,
     *,
     sizes: dict[str, list[int | str]] | None = None,
-    samples: "verification.Tensors | np.ndarray | None" = None,
+    samples: Tensors | np.ndarray | None = None,
     tolerance: float | None = None,
 ) -> Verification:
     """Write a TensorFlow SavedModel that is proven to answer as the model does.
@@ -84,9 +89,9 @@ def saved_model(
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path}: exists already and is not an empty folder; name a new one.")
     with staging(path.parent) as folder:
-        cases, allowed, signature = _expected(model, sizes, samples, tolerance)
+        asked = verification.expected(model, sizes, samples, tolerance)
         write_saved_model(model, folder / path.name, sizes)
-        proof = verification.prove("saved_model", folder / path.name, model, signature, cases, allowed)
+        proof = verification.prove("saved_model", folder / path.name, model, asked)
         (folder / path.name).replace(path)
     return proof
 
@@ -104,7 +109,10 @@ def load(path: str | Path) -> "keras.Model":
         what = "is not a .keras file" if path.exists() else "no such file"
         raise UserError(f"{path}: {what}; give a run folder or a file that `model.save` wrote.")
     try:
+        _check_archive(path)
         return saving.load_model(path, compile=False)
+    except UserError:
+        raise
     except Exception as error:  # a damaged or a hostile file may raise anything
         raise UserError(f"{path}: cannot be loaded: {_reason(error)}") from error
 
@@ -141,17 +149,16 @@ def on_tensorflow() -> None:
         )
 
 
-def _expected(
-    model: "keras.Model",
-    sizes: dict[str, list[int | str]] | None,
-    samples: "verification.Tensors | np.ndarray | None",
-    tolerance: float | None,
-):
-    from kerasfound.export import graphs
-
-    signature = graphs.signature(model, sizes)
-    cases = verification.answers(model, signature, verification.as_named(signature, samples))
-    return cases, tolerance or verification.default_tolerance(model), signature
+def _check_archive(path: Path) -> None:
+    """Nothing in it would be written outside its place, or is far larger than it looks."""
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            parts = entry.filename.replace("\\", "/").split("/")
+            if ".." in parts or not parts[0] or ":" in parts[0]:
+                raise UserError(f"{path}: holds {entry.filename!r}, which is no place inside it; not a file of Keras.")
+            if entry.file_size > UNPACKED + EXPANSION * entry.compress_size:
+                sizes = f"{entry.compress_size:,} bytes that would become {entry.file_size:,}"
+                raise UserError(f"{path}: holds {sizes} in {entry.filename!r}; not a file that Keras writes.")
 
 
 def _reason(error: Exception) -> str:

@@ -68,6 +68,11 @@ def answer(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
     return call
 
 
+def reference(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
+    """As `answer`, in the precision and by the kernels that the model itself uses: what it answers to its owner."""
+    return answer(model)
+
+
 def saved_model(model: keras.Model, folder: Path, sizes: dict[str, list[int | str]] | None = None) -> None:
     """Write a TensorFlow SavedModel whose one signature, `serving_default`, has the model's own names.
 

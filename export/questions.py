@@ -52,7 +52,7 @@ def questions(
     """
     rng = np.random.default_rng(0)
     samples = checked(signature, samples) if samples else {}
-    domains = {tensor.name: domain(model, signature, tensor, samples.get(tensor.name)) for tensor in signature.inputs}
+    domains = {tensor.name: domain(model, tensor, samples.get(tensor.name)) for tensor in signature.inputs}
     yield from _of_samples(samples, rng)
 
     def drawn(sizes: Sizes) -> Tensors:
@@ -115,7 +115,7 @@ def _lengths(
         apart = {name: size + place for place, name in enumerate(others)}
         for length in (apart, dict.fromkeys(others, size))[: len(others)]:
             try:
-                graphs.answer(model)(*drawn(dict.fromkeys(first, 1) | length).values())
+                graphs.reference(model)(*drawn(dict.fromkeys(first, 1) | length).values())
             except Exception as raised:  # whatever a model raises where a size does not suit it
                 error = raised
                 continue
@@ -126,9 +126,8 @@ def _lengths(
         raise UserError(f"{model.name}: takes no {' or '.join(others)} of {OTHERS[0]} to {OTHERS[-1]}: {line(error)}")
 
 
-def domain(model: keras.Model, signature: graphs.Signature, tensor: Tensor, samples: np.ndarray | None) -> Domain:
+def domain(model: keras.Model, tensor: Tensor, samples: np.ndarray | None) -> Domain:
     """What an input may hold, as far as the model's layers and the samples tell."""
-    place = [x.name for x in signature.inputs].index(tensor.name)
     if tensor.dtype == "string":
         return Domain(0, 0, np.unique([*TEXTS, *_words(model, str)]))
     if _is_float(tensor):
@@ -137,7 +136,7 @@ def domain(model: keras.Model, signature: graphs.Signature, tensor: Tensor, samp
         axes = None if any(isinstance(size, str) for size in tensor.shape[1:]) else 0
         known = np.nan_to_num(samples.astype("float64"))
         return Domain(known.min(axis=axes), known.max(axis=axes))
-    bounds = [_bound(layer) for layer in reached(model, place)]
+    bounds = [_bound(layer) for layer in reached(model, tensor.name)]
     bound = min((size for size in bounds if size), default=None)
     words = _words(model, int)
     if bound is None and words:
@@ -147,11 +146,11 @@ def domain(model: keras.Model, signature: graphs.Signature, tensor: Tensor, samp
     return Domain(0, bound)
 
 
-def reached(model: keras.Model, place: int) -> list[keras.Layer]:
+def reached(model: keras.Model, name: str) -> list[keras.Layer]:
     """The layers that look up the ids of an input; where the model does not show which those are, all that look up."""
     found: list[keras.Layer] = []
     if hasattr(model, "operations"):
-        tensors = {id(keras.tree.flatten(model.inputs)[place])}
+        tensors = {id(_symbolic(model, name))}
         for operation in model.operations:
             if not isinstance(operation, keras.layers.InputLayer) and tensors & _ids(operation.input):
                 inside = [layer for layer in _layers(operation) if _bound(layer)]
@@ -159,6 +158,13 @@ def reached(model: keras.Model, place: int) -> list[keras.Layer]:
                 if not inside:
                     tensors |= _ids(operation.output)
     return found or [layer for layer in _layers(model) if _bound(layer)]
+
+
+def _symbolic(model: keras.Model, name: str) -> keras.KerasTensor:
+    """An input of a functional model, by the key in its dict or by its own name."""
+    if not isinstance(model, keras.Sequential) and isinstance(model.input, dict) and name in model.input:
+        return model.input[name]
+    return next((x for x in model.inputs if x.name == name), model.inputs[0])
 
 
 def draw(tensor: Tensor, domain: Domain, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -191,7 +197,7 @@ def _of_samples(samples: Tensors, rng: np.random.Generator) -> Iterator[Question
     size = sum(x[:1].nbytes for x in samples.values())
     for batch in BATCHES:
         if batch <= rows and (batch <= 2 or batch * size <= CALL_BYTES):
-            some = {name: x[rows - batch :] if batch < 5 else x[:batch] for name, x in samples.items()}
+            some = {name: x[:batch] for name, x in samples.items()}
             yield Question("samples", some)
     yield Question("shuffled", {name: rng.permuted(x, axis=0) for name, x in some.items()})
 
