@@ -50,5 +50,5 @@ def first_difference(model: keras.Model, form: str, case: Case, tolerance: float
 def _answers(probe: keras.Model, form: str, folder: Path, case: Case, signature: graphs.Signature) -> Tensors:
     file = folder / "probe"
     (graphs.onnx if form == "onnx" else graphs.saved_model)(probe, file)
-    (found,) = process.ask(form, file, [case.inputs], signature)
+    (found,) = process.ask(f"the {form} of its layers", form, file, [case.inputs], signature)
     return found

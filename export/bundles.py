@@ -80,10 +80,14 @@ def bundle(
 
 
 def _name(model: "keras.Model | Run | str | Path", name: str | None) -> str:
-    if name is None and isinstance(model, str | Path):
-        name = Path(model).stem
-    elif name is None:
-        name = model.recipe if isinstance(model, Run) else model.name
+    if name is None:
+        name = (
+            model.recipe
+            if isinstance(model, Run)
+            else Path(model).stem
+            if isinstance(model, str | Path)
+            else model.name
+        )
     if not NAME.fullmatch(name):
         raise UserError(f"--name {name}: letters, digits, '_', '-' and '.' only, 64 at most, not starting with a sign.")
     return name

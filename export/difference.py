@@ -24,7 +24,8 @@ class Difference(NamedTuple):
     def __str__(self) -> str:
         if np.isfinite(self.absolute):
             return f"by up to {self.absolute:.3g}"
-        return f"in {len(self.equal) - sum(self.equal)} of {len(self.equal)} places"
+        differing = len(self.equal) - sum(self.equal)
+        return f"in {differing} of {len(self.equal)} places" if differing else "by NaN or infinity"
 
 
 def difference(expected: np.ndarray, answer: np.ndarray) -> Difference:
@@ -47,8 +48,8 @@ def difference(expected: np.ndarray, answer: np.ndarray) -> Difference:
     y, found = expected.astype("float64"), answer.astype("float64")
     finite = np.isfinite(y)
     size = np.where(finite, np.abs(y), 0)
-    apart = np.where(np.isfinite(found) == finite, 0, np.inf)
-    apart = np.abs(np.subtract(found, y, out=apart, where=finite & np.isfinite(found)))
+    both = finite & np.isfinite(found)
+    apart = np.abs(np.where(both, found, 0) - np.where(both, y, 0)) + np.where(np.isfinite(found) == finite, 0, np.inf)
     scale = 1 + size.max(axis=tuple(range(1, y.ndim)), keepdims=True)
     relative = apart / np.maximum(size, 1e-12)
     return Difference(float(apart.max()), float(relative.max()), float((apart / scale).max()), _decided(y, found))

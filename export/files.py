@@ -128,13 +128,13 @@ def write_saved_model(model: "keras.Model", folder: Path, sizes: dict[str, list[
     """The folder, not proven."""
     import tensorflow as tf
 
-    from kerasfound.export import graphs
+    from kerasfound.export import graphs, questions
 
     try:
         graphs.saved_model(model, folder, sizes)
     except tf.errors.OpError as error:
-        reason = error.message.splitlines()[0] if error.message else type(error).__name__
-        raise UserError(f"{model.name}: TensorFlow cannot write it to {folder.parent}: {reason}") from error
+        reason = (error.message or type(error).__name__).rpartition("; ")[2].partition(" [Op")[0]  # behind a long path
+        raise UserError(f"{model.name}: TensorFlow cannot write its SavedModel: {questions.line(reason)}.") from error
 
 
 def on_tensorflow() -> None:

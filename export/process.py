@@ -23,10 +23,11 @@ TIME_LIMIT = 600
 """Seconds that opening a file and answering all questions may take."""
 
 
-def ask(form: str, file: Path, calls: list[Tensors], signature: "Signature | Manifest") -> list[Tensors]:
+def ask(what: str, form: str, file: Path, calls: list[Tensors], signature: "Signature | Manifest") -> list[Tensors]:
     """A file's answer to each call.
 
     Args:
+        what: how messages call the file.
         form: `"onnx"` or `"saved_model"`.
         file: the file or the folder.
         calls: inputs by name.
@@ -39,14 +40,14 @@ def ask(form: str, file: Path, calls: list[Tensors], signature: "Signature | Man
         asked, answered = Path(folder) / "asked.npz", Path(folder) / "answered.npz"
         named = {f"{place}.{name}": x for place, inputs in enumerate(calls) for name, x in inputs.items()}
         np.savez(asked, **named)  # type: ignore[arg-type]
-        command = [sys.executable, "-P", RUNNER, form, file, asked, answered]
+        command = [sys.executable, "-P", *map(str, [RUNNER, form, file, asked, answered])]
         quiet = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT, env=os.environ | quiet)
         except subprocess.TimeoutExpired:
-            raise UserError(f"{file}: {form} did not answer within {TIME_LIMIT} s; nothing was proven.") from None
+            raise UserError(f"{what} did not answer within {TIME_LIMIT} s; nothing was proven.") from None
         if done.returncode:
-            raise UserError(f"{file}: {form} cannot be run: {_reason(done)}")
+            raise UserError(f"{what} cannot be run: {_reason(done)}")
         with np.load(answered, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
     results: list[Tensors] = [{} for _ in calls]
@@ -54,8 +55,8 @@ def ask(form: str, file: Path, calls: list[Tensors], signature: "Signature | Man
         place, _, name = key.partition(".")
         results[int(place)][name] = y
     structure = json.loads(done.stdout.splitlines()[-1])
-    _check(f"{file}: {form}", signature.inputs, structure["inputs"], exact=True)
-    _check(f"{file}: {form}", signature.outputs, structure["outputs"], exact=False)
+    _check(what, signature.inputs, structure["inputs"], exact=True)
+    _check(what, signature.outputs, structure["outputs"], exact=False)
     return results
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -34,8 +34,8 @@ class Question(NamedTuple):
 class Domain(NamedTuple):
     """What an input may hold: of these values, or numbers from `low` to below `high`."""
 
-    low: np.ndarray | float
-    high: np.ndarray | float
+    low: Any
+    high: Any
     values: np.ndarray | None = None
 
 
@@ -183,7 +183,7 @@ def shape(tensor: Tensor, sizes: Sizes) -> tuple[int, ...]:
     return tuple(sizes[size] if isinstance(size, str) else size for size in tensor.shape)
 
 
-def line(error: BaseException | None) -> str:
+def line(error: BaseException | str | None) -> str:
     """An exception's text on one line, as short as may be read."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 300 else f"{text[:300]} ..."

@@ -22,8 +22,9 @@ ONNX, SAVED_MODEL = "model.onnx", "saved_model.pb"
 
 
 class Expected(NamedTuple):
-    """What a file must have and answer, and how far off it may be."""
+    """What a file must have and answer, how far off it may be, and how messages call it."""
 
+    name: str
     signature: "Signature | Manifest"
     cases: list[Case]
     tolerance: float
@@ -65,7 +66,7 @@ def verify(
     """
     path = Path(path)
     if model is not None:
-        asked = expected(model, samples=samples, tolerance=tolerance)
+        asked = expected(model, samples=samples, tolerance=tolerance)._replace(name=str(path))
         return [prove(form, file, model, asked) for form, file in files(path).items()]
     if path.is_file() or ((path / SAVED_MODEL).is_file() and not (path / MANIFEST).is_file()):
         raise UserError(f"{path}: a model file alone; give the model that it is held against too, or a bundle.")
@@ -73,7 +74,7 @@ def verify(
     manifest = contract.read(folder / MANIFEST)
     repository.check_sums(folder, manifest)
     recorded = max((record.tolerance for record in manifest.verification), default=TOLERANCE)
-    asked = Expected(manifest, cases.load(folder), tolerance or recorded)
+    asked = Expected(str(folder), manifest, cases.load(folder), tolerance or recorded)
     return [compare(form, file, asked) for form, file in files(folder).items()]
 
 
@@ -93,7 +94,7 @@ def expected(
 
     signature = graphs.signature(model, sizes)
     asked = cases.answers(model, signature, cases.as_named(signature, samples), missing)
-    return Expected(signature, asked, tolerance or default_tolerance(model))
+    return Expected(model.name, signature, asked, tolerance or default_tolerance(model))
 
 
 def prove(form: str, file: Path, model: "keras.Model", asked: Expected) -> Verification:
@@ -117,14 +118,15 @@ def compare(form: str, file: Path, asked: Expected) -> Verification:
         DifferenceError: at the first answer that is not the expected one.
         UserError: if the file does not open, or its inputs and outputs are not the declared ones.
     """
-    found = process.ask(form, file, [case.inputs for case in asked.cases], asked.signature)
+    what = f"{asked.name}: {form}"
+    found = process.ask(what, form, file, [case.inputs for case in asked.cases], asked.signature)
     absolute = relative = 0.0
     equal: list[bool] = []
     for case, answer in zip(asked.cases, found, strict=True):
         for name, y in case.outputs.items():
             apart = difference(y, answer[name])
             if not apart.worst <= asked.tolerance:
-                raise DifferenceError(_told(f"{file}: {form}", name, case, answer[name], str(apart)), case)
+                raise DifferenceError(_told(what, name, case, answer[name], str(apart)), case)
             absolute, relative = max(absolute, apart.absolute), max(relative, apart.relative)
             equal += apart.equal
     batches, others = cases.sizes(asked.signature.inputs, asked.cases)

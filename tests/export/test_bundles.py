@@ -121,7 +121,7 @@ def test_a_file_that_answers_otherwise_is_refused(bundle):
     weights = max(proto.graph.initializer, key=lambda w: len(w.raw_data))
     weights.raw_data = (np.frombuffer(weights.raw_data, "float32") * 1.01).astype("float32").tobytes()
     onnx.save(proto, bundle / "model.onnx")
-    asked = verification.Expected(manifest.read(bundle / "manifest.json"), cases.load(bundle), 1e-5)
+    asked = verification.Expected("it", manifest.read(bundle / "manifest.json"), cases.load(bundle), 1e-5)
     with pytest.raises(UserError, match="onnx answers otherwise than the trained model: probabilities"):
         verification.compare("onnx", bundle / "model.onnx", asked)
 

@@ -261,7 +261,7 @@ def test_a_crash_or_a_hang_in_a_file_is_an_error_message(tmp_path, monkeypatch, 
     monkeypatch.setattr(process, "RUNNER", tmp_path / "runner.py")
     monkeypatch.setattr(process, "TIME_LIMIT", 2)
     with pytest.raises(UserError, match=reason):
-        process.ask("onnx", tmp_path / "model.onnx", [], graphs.Signature([], []))
+        process.ask("it", "onnx", tmp_path / "model.onnx", [], graphs.Signature([], []))
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_a_file_whose_inputs_are_not_the_declared_ones_is_refused(tmp_path, shap
     x = np.zeros((2, 4), "float32")
     declared = graphs.Signature([Tensor(name, dtype, shape)], found.outputs)
     with pytest.raises(UserError, match="declared is"):
-        process.ask("onnx", tmp_path / "model.onnx", [{"x": x}], declared)
+        process.ask("it", "onnx", tmp_path / "model.onnx", [{"x": x}], declared)
 
 
 @pytest.mark.parametrize(
