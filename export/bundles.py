@@ -175,7 +175,7 @@ def _check_labels(labels: list[str], outputs: list[Tensor], schema: Schema | Non
 
 def _check_recorded(run: Run, asked: list[Case]) -> None:
     """The model file is the one that was trained: it answers the run's samples as the run recorded."""
-    (answered,) = next(case.outputs.values() for case in asked if case.kind == "samples")
+    (answered,) = [case for case in asked if case.kind == "samples"][-1].outputs.values()
     if not np.allclose(answered, run.samples["answer"][: len(answered)], atol=1e-4):
         raise UserError(f"{run.folder}: the saved model does not answer as it did when it was trained.")
 

@@ -46,6 +46,10 @@ def ask(what: str, form: str, file: Path, calls: list[Tensors], signature: "Sign
             done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT, env=os.environ | quiet)
         except subprocess.TimeoutExpired:
             raise UserError(f"{what} did not answer within {TIME_LIMIT} s; nothing was proven.") from None
+        if done.stdout:
+            structure = json.loads(done.stdout.splitlines()[-1])
+            _check(what, signature.inputs, structure["inputs"], exact=True)
+            _check(what, signature.outputs, structure["outputs"], exact=False)
         if done.returncode:
             raise UserError(f"{what} cannot be run: {_reason(done)}")
         with np.load(answered, allow_pickle=False) as arrays:
@@ -54,9 +58,6 @@ def ask(what: str, form: str, file: Path, calls: list[Tensors], signature: "Sign
     for key, y in found.items():
         place, _, name = key.partition(".")
         results[int(place)][name] = y
-    structure = json.loads(done.stdout.splitlines()[-1])
-    _check(what, signature.inputs, structure["inputs"], exact=True)
-    _check(what, signature.outputs, structure["outputs"], exact=False)
     return results
 
 

@@ -1,5 +1,6 @@
 """What a model is asked before its files are believed: real inputs, drawn ones and those at the edge, of many sizes."""
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -115,6 +116,7 @@ def _lengths(
         apart = {name: size + place for place, name in enumerate(others)}
         for length in (apart, dict.fromkeys(others, size))[: len(others)]:
             try:
+                _check_sizes(model, signature, dict.fromkeys(first, 1) | length)
                 graphs.reference(model)(*drawn(dict.fromkeys(first, 1) | length).values())
             except Exception as raised:  # whatever a model raises where a size does not suit it
                 error = raised
@@ -124,6 +126,19 @@ def _lengths(
             break
     if not taken:
         raise UserError(f"{model.name}: takes no {' or '.join(others)} of {OTHERS[0]} to {OTHERS[-1]}: {line(error)}")
+
+
+def _check_sizes(model: keras.Model, signature: graphs.Signature, sizes: Sizes) -> None:
+    """Keras knows where a window is longer than what it goes over; TensorFlow then answers what lies in memory.
+
+    Raises:
+        ValueError: if a layer of a functional model cannot have these sizes.
+    """
+    if hasattr(model, "operations"):
+        shapes = {id(_symbolic(model, x.name)): shape(x, sizes) for x in signature.inputs}
+        inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+        with contextlib.suppress(NotImplementedError):
+            model.compute_output_shape(keras.tree.map_structure(lambda x: shapes[id(x)], inputs))
 
 
 def domain(model: keras.Model, tensor: Tensor, samples: np.ndarray | None) -> Domain:

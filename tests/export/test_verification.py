@@ -111,6 +111,14 @@ def test_free_heights_and_widths_that_the_model_refuses_are_not_asked(tmp_path):
     assert proof.batch_sizes == [1, 2, 5, 32]
 
 
+def test_sizes_at_which_tensorflow_answers_what_lies_in_memory_are_not_asked(tmp_path):
+    """A window of 3 in steps of 2 over 1 or 2 numbers: Keras counts no answer, TensorFlow gives one."""
+    x = keras.Input((None, 4), name="x")
+    y = layers.Conv1D(3, 3, strides=2, name="y")(layers.Conv1D(3, 3, padding="causal")(x))
+    proof = kf.export.onnx(keras.Model(x, y), tmp_path / "model.onnx")
+    assert proof.sizes["time"] == [7, 16, 33, 64]
+
+
 def test_a_model_of_fixed_sizes_is_asked_at_those(tmp_path):
     proof = kf.export.onnx(three_rows(), tmp_path / "model.onnx", sizes={"x": [3, 4]})
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
