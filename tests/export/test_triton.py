@@ -1,6 +1,10 @@
 """`config.pbtxt` is read as Triton reads it: by the schema that it publishes (protobuf/model_config.proto)."""
 
+import re
+from pathlib import Path
+
 import pytest
+import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
 from kerasfound.errors import UserError
@@ -93,3 +97,13 @@ def test_a_name_may_hold_any_character(schema):
 def test_a_dtype_that_no_engine_serves_is_refused():
     with pytest.raises(UserError, match="x is of complex64"):
         triton.config(manifest([Tensor("x", "complex64", ["batch"])], []))
+
+
+def test_the_kserve_examples_are_inference_services_of_this_layout():
+    text = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text()
+    services = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    models = {service["spec"]["predictor"]["model"]["modelFormat"]["name"]: service for service in services}
+    assert models.keys() == {"triton", "tensorflow"}
+    assert all(service["kind"] == "InferenceService" for service in services)
+    assert models["triton"]["spec"]["predictor"]["model"]["storageUri"].endswith("/models")
+    assert models["tensorflow"]["spec"]["predictor"]["model"]["storageUri"].endswith("/models/mnist_cnn")
