@@ -50,7 +50,7 @@ def bundle(
         repository: the folder of all models, made if it is not there.
         name: the model's folder in it. Defaults to the recipe's, the file's or the model's name.
         labels: of the classes, in the order of the only output. A run has its own.
-        sizes: names of free sizes and numbers of fixed ones, by input: `{"tokens": ["batch", "time"]}`.
+        sizes: names of an input's free sizes: `{"tokens": ["batch", "time"]}`.
         samples: real inputs to ask as well: one array, or one for each input by its name. A run has its own.
         tolerance: the largest difference allowed, times one plus the largest expected number of a row. Defaults to
             what suits the model's precision, 1e-5 for float32.

@@ -35,7 +35,7 @@ def onnx(
         model: any built Keras model.
         path: the file.
         opset: the version of ONNX's operators.
-        sizes: names of free sizes and numbers of fixed ones, by input: `{"tokens": ["batch", "time"]}`.
+        sizes: names of an input's free sizes: `{"tokens": ["batch", "time"]}`.
         samples: real inputs to ask as well: one array, or one for each input by its name.
         tolerance: the largest difference allowed, times one plus the largest expected number of a row. Defaults to
             what suits the model's precision, 1e-5 for float32.
@@ -73,7 +73,7 @@ def saved_model(
     Args:
         model: any built Keras model.
         path: the folder, which must not be there yet, or be empty.
-        sizes: names of free sizes and numbers of fixed ones, by input: `{"tokens": ["batch", "time"]}`.
+        sizes: names of an input's free sizes: `{"tokens": ["batch", "time"]}`.
         samples: real inputs to ask as well: one array, or one for each input by its name.
         tolerance: the largest difference allowed, times one plus the largest expected number of a row. Defaults to
             what suits the model's precision, 1e-5 for float32.

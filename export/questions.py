@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import keras
@@ -59,7 +59,7 @@ def questions(
     def drawn(sizes: Sizes) -> Tensors:
         return {x.name: draw(x, domains[x.name], shape(x, sizes), rng) for x in signature.inputs}
 
-    chosen = list(settings(model, signature, drawn))
+    chosen = list(settings(model, signature, drawn, samples))
     for sizes in chosen:
         yield Question("random", drawn(sizes))
     several = chosen[-1]
@@ -91,41 +91,56 @@ def checked(signature: graphs.Signature, samples: Tensors) -> Tensors:
     return {name: np.asarray(samples[name]).astype(dtypes[name]) for name in names}
 
 
-def settings(model: keras.Model, signature: graphs.Signature, drawn) -> Iterator[Sizes]:
+def settings(
+    model: keras.Model, signature: graphs.Signature, drawn: Callable[[Sizes], Tensors], samples: Tensors
+) -> Iterator[Sizes]:
     """Values of all free sizes: each batch size, and each other size that the model takes."""
     free = [size for x in signature.inputs for size in x.shape if isinstance(size, str)]
     first = {x.shape[0] for x in signature.inputs if x.shape and isinstance(x.shape[0], str)}
     others = [size for size in dict.fromkeys(free) if size not in first]
     batches = BATCHES if first else (1,)
-    lengths = list(itertools.islice(_lengths(model, signature, others, first, drawn), 4))
+    own = {
+        size: got for x in signature.inputs if samples for size, got in zip(x.shape, samples[x.name].shape, strict=True)
+    }
+    sizes = [*_candidates(others), *([{name: own[name] for name in others}] if samples else [])]
+    lengths = list(itertools.islice(_taken(model, signature, sizes, first, drawn), 4)) if others else [{}]
     for place in range(max(len(batches), len(lengths))):
         length = lengths[place % len(lengths)]
         allowed = [batch for batch in batches if batch <= 2 or _bytes(signature, batch, length) <= CALL_BYTES]
         yield dict.fromkeys(first, allowed[min(place, len(allowed) - 1)]) | length
 
 
-def _lengths(
-    model: keras.Model, signature: graphs.Signature, others: list[str], first: set[str], drawn
+def _candidates(others: list[str]) -> Iterator[Sizes]:
+    """Where there are several free sizes, each is another number; then all are the same, for models that ask for it."""
+    for apart in (1, 0)[len(others) < 2 :]:
+        for size in OTHERS:
+            yield {name: size + apart * place for place, name in enumerate(others)}
+
+
+def _taken(
+    model: keras.Model,
+    signature: graphs.Signature,
+    candidates: Iterable[Sizes],
+    first: set[str],
+    drawn: Callable[[Sizes], Tensors],
 ) -> Iterator[Sizes]:
-    """Sizes beside the batch's that the model takes; where it can be, each is another number."""
-    if not others:
-        yield {}
-        return
+    """Those sizes at which the model answers."""
     taken, error = False, None
-    for size in OTHERS:
-        apart = {name: size + place for place, name in enumerate(others)}
-        for length in (apart, dict.fromkeys(others, size))[: len(others)]:
-            try:
-                _check_sizes(model, signature, dict.fromkeys(first, 1) | length)
-                graphs.reference(model)(*drawn(dict.fromkeys(first, 1) | length).values())
-            except Exception as raised:  # whatever a model raises where a size does not suit it
-                error = raised
-                continue
+    for length in candidates:
+        sizes = dict.fromkeys(first, 1) | length
+        try:
+            _check_sizes(model, signature, sizes)
+            graphs.reference(model)(*drawn(sizes).values())
+        except Exception as raised:  # whatever a model raises where a size does not suit it
+            error = raised
+        else:
             taken = True
             yield length
-            break
     if not taken:
-        raise UserError(f"{model.name}: takes no {' or '.join(others)} of {OTHERS[0]} to {OTHERS[-1]}: {line(error)}")
+        raise UserError(
+            f"{model.name}: takes no size of {OTHERS[0]} to {OTHERS[-1]} where one is free ({line(error)}); "
+            "give samples of the size that it takes."
+        )
 
 
 def _check_sizes(model: keras.Model, signature: graphs.Signature, sizes: Sizes) -> None:
