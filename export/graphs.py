@@ -1,8 +1,6 @@
 """A Keras model as one graph: to a SavedModel, to an ONNX file. Runs on the TensorFlow backend."""
 
 import contextlib
-import logging
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +12,7 @@ import tensorflow as tf
 
 from kerasfound.errors import UserError
 from kerasfound.export import operations, structure, tracing
-from kerasfound.export.manifest import Tensor
+from kerasfound.export.obstacles import NoFormError, Obstacle, described, layer_of, layers, quoted_in, refused
 from kerasfound.export.tracing import BATCH as BATCH
 from kerasfound.export.tracing import TIME as TIME
 from kerasfound.export.tracing import Signature as Signature
@@ -29,19 +27,7 @@ OPSET = 18
 """The newest version of ONNX's operators that tf2onnx writes; newer ones are made from it."""
 LARGEST = 2**31 - 1
 """Bytes of a protocol buffer."""
-MEND = "do that step outside the model, or export a SavedModel"
-UNSUPPORTED = re.compile(r"Tensorflow op \[(?P<node>.+): (?P<reason>\w+)\] is not supported")
-FAILED = re.compile(r"Failed to convert node '(?P<node>[^']+)'")
 ASSIGN = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
-
-
-class NoFormError(UserError):
-    """A model that a format cannot hold; `reasons` has one layer and reason each."""
-
-    def __init__(self, file_format: str, reasons: list[tuple[str, str]], mend: str = MEND):
-        self.reasons = list(dict.fromkeys(reasons))
-        what = "; ".join(f"{layer}: {reason}" for layer, reason in self.reasons)
-        super().__init__(f"no {file_format} form for {what}. To mend it, {mend}.")
 
 
 def saved_model(model: keras.Model, folder: str | Path, sizes: Sizes | None = None) -> None:
@@ -55,10 +41,9 @@ def saved_model(model: keras.Model, folder: str | Path, sizes: Sizes | None = No
     Raises:
         UserError: if the model cannot be traced, naming the layer, or the folder cannot be written.
     """
-    folder = Path(folder)
-    tracing.check(model, "SavedModel")
+    tracing.check(model)
     inputs = tracing.specs(tracing.traced(model, sizes).signature.inputs)
-    with _beside(folder) as made:
+    with _beside(Path(folder)) as made:
         archive = keras.export.ExportArchive()
         archive.track(model)
         archive.add_endpoint("serving_default", answer(model), input_signature=inputs)
@@ -79,47 +64,46 @@ def onnx(model: keras.Model, path: str | Path, opset: int = OPSET, sizes: Sizes 
     """
     import onnx as onnx_format
 
-    if not OPSET <= opset <= onnx_format.defs.onnx_opset_version():
-        newest = onnx_format.defs.onnx_opset_version()
+    newest = onnx_format.defs.onnx_opset_version()
+    if not OPSET <= opset <= newest:
         raise UserError(
-            f"opset {opset}: onnx {onnx_format.__version__} can write {OPSET} to {newest}; choose one of these."
+            f"opset {opset}: onnx {onnx_format.__version__} writes {OPSET} to {newest}; choose one of these."
         )
     proto = convert(model, opset, sizes)
     with _beside(Path(path)) as made:
         onnx_format.save(proto, made)
         if fault := structure.fault(made):
-            raise NoFormError("ONNX", [(_layer_named_in(fault, model), fault)])
+            raise NoFormError("ONNX", [Obstacle(quoted_in(fault, model), fault)])
 
 
 def convert(model: keras.Model, opset: int = OPSET, sizes: Sizes | None = None) -> "onnx_format.ModelProto":
     """The model as an ONNX graph in memory, not yet checked.
 
     Raises:
-        NoFormError: with every layer that has no ONNX form.
+        UserError: naming every layer that has no ONNX form.
     """
     from onnx import version_converter
 
-    tracing.check(model, "ONNX")
-    found = tracing.traced(model, sizes)
-    if changing := _changing(model, found.function):
-        raise NoFormError("ONNX", changing, "make the layer keep nothing between two calls")
-    proto = _named(_converted(model, found), found.signature)
-    if proto.ByteSize() > LARGEST:
-        raise NoFormError(
-            "ONNX", [(tracing.described(model), f"{proto.ByteSize():,} bytes, more than a file of 2 GiB holds")]
-        )
+    tracing.check(model)
+    traced = tracing.traced(model, sizes)
+    if found := [*_in_float8(model), *_changing(model, traced.function)]:
+        raise NoFormError("ONNX", found)
+    proto = _named(_converted(model, traced), traced.signature)
+    if (size := proto.ByteSize()) > LARGEST:
+        reason = f"{size:,} bytes, where a file holds {LARGEST:,}"
+        raise NoFormError("ONNX", [Obstacle(described(model), reason, "export a SavedModel")])
     return proto if opset == OPSET else version_converter.convert_version(proto, opset)
 
 
-def _converted(model: keras.Model, found: Traced) -> "onnx_format.ModelProto":
+def _converted(model: keras.Model, traced: Traced) -> "onnx_format.ModelProto":
     import tf2onnx
 
-    function = found.function
+    function = traced.function
     captured = {inner.name for _, inner in function.graph.captures}
     inputs = [tensor.name for tensor in function.inputs if tensor.name not in captured]
     outputs = {tensor.name: name for name, tensor in function.structured_outputs.items()}
-    names = dict(zip(inputs, (x.name for x in found.signature.inputs), strict=True)) | outputs
-    with _refusals(model), tf.device("/cpu:0"):
+    names = dict(zip(inputs, (x.name for x in traced.signature.inputs), strict=True)) | outputs
+    with refused(model), tf.device("/cpu:0"):
         graph, tables = tf2onnx.tf_loader.from_trackable(model, function, inputs, list(outputs), False)
         _freeze_captured(graph, function)
         if _may_inline(graph):
@@ -170,69 +154,42 @@ def _freeze_captured(graph: Any, function: Any) -> None:
             node.CopyFrom(constant)
 
 
-def _named(proto: "onnx_format.ModelProto", found: Signature) -> "onnx_format.ModelProto":
+def _named(proto: "onnx_format.ModelProto", signature: Signature) -> "onnx_format.ModelProto":
     """Give the inputs and outputs the signature's shapes, with the names of their free sizes."""
-    declared = {tensor.name: tensor for tensor in [*found.inputs, *found.outputs]}
+    declared = {tensor.name: tensor for tensor in [*signature.inputs, *signature.outputs]}
     for value in [*proto.graph.input, *proto.graph.output]:
         shape = value.type.tensor_type.shape
         del shape.dim[:]
+        shape.SetInParent()  # a number alone has no sizes, which is not the same as sizes that nobody knows
         for size in declared[value.name].shape:
             shape.dim.add(**{"dim_param" if isinstance(size, str) else "dim_value": size})
     del proto.graph.value_info[:]  # left over from before tf2onnx moved the transposes; the strict checker rejects them
     return proto
 
 
-def _changing(model: keras.Model, function: Any) -> list[tuple[str, str]]:
+def _in_float8(model: keras.Model) -> Iterator[Obstacle]:
+    for layer in layers(model):
+        if layer.quantization_mode == "float8":
+            yield Obstacle(described(layer), "it computes in float8", "export the model that was quantized")
+
+
+def _changing(model: keras.Model, function: Any) -> Iterator[Obstacle]:
     """The layers that write variables of their own, which ONNX cannot. Counters of random numbers may stay behind."""
     handles = {inner.name.partition(":")[0]: outer for outer, inner in function.graph.captures}
-    names = {id(v.handle): v.name for v in function.graph.variables}
-    graph = function.graph.as_graph_def()
-    nodes = [*graph.node, *(node for body in graph.library.function for node in body.node_def)]
-    found = []
-    for node in nodes:
+    names = {id(variable.handle): variable.name for variable in function.graph.variables}
+    for node in tracing.nodes(function):
         if node.op in ASSIGN and "seed_generator_state" not in names.get(id(handles.get(node.input[0])), ""):
-            found.append((_layer_of(node.name, model), "it changes its own state when it answers"))
-    return found
-
-
-@contextlib.contextmanager
-def _refusals(model: keras.Model) -> Iterator[None]:
-    """tf2onnx logs what it cannot convert, raises for some of it and goes on with the rest; refuse for all of it."""
-    log = logging.getLogger("tf2onnx")
-    reasons: list[tuple[str, str]] = []
-
-    def note(record: logging.LogRecord) -> None:
-        text = record.getMessage()
-        if found := UNSUPPORTED.match(text):
-            reasons.append((_layer_of(found["node"], model), f"ONNX has no {found['reason']}"))
-        elif (found := FAILED.match(text)) and record.exc_info:
-            reasons.append((_layer_of(found["node"], model), str(record.exc_info[1]).splitlines()[0]))
-
-    handler = logging.Handler(logging.ERROR)
-    handler.emit = note  # type: ignore[method-assign]
-    log.addHandler(handler)
-    level, propagate, disabled = log.level, log.propagate, logging.root.manager.disable
-    log.setLevel(logging.ERROR)
-    log.propagate = False
-    logging.disable(logging.NOTSET)  # or somebody else's `logging.disable` would hide what went wrong
-    try:
-        yield
-    except Exception as error:  # tf2onnx raises whatever its code runs into
-        text = str(error).strip().splitlines() or [type(error).__name__]
-        raise NoFormError("ONNX", reasons or [(_layer_named_in(str(error), model), text[0])]) from error
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
-        log.propagate = propagate
-        logging.disable(disabled)
-    if reasons:
-        raise NoFormError("ONNX", reasons)
+            reason, mend = (
+                "it changes its own state when it answers",
+                "build the layer without a state (stateful=False)",
+            )
+            yield Obstacle(layer_of(node.name, model), reason, mend)
 
 
 @contextlib.contextmanager
 def _beside(path: Path) -> Iterator[Path]:
     """A place in the folder of `path`, renamed to `path` at the end; after an error it is gone."""
-    if path.exists() and (path.is_dir() and any(path.iterdir())):
+    if path.is_dir() and any(path.iterdir()):
         raise UserError(f"{path}: exists already and is not empty; name a new place.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -242,38 +199,12 @@ def _beside(path: Path) -> Iterator[Path]:
     try:
         yield staging / path.name
         (staging / path.name).replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}); name another place.") from error
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(f"{path}: cannot be written ({error}); name another place.") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def _layer_of(node: str, model: keras.Model) -> str:
-    """The layer that a node of a graph comes from: its name is the path of the layers.
-
-    Keras opens the scope of a layer at least twice, and TensorFlow numbers every time but the first.
-    """
-    named = {layer.name: layer for layer in tracing.layers(model)}
-    for part in reversed(re.split(r"[/;]", node)):
-        if layer := named.get(re.sub(r"_\d+$", "", part)) or named.get(part):
-            return tracing.described(layer)
-    return tracing.described(model)
-
-
-def _layer_named_in(text: str, model: keras.Model) -> str:
-    """The layer of the first node that a message quotes."""
-    node = re.search(rf"{re.escape(model.name)}\S*/[^\s'\")]+", text)
-    return _layer_of(node[0] if node else "", model)
 
 
 def output_names(model: keras.Model) -> list[str]:
     """The names of the outputs."""
     return [tensor.name for tensor in signature(model).outputs]
-
-
-def specs(model: keras.Model) -> list[tf.TensorSpec]:
-    """The model's inputs, named as in the signature."""
-    return tracing.specs(signature(model).inputs)
-
-
-__all__ = ["Signature", "Tensor", "answer", "convert", "onnx", "saved_model", "signature"]

@@ -44,10 +44,9 @@ class Replacement:
         self.dtypes = [graph.get_dtype(x) for x in node.output]
         self.made = 0
 
-    def const(self, value: Any, dtype: Any = None, raw: bool = True) -> str:
-        """A constant; ONNX's shape inference reads the sizes of `Resize` only when they are not raw bytes."""
+    def const(self, value: Any, dtype: Any = None) -> str:
         self.made += 1
-        return self.graph.make_const(f"{self.name}/const_{self.made}", np.array(value, dtype), raw=raw).output[0]
+        return self.graph.make_const(f"{self.name}/const_{self.made}", np.array(value, dtype)).output[0]
 
     def like(self, value: float, tensor: str) -> str:
         """A constant of the type of `tensor`."""
@@ -125,6 +124,22 @@ def bucketize(new: Replacement) -> None:
     )
     passed = new.cast(new.node("Not", [below]), TensorProto.INT32)
     new.result("ReduceSum", [passed, last], keepdims=0)
+
+
+def bincount(new: Replacement) -> None:
+    """`OneHot`, summed, or its largest where it only says which numbers there are. tf2onnx takes single vectors."""
+    from onnx import TensorProto
+
+    weights = new.shape(2)
+    if weights is None or (weights != [0] and len(weights) != len(new.shape() or [])):
+        raise NotWritableError("whether the counts have weights is not known")
+    ids, size = (new.cast(x, TensorProto.INT64) for x in new.inputs[:2])
+    counts = new.node("OneHot", [ids, size, new.const([0, 1], "float32")], TensorProto.FLOAT)
+    if weights != [0]:
+        column = new.node("Unsqueeze", [new.cast(new.inputs[2], TensorProto.FLOAT), new.const([-1], "int64")])
+        counts = new.node("Mul", [counts, column])
+    reduce = "ReduceMax" if new.attributes["binary_output"].i else "ReduceSum"
+    new.result("Cast", [new.node(reduce, [counts, new.const([-2], "int64")], keepdims=0)], to=new.dtypes[0])
 
 
 def lookup(new: Replacement, tables: Tables) -> None:
@@ -258,10 +273,10 @@ def resize_bilinear(new: Replacement) -> None:
     if not new.attributes["half_pixel_centers"].i:
         raise NotWritableError("only TensorFlow 2's half-pixel centers have an ONNX form")
     channels_first = new.node("Transpose", [_in_float32(new)], perm=[0, 3, 1, 2])
-    size = new.value(1)
-    sizes = new.cast(new.inputs[1], TensorProto.INT64) if size is None else new.const(size, "int64", raw=False)
+    kept = new.node("Shape", [channels_first], TensorProto.INT64, end=2)
+    sizes = new.node("Concat", [kept, new.cast(new.inputs[1], TensorProto.INT64)], axis=0)
+    how = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
     unused = new.const([], "float32")
-    how = {"axes": [2, 3], "mode": "linear", "coordinate_transformation_mode": "half_pixel"}
     resized = new.node("Resize", [channels_first, unused, unused, sizes], **how)
     new.result("Transpose", [resized], perm=[0, 2, 3, 1])
 
@@ -336,6 +351,7 @@ HANDLERS: dict[str, Callable] = {
     "Bitcast": sign_bit,
     "Bucketize": bucketize,
     "ComplexAbs": magnitude,
+    "DenseBincount": bincount,
     "Erf": erf,
     "Erfc": erfc,
     "Expm1": expm1,

@@ -12,14 +12,18 @@ import tensorflow as tf
 
 from kerasfound.errors import UserError
 from kerasfound.export.manifest import Tensor
+from kerasfound.export.obstacles import NoFormError, Obstacle, described, first_line, layers, raised_in
 
 BATCH, TIME = "batch", "time"
 """The names of the free first size of every tensor, and of the free second one."""
 IMAGE = ("height", "width")
 UNNAMED = re.compile(r"keras_tensor(_\d+)?")
 """What Keras calls an input that its author did not name; the number counts the tensors of the process."""
-PROBES = 37, 53
-"""Two lengths that no model is likely to have: an output size that follows both is the same free size."""
+PROBES = (16, 24), (24, 8)
+"""First size and step of two rounds of sizes: an output size that follows an input's in both is the same free size.
+Small, for a model with a longest text; even, for a model that halves and doubles images."""
+DENSE = "let every output be a dense tensor, or a list or dict of them"
+TRACEABLE = "write it with keras.ops, from tensors to tensors"
 
 Sizes = dict[str, list[int | str]]
 
@@ -59,16 +63,29 @@ def signature(model: keras.Model, sizes: Sizes | None = None) -> Signature:
     return traced(model, sizes).signature
 
 
+def check(model: keras.Model) -> None:
+    """Refuse what can be seen at once.
+
+    Raises:
+        UserError: if it is not a Keras model, or Keras runs on another backend.
+    """
+    if not isinstance(model, keras.Model):
+        raise UserError(f"{type(model).__name__} is not a Keras model; give a keras.Model, which may hold one layer.")
+    if keras.backend.backend() != "tensorflow":
+        backend = keras.backend.backend()
+        raise UserError(f"models are exported from TensorFlow, not from {backend}; set KERAS_BACKEND=tensorflow.")
+
+
 def traced(model: keras.Model, sizes: Sizes | None = None) -> Traced:
     """The graph of `answer(model)`, and its signature."""
-    inputs = _inputs(model, sizes or {})
-    function = trace(model, specs(inputs))
-    return Traced(Signature(inputs, _outputs(model, inputs, function.structured_outputs)), function)
+    asked = inputs(model, sizes)
+    function = trace(model, specs(asked))
+    return Traced(Signature(asked, _outputs(model, asked, function.structured_outputs)), function)
 
 
-def specs(inputs: list[Tensor]) -> list[tf.TensorSpec]:
+def specs(tensors: list[Tensor]) -> list[tf.TensorSpec]:
     """The inputs for TensorFlow, their free sizes unknown."""
-    return [tf.TensorSpec([_known(size) for size in x.shape], x.dtype, name=x.name) for x in inputs]
+    return [tf.TensorSpec([_known(size) for size in x.shape], x.dtype, name=x.name) for x in tensors]
 
 
 def answer(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
@@ -87,7 +104,7 @@ def answer(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
     return call
 
 
-def trace(model: keras.Model, inputs: list[tf.TensorSpec]) -> Any:
+def trace(model: keras.Model, given: list[tf.TensorSpec]) -> Any:
     """The concrete function of `answer(model)`.
 
     Raises:
@@ -96,25 +113,21 @@ def trace(model: keras.Model, inputs: list[tf.TensorSpec]) -> Any:
     filtering = keras.config.is_traceback_filtering_enabled()
     keras.config.disable_traceback_filtering()  # otherwise the frames of Keras's layers are missing
     try:
-        return tf.function(answer(model), input_signature=inputs, autograph=False).get_concrete_function()
+        return tf.function(answer(model), input_signature=given, autograph=False).get_concrete_function()
     except UserError:
         raise
     except Exception as error:  # a layer of the user's own may raise anything
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{_raised_in(error, model)} cannot be traced to a graph: {reason}") from error
+        reason = f"it cannot be traced ({first_line(error)})"
+        raise NoFormError("graph", [Obstacle(raised_in(error, model), reason, TRACEABLE)]) from error
     finally:
         if filtering:
             keras.config.enable_traceback_filtering()
 
 
-def described(layer: keras.layers.Layer) -> str:
-    """How a message names a layer."""
-    return f'layer "{layer.name}" ({type(layer).__name__})'
-
-
-def layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """The model and every layer in it, however deep. Keras has no public way to a layer's own layers."""
-    return list(dict.fromkeys(model._flatten_layers()))
+def nodes(function: Any) -> list[Any]:
+    """The nodes of a concrete function and of the functions that it calls."""
+    graph = function.graph.as_graph_def()
+    return [*graph.node, *(node for body in graph.library.function for node in body.node_def)]
 
 
 @contextlib.contextmanager
@@ -228,7 +241,9 @@ def _filled(structure: Any, tensors: Iterator[tf.Tensor]) -> Any:
     return _mapped(lambda leaf: next(tensors), structure)
 
 
-def _inputs(model: keras.Model, sizes: Sizes) -> list[Tensor]:
+def inputs(model: keras.Model, sizes: Sizes | None = None) -> list[Tensor]:
+    """The inputs of a built model, as in its signature."""
+    sizes = sizes or {}
     found, taken = [], set[str]()
     for i, (path, leaf) in enumerate(_leaves(_arguments(model))):
         keys = [str(key) for key in path if isinstance(key, str)]
@@ -263,30 +278,32 @@ def _default_size(name: str, place: int, rank: int) -> str:
     return TIME if place == 1 else f"{name}_{place}"
 
 
-def _outputs(model: keras.Model, inputs: list[Tensor], outputs: dict[str, tf.Tensor]) -> list[Tensor]:
+def _outputs(model: keras.Model, asked: list[Tensor], outputs: dict[str, tf.Tensor]) -> list[Tensor]:
     shapes = {name: y.shape for name, y in outputs.items()}
     for name, shape in shapes.items():
         if shape.rank is None:
-            raise UserError(
-                f'{described(model)}: output "{name}" has an unknown number of axes; reshape it at the end.'
-            )
+            reason = f'its output "{name}" has an unknown number of axes'
+            raise NoFormError("graph", [Obstacle(described(model), reason, "end the model with a Reshape")])
+    first = asked[0].shape[0]
     free = any(size is None for shape in shapes.values() for size in shape[1:])
-    probes = [_probe(model, inputs, first) for first in PROBES] if free else []
+    probes = [_probe(model, asked, *sizes) for sizes in PROBES] if free else []
 
     def size(name: str, place: int) -> int | str:
+        if (known := shapes[name][place]) is not None:
+            return known
         followed = {probe[name][place] for probe in probes if probe}
         if len(followed) == 1 and isinstance(same := followed.pop(), str):
             return same
-        return shapes[name][place] or (BATCH if place == 0 else f"{name}_{place}")
+        return first if place == 0 else f"{name}_{place}"
 
     return [Tensor(name, y.dtype.name, [size(name, i) for i in range(y.shape.rank)]) for name, y in outputs.items()]
 
 
-def _probe(model: keras.Model, inputs: list[Tensor], first: int) -> dict[str, list[int | str | None]] | None:
+def _probe(model: keras.Model, asked: list[Tensor], first: int, step: int) -> dict[str, list[int | str | None]] | None:
     """The sizes of the outputs when each free size of the inputs is a number of its own, with the names put back."""
-    names = dict.fromkeys(size for x in inputs for size in x.shape if isinstance(size, str))
-    numbers = {name: first + 2 * i for i, name in enumerate(names)}
-    filled = [Tensor(x.name, x.dtype, [numbers.get(size, size) for size in x.shape]) for x in inputs]  # type: ignore
+    names = dict.fromkeys(size for x in asked for size in x.shape if isinstance(size, str))
+    numbers = {name: first + step * i for i, name in enumerate(names)}
+    filled = [Tensor(x.name, x.dtype, [numbers.get(size, size) for size in x.shape]) for x in asked]  # type: ignore
     back = {number: name for name, number in numbers.items()}
     try:
         outputs = trace(model, specs(filled)).structured_outputs
@@ -301,19 +318,17 @@ def _named_outputs(model: keras.Model, outputs: Any) -> dict[str, tf.Tensor]:
         names: list[str] | None = [model.layers[-1].name]
     else:
         names = getattr(model, "output_names", None)
-    taken = {x.name for x in _inputs(model, {})}
+    taken = {x.name for x in inputs(model)}
     found = {}
     for i, (path, y) in enumerate(_leaves(outputs)):
         if y is None:
             continue
         if not isinstance(y, tf.Tensor):
-            raise UserError(
-                f"{described(model)} answers with a {type(y).__name__}; every output must be a dense tensor."
-            )
+            raise NoFormError("graph", [Obstacle(described(model), f"it answers with a {type(y).__name__}", DENSE)])
         keys = "_".join(str(key) for key in path if isinstance(key, str))
         found[_free(keys or (names[i] if names else f"output_{i}"), taken)] = tf.identity(y)
     if not found:
-        raise UserError(f"{described(model)} answers with no tensor; every output must be a dense tensor.")
+        raise NoFormError("graph", [Obstacle(described(model), "it answers with no tensor", DENSE)])
     return found
 
 
@@ -331,26 +346,3 @@ def _free(name: str, taken: set[str]) -> str:
 
 def _known(size: int | str) -> int | None:
     return None if isinstance(size, str) else size
-
-
-def _raised_in(error: BaseException, model: keras.Model) -> str:
-    """The innermost layer whose code was running."""
-    layer, frame = model, error.__traceback__
-    while frame:
-        owner = frame.tb_frame.f_locals.get("self")
-        layer = owner if isinstance(owner, keras.layers.Layer) else layer
-        frame = frame.tb_next
-    return described(layer)
-
-
-def check(model: keras.Model, file_format: str) -> None:
-    """Refuse what can be seen without tracing.
-
-    Raises:
-        UserError: if it is not a Keras model, or Keras runs on another backend.
-    """
-    if not isinstance(model, keras.Model):
-        raise UserError(f"a {type(model).__name__} cannot be exported to {file_format}; give a keras.Model.")
-    if keras.backend.backend() != "tensorflow":
-        backend = keras.backend.backend()
-        raise UserError(f"{file_format} is written from TensorFlow, not from {backend}; set KERAS_BACKEND=tensorflow.")
