@@ -160,7 +160,7 @@ def lookup(new: Replacement, tables: Tables) -> None:
     asked, found = kinds.get(new.graph.get_dtype(new.inputs[1])), kinds.get(new.dtypes[0])
     if asked is None or found is None:
         raise NotWritableError("a LabelEncoder holds strings, int64 and float32 only")
-    attributes = {f"keys_{asked}s": _listed(keys), f"values_{found}s": _listed(values)}
+    attributes: dict[str, Any] = {f"keys_{asked}s": _listed(keys), f"values_{found}s": _listed(values)}
     attributes[f"default_{found}"] = _listed(default.ravel())[0]
     new.result("LabelEncoder", [new.inputs[1]], domain="ai.onnx.ml", **attributes)
 
@@ -275,7 +275,7 @@ def resize_bilinear(new: Replacement) -> None:
     channels_first = new.node("Transpose", [_in_float32(new)], perm=[0, 3, 1, 2])
     kept = new.node("Shape", [channels_first], TensorProto.INT64, end=2)
     sizes = new.node("Concat", [kept, new.cast(new.inputs[1], TensorProto.INT64)], axis=0)
-    how = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+    how: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
     unused = new.const([], "float32")
     resized = new.node("Resize", [channels_first, unused, unused, sizes], **how)
     new.result("Transpose", [resized], perm=[0, 2, 3, 1])

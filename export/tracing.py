@@ -25,6 +25,9 @@ Small, for a model with a longest text; even, for a model that halves and double
 DENSE = "let every output be a dense tensor, or a list or dict of them"
 TRACEABLE = "write it with keras.ops, from tensors to tensors"
 
+OTHER = ("float16", "bfloat16", "float64")
+"""Precisions that ONNX Runtime has few operations for, and that no file needs: its weights are not trained on."""
+
 Sizes = dict[str, list[int | str]]
 
 
@@ -39,6 +42,8 @@ class Traced(msgspec.Struct, frozen=True):
     signature: Signature
     function: Any
     """A concrete function of TensorFlow."""
+    answer: Callable
+    """What it was traced from, which keeps the variables that it refers to."""
 
 
 def signature(model: keras.Model, sizes: Sizes | None = None) -> Signature:
@@ -79,8 +84,9 @@ def check(model: keras.Model) -> None:
 def traced(model: keras.Model, sizes: Sizes | None = None) -> Traced:
     """The graph of `answer(model)`, and its signature."""
     asked = inputs(model, sizes)
-    function = trace(model, specs(asked))
-    return Traced(Signature(asked, _outputs(model, asked, function.structured_outputs)), function)
+    asking = answer(model)
+    function = trace(model, asking, specs(asked))
+    return Traced(Signature(asked, _outputs(model, asked, function.structured_outputs)), function, asking)
 
 
 def specs(tensors: list[Tensor]) -> list[tf.TensorSpec]:
@@ -94,18 +100,22 @@ def answer(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
     Keras's own export leaves `training` open, so that augmentation and dropout stay active in some layers.
     """
     arguments = _arguments(model)
+    stored = [variable for variable in model.variables if variable.dtype in OTHER]
+    copies = [tf.Variable(tf.cast(variable.value, "float32"), trainable=False) for variable in stored]
 
     def call(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         given = _filled(arguments, iter(tensors))
-        with for_inference(model):
+        with for_inference(model), contextlib.ExitStack() as stack:
+            for variable, copy in zip(stored, copies, strict=True):
+                stack.enter_context(mock.patch.multiple(variable, _value=copy, _dtype="float32"))
             outputs = model(**given, training=False) if isinstance(given, _ByName) else model(given, training=False)
         return _named_outputs(model, outputs)
 
     return call
 
 
-def trace(model: keras.Model, given: list[tf.TensorSpec]) -> Any:
-    """The concrete function of `answer(model)`.
+def trace(model: keras.Model, asking: Callable, given: list[tf.TensorSpec]) -> Any:
+    """The concrete function of `asking`, the model's `answer`.
 
     Raises:
         UserError: naming the layer that cannot be traced.
@@ -113,7 +123,7 @@ def trace(model: keras.Model, given: list[tf.TensorSpec]) -> Any:
     filtering = keras.config.is_traceback_filtering_enabled()
     keras.config.disable_traceback_filtering()  # otherwise the frames of Keras's layers are missing
     try:
-        return tf.function(answer(model), input_signature=given, autograph=False).get_concrete_function()
+        return tf.function(asking, input_signature=given, autograph=False).get_concrete_function()
     except UserError:
         raise
     except Exception as error:  # a layer of the user's own may raise anything
@@ -145,27 +155,14 @@ def for_inference(model: keras.Model) -> Iterator[None]:
 
 
 def in_other_precision(layer: keras.layers.Layer) -> bool:
-    return layer.compute_dtype in ("float16", "bfloat16", "float64")
-
-
-class _Float32Over(keras.DTypePolicy):
-    """Computes in float32 from variables that stay as they are stored."""
-
-    def __init__(self, variable_dtype: str):
-        super().__init__("float32")
-        self.stored = variable_dtype
-
-    @property
-    def variable_dtype(self) -> str:
-        return self.stored
+    return layer.compute_dtype in OTHER
 
 
 def _in_float32(layer: keras.layers.Layer) -> keras.DTypePolicy:
-    if layer.quantization_mode is None:
-        return _Float32Over(layer.variable_dtype)
     policy = layer.dtype_policy
     name = policy[layer.path].name if isinstance(policy, keras.dtype_policies.DTypePolicyMap) else policy.name
-    return keras.dtype_policies.get(name.partition("_from_")[0] + "_from_float32")
+    quantized = layer.quantization_mode is not None
+    return keras.dtype_policies.get(name.partition("_from_")[0] + "_from_float32" if quantized else "float32")
 
 
 _each_step = keras.layers.TimeDistributed.call
@@ -306,7 +303,7 @@ def _probe(model: keras.Model, asked: list[Tensor], first: int, step: int) -> di
     filled = [Tensor(x.name, x.dtype, [numbers.get(size, size) for size in x.shape]) for x in asked]  # type: ignore
     back = {number: name for name, number in numbers.items()}
     try:
-        outputs = trace(model, specs(filled)).structured_outputs
+        outputs = trace(model, answer(model), specs(filled)).structured_outputs
     except UserError:  # a size that the model does not take
         return None
     return {name: [back.get(size, size) for size in y.shape] for name, y in outputs.items()}
