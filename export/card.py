@@ -83,13 +83,14 @@ def _proof(manifest: Manifest) -> list[str]:
     def row(record: Verification) -> str:
         return (
             f"| {record.format} | {record.inputs} | {_listed(record.batch_sizes)} | {', '.join(record.kinds)} "
-            f"| {record.max_absolute_difference:.1e} | {record.tolerance:.0e} | {record.equal_decisions:.1%} |"
+            f"| {record.max_scaled_difference:.1e} | {record.tolerance:.0e} | {record.equal_decisions:.1%} |"
         )
 
     head = "| file | inputs | batch sizes | kinds | largest difference | allowed | equal decisions |"
     table = "\n".join([head, "|---|---|---|---|---|---|---|", *map(row, manifest.verification)])
+    note = "A difference is divided by one plus the largest number of the answer that it is in."
     again = f"`kerasfound verify models/{manifest.name}/{manifest.version}` repeats the proof; it needs no model."
-    return ["Both files were asked what the trained model was asked, and answered alike:", table, again]
+    return ["Both files were asked what the trained model was asked, and answered alike:", table, note, again]
 
 
 def _listed(items: Iterable[Any], most: int = 20) -> str:

@@ -120,7 +120,7 @@ def compare(form: str, file: Path, asked: Expected) -> Verification:
     """
     what = f"{asked.name}: {form}"
     found = process.ask(what, form, file, [case.inputs for case in asked.cases], asked.signature)
-    absolute = relative = 0.0
+    absolute = relative = scaled = 0.0
     equal: list[bool] = []
     for case, answer in zip(asked.cases, found, strict=True):
         for name, y in case.outputs.items():
@@ -128,6 +128,7 @@ def compare(form: str, file: Path, asked: Expected) -> Verification:
             if not apart.worst <= asked.tolerance:
                 raise DifferenceError(_told(what, name, case, answer[name], str(apart)), case)
             absolute, relative = max(absolute, apart.absolute), max(relative, apart.relative)
+            scaled = max(scaled, apart.worst)
             equal += apart.equal
     batches, others = cases.sizes(asked.signature.inputs, asked.cases)
     return Verification(
@@ -138,6 +139,7 @@ def compare(form: str, file: Path, asked: Expected) -> Verification:
         max_relative_difference=relative,
         equal_decisions=float(np.mean(equal)),
         tolerance=asked.tolerance,
+        max_scaled_difference=scaled,
         sizes=others,
         kinds=list(dict.fromkeys(case.kind for case in asked.cases)),
     )

@@ -337,7 +337,7 @@ def show_proof(bundle: Path, checks: "list[Verification]") -> None:
     for check in checks:
         print(
             f"{check.format}: {check.inputs} inputs at batch {', '.join(map(str, check.batch_sizes))}; "
-            f"largest difference {check.max_absolute_difference:.1e} (allowed {check.tolerance:.0e}), "
+            f"largest difference {check.max_scaled_difference:.1e} (allowed {check.tolerance:.0e}), "
             f"equal decisions {check.equal_decisions:.1%}"
         )
     print(f"verified: {bundle}")

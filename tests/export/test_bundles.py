@@ -65,7 +65,7 @@ def test_both_formats_answer_as_the_trained_model_at_every_batch_size(bundle):
     for check in checks:
         assert check.batch_sizes == [1, 2, 5, 32]
         assert set(check.kinds) >= {"samples", "random", "zeros", "large"}
-        assert check.max_absolute_difference < 1e-5
+        assert check.max_scaled_difference <= check.tolerance == 1e-5
         assert check.equal_decisions == 1
 
 
