@@ -1,19 +1,24 @@
-"""A finished run -> the next version of a model in a repository, whole and proven or not at all."""
+"""A trained model -> a proven file, folder, or the next version of a bundle: whole, or not there at all."""
 
 import datetime
+import errno
 import re
 import shutil
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from kerasfound.data import Schema
 from kerasfound.errors import UserError
-from kerasfound.export import graphs, verification
+from kerasfound.export import card, cases, graphs, repository, triton, verification
 from kerasfound.export import manifest as contract
+from kerasfound.export.cases import Case, Tensors
+from kerasfound.export.files import load, on_tensorflow, write_onnx, write_saved_model
 from kerasfound.export.manifest import Manifest, Measured, Step, Tensor
+from kerasfound.export.staging import staging
 from kerasfound.training.run import Run, versions
 
 if TYPE_CHECKING:
@@ -25,124 +30,173 @@ ROW_SCHEMA = "assets/schema.json"
 """How a row of a table becomes numbers: its columns, their kinds and categories."""
 TOKENIZER = "assets/tokenizer.json"
 """How a text becomes numbers of words, for the `tokenizers` library; short texts are filled up with 0."""
-TRITON_TYPES = {"float32": "TYPE_FP32", "int32": "TYPE_INT32", "int64": "TYPE_INT64", "uint8": "TYPE_UINT8"}
+CONFIG, CARD = "config.pbtxt", "README.md"
 
 
-def bundle(run: Run, repository: str | Path, name: str | None = None) -> Path:
-    """Export a finished run as the next version of a model, verified before it appears.
+def bundle(
+    model: "keras.Model | Run | str | Path",
+    repository: str | Path,
+    name: str | None = None,
+    *,
+    labels: Sequence[str] = (),
+    sizes: dict[str, list[int | str]] | None = None,
+    samples: Tensors | np.ndarray | None = None,
+    tolerance: float | None = None,
+) -> Path:
+    """Export a model as the next version of its name, verified before it appears.
 
     Args:
-        run: an opened run folder.
+        model: a built Keras model, an opened run folder, or a `.keras` file.
         repository: the folder of all models, made if it is not there.
-        name: the model's folder in it. Defaults to the recipe's name.
+        name: the model's folder in it. Defaults to the recipe's, the file's or the model's name.
+        labels: of the classes, in the order of the only output. A run has its own.
+        sizes: names of an input's free sizes: `{"tokens": ["batch", "time"]}`.
+        samples: real inputs to ask as well: one array, or one for each input by its name. A run has its own.
+        tolerance: the largest difference allowed, times one plus the largest expected number of a row. Defaults to
+            what suits the model's precision, 1e-5 for float32.
 
     Returns:
         The new version folder, `repository/name/version`.
 
     Raises:
-        UserError: if the name or the folder cannot be used, or a file does not answer as the trained model does;
+        UserError: if the name, the folder or the model cannot be used, or a file does not answer as the model does;
             the repository is then as it was.
     """
-    name = name or run.recipe
+    on_tensorflow()
+    name = _name(model, name)
+    models = Path(repository)
+    if (models / name).exists() and not (models / name).is_dir():
+        raise UserError(f"{models / name}: is a file, where the folder of the model's versions would be; move it away.")
+    run = model if isinstance(model, Run) else None
+    with staging(models) as folder:
+        loaded = run.load_model() if run else load(model) if isinstance(model, str | Path) else model
+        made = folder / name / "made"
+        made.parent.mkdir()
+        if run and samples is None:
+            samples = run.samples["x"]
+        asked = verification.expected(loaded, sizes, samples, tolerance, missing=bool(run and run.schema.tabular))
+        manifest = _write(loaded, run, made, name, labels, sizes, asked)
+        return _publish(made, models / name, manifest, run)
+
+
+def _name(model: "keras.Model | Run | str | Path", name: str | None) -> str:
+    if name is None:
+        name = (
+            model.recipe
+            if isinstance(model, Run)
+            else Path(model).stem
+            if isinstance(model, str | Path)
+            else model.name
+        )
     if not NAME.fullmatch(name):
         raise UserError(f"--name {name}: letters, digits, '_', '-' and '.' only, 64 at most, not starting with a sign.")
-    model_folder = Path(repository) / name
-    try:
-        Path(repository).mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".export-", dir=repository))
-    except OSError as error:
-        raise UserError(f"--to {repository}: cannot be written to ({error.strerror}).") from error
-    try:
-        version = max(verification.numbered(model_folder), default=0) + 1
-        made = staging / name / str(version)
-        made.parent.mkdir()
-        manifest = _write(run, made, name, version)
-        (made.parent / "config.pbtxt").write_text(triton_config(manifest))
-        return _publish(made, model_folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    return name
 
 
-def triton_config(manifest: Manifest) -> str:
-    """Triton's `config.pbtxt`: the manifest's tensors without their batch size, which Triton adds."""
+def _write(
+    model: "keras.Model",
+    run: Run | None,
+    folder: Path,
+    name: str,
+    labels: Sequence[str],
+    sizes: dict[str, list[int | str]] | None,
+    asked: verification.Expected,
+) -> Manifest:
+    """Both model files and the proof; the manifest says version 0 until the bundle has its place."""
+    schema = run.schema if run else None
+    labels = list(schema.labels if schema else labels)
+    outputs = asked.signature.outputs
+    _check_labels(labels, outputs, schema)
+    if run:
+        _check_recorded(run, asked.cases)
+    write_saved_model(model, folder, sizes)
+    write_onnx(model, folder / verification.ONNX, graphs.OPSET, sizes)
+    proof = [verification.prove(form, file, model, asked) for form, file in verification.files(folder).items()]
+    cases.save(folder, asked.cases)
+    if run:
+        _copy_assets(run, folder)
+    return Manifest(
+        schema_version=contract.SCHEMA_VERSION,
+        name=name,
+        version=0,
+        task=schema.task if schema else "classification" if labels else "tensors",
+        inputs=asked.signature.inputs,
+        outputs=outputs,
+        preprocessing=[_preprocessing(schema)] if schema else [],
+        postprocessing=_postprocessing(labels, outputs[0].name) if labels or schema else [],
+        labels=labels,
+        metrics=run.results["test"] if run else {},
+        measured_on=_measured(run) if run else None,
+        verification=proof,
+        versions=versions(PACKAGES),
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        files={},
+    )
 
-    def block(kind: str, tensors: list[Tensor]) -> str:
-        rows = []
-        for tensor in tensors:
-            sizes = [-1 if isinstance(size, str) else size for size in tensor.shape[1:]]
-            rows.append(f'  {{ name: "{tensor.name}" data_type: {TRITON_TYPES[tensor.dtype]} dims: {sizes} }}')
-        return f"{kind} [\n" + ",\n".join(rows) + "\n]\n"
 
-    head = f'name: "{manifest.name}"\nbackend: "onnxruntime"\nmax_batch_size: 64\ndynamic_batching {{ }}\n'
-    return head + block("input", manifest.inputs) + block("output", manifest.outputs)
+def _publish(made: Path, model_folder: Path, manifest: Manifest, run: Run | None) -> Path:
+    """Rename into place: a new model with its config at once, a new version of an old one beside the others."""
+    config = made.parent / CONFIG
+    config.write_text(triton.config(manifest))
+    while True:
+        version = max(repository.numbered(model_folder), default=0) + 1
+        _sign(made, msgspec.structs.replace(manifest, version=version), run)
+        numbered = made.rename(made.parent / str(version))
+        try:
+            if not model_folder.exists():
+                made.parent.rename(model_folder)
+            else:
+                numbered.rename(model_folder / numbered.name)
+                config.replace(model_folder / CONFIG)
+            return model_folder / str(version)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            numbered.rename(made)  # another export was faster: this is the version after it
 
 
-def _write(run: Run, folder: Path, name: str, version: int) -> Manifest:
-    """Everything of one version: both model files, the proof, and the manifest last."""
-    model, samples = run.load_model(), run.samples
-    (answer,) = graphs.output_names(model)
-    graphs.saved_model(model, folder)
-    graphs.onnx(model, folder / verification.ONNX)
+def _sign(folder: Path, manifest: Manifest, run: Run | None) -> None:
+    """The card, and the manifest with the sums of all files."""
+    (folder / CARD).write_text(card.card(manifest, run.settings if run else None))
+    signed = msgspec.structs.replace(manifest, files=repository.sums(folder))
+    contract.write(signed, folder / repository.MANIFEST)
 
-    schema, data = run.schema, run.environment["data"]
-    asked = np.concatenate([samples["x"], _noise(schema, samples["x"])]).astype(model.inputs[0].dtype)
-    answered = np.asarray(model(asked, training=False))
-    verification.save_vectors(folder, {model.inputs[0].name: asked}, {answer: answered})
-    proof = verification.compare(folder)
-    if not np.allclose(answered[: len(samples["x"])], samples["answer"], atol=1e-4):
+
+def _check_labels(labels: list[str], outputs: list[Tensor], schema: Schema | None) -> None:
+    """As many as the last size of the only output has numbers."""
+    if not labels or schema:
+        return
+    sizes = [y.shape[-1] if y.shape else 1 for y in outputs]
+    if sizes != [len(labels)]:
+        raise UserError(
+            f"{len(labels)} labels for outputs of last size {', '.join(map(str, sizes))}; give one for each."
+        )
+
+
+def _check_recorded(run: Run, asked: list[Case]) -> None:
+    """The model file is the one that was trained: it answers the run's samples as the run recorded."""
+    (answered,) = [case for case in asked if case.kind == "samples"][-1].outputs.values()
+    if not np.allclose(answered, run.samples["answer"][: len(answered)], atol=1e-4):
         raise UserError(f"{run.folder}: the saved model does not answer as it did when it was trained.")
 
+
+def _measured(run: Run) -> Measured:
+    data = run.environment["data"]
+    return Measured(data["name"], "test", data["rows"]["test"], data["sha256"])
+
+
+def _copy_assets(run: Run, folder: Path) -> None:
+    schema = run.schema
     if schema.tabular:
         (folder / ROW_SCHEMA).parent.mkdir(exist_ok=True)
         schema.save(folder / ROW_SCHEMA)
     if schema.task == "text_classification":
         (folder / TOKENIZER).parent.mkdir(exist_ok=True)
         shutil.copyfile(run.tokenizer_file, folder / TOKENIZER)
-    manifest = Manifest(
-        schema_version=contract.SCHEMA_VERSION,
-        name=name,
-        version=version,
-        task=schema.task,
-        inputs=[_tensor(x.name, x) for x in model.inputs],
-        outputs=[_tensor(answer, model.outputs[0])],
-        preprocessing=[_preprocessing(schema)],
-        postprocessing=[Step("classify" if schema.labels else "number", parameters={"output": answer})],
-        labels=list(schema.labels),
-        metrics=run.results["test"],
-        measured_on=Measured(data["name"], "test", data["rows"]["test"], data["sha256"]),
-        verification=proof,
-        versions=versions(PACKAGES),
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        files=verification.sums(folder),
-    )
-    contract.write(manifest, folder / verification.MANIFEST)
-    return manifest
 
 
-def _publish(made: Path, model_folder: Path) -> Path:
-    """Rename into place: a new model with its config at once, a new version of an old one beside the others."""
-    if model_folder.exists():
-        made.rename(model_folder / made.name)
-        (made.parent / "config.pbtxt").replace(model_folder / "config.pbtxt")
-    else:
-        made.parent.rename(model_folder)
-    return model_folder / made.name
-
-
-def _noise(schema: Schema, like: np.ndarray) -> np.ndarray:
-    """Inputs that no data set holds."""
-    rng = np.random.default_rng(0)
-    if schema.task == "text_generation":
-        return rng.integers(0, len(schema.labels), like.shape)
-    if schema.task == "text_classification":
-        return rng.integers(0, like.max() + 1, like.shape)
-    if schema.tabular:  # cells of different rows together, some of them missing
-        return np.where(rng.random(like.shape) < 0.05, np.nan, rng.permuted(like, axis=0))
-    return rng.uniform(0, 255, like.shape)
-
-
-def _tensor(name: str, symbolic: "keras.KerasTensor") -> Tensor:
-    return Tensor(name, symbolic.dtype, [graphs.BATCH, *(size or graphs.TIME for size in symbolic.shape[1:])])
+def _postprocessing(labels: list[str], answer: str) -> list[Step]:
+    return [Step("classify" if labels else "number", parameters={"output": answer})]
 
 
 def _preprocessing(schema: Schema) -> Step:

@@ -1,132 +1,211 @@
 """A Keras model as one graph: to a SavedModel, to an ONNX file. Runs on the TensorFlow backend."""
 
 import contextlib
-import logging
-from collections.abc import Callable, Iterator
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kerasfound.errors import UserError
+from kerasfound.export import operations, structure, tracing
+from kerasfound.export.obstacles import NoFormError, Obstacle, described, layer_of, layers, quoted_in, refused
+from kerasfound.export.tracing import BATCH as BATCH
+from kerasfound.export.tracing import TIME as TIME
+from kerasfound.export.tracing import Signature as Signature
+from kerasfound.export.tracing import Sizes, Traced
+from kerasfound.export.tracing import answer as answer
+from kerasfound.export.tracing import reference as reference
+from kerasfound.export.tracing import signature as signature
+
+if TYPE_CHECKING:
+    import onnx as onnx_format
 
 OPSET = 18
-NO_FORM, MEND = "the model has no ONNX form", "replace the layer that it comes from"
-BATCH, TIME = "batch", "time"
-"""The name of the free first size of every input and output."""
+"""The newest version of ONNX's operators that tf2onnx writes; newer ones are made from it."""
+LARGEST = 2**31 - 1
+"""Bytes of a protocol buffer."""
+ASSIGN = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
 
 
-def specs(model: keras.Model) -> list[tf.TensorSpec]:
-    """The model's inputs, named as its `keras.Input`s are."""
-    return [tf.TensorSpec((None, *x.shape[1:]), x.dtype, name=x.name) for x in model.inputs]
-
-
-def output_names(model: keras.Model) -> list[str]:
-    """The names of the layers that give the outputs."""
-    return list(getattr(model, "output_names", [model.layers[-1].name]))  # a Sequential has one, and no list of them
-
-
-def answer(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
-    """The model as a function of its input tensors: named outputs, in inference mode.
-
-    Keras's own export leaves `training` open, so that augmentation and dropout stay active in some layers.
-    """
-
-    def call(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = keras.tree.flatten(model(list(tensors) if len(tensors) > 1 else tensors[0], training=False))
-        return dict(zip(output_names(model), outputs, strict=True))
-
-    return call
-
-
-def saved_model(model: keras.Model, folder: Path) -> None:
+def saved_model(model: keras.Model, folder: str | Path, sizes: Sizes | None = None) -> None:
     """Write a TensorFlow SavedModel whose one signature, `serving_default`, has the model's own names.
 
     Args:
         model: built, on the TensorFlow backend.
-        folder: made by this call.
+        folder: made by this call; it must not exist, or be empty.
+        sizes: names for the free sizes of an input, as for `signature`.
+
+    Raises:
+        UserError: if the model cannot be traced, naming the layer, or the folder cannot be written.
     """
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint("serving_default", answer(model), input_signature=specs(model))
-    archive.write_out(str(folder), verbose=False)
+    tracing.check(model)
+    inputs = tracing.specs(tracing.traced(model, sizes).signature.inputs)
+    with _beside(Path(folder)) as made:
+        archive = keras.export.ExportArchive()
+        archive.track(model)
+        archive.add_endpoint("serving_default", answer(model), input_signature=inputs)
+        archive.write_out(str(made), verbose=False)
 
 
-def onnx(model: keras.Model, path: Path, opset: int = OPSET) -> None:
-    """Write an ONNX file with the model's own input and output names and a free `batch` size.
+def onnx(model: keras.Model, path: str | Path, opset: int = OPSET, sizes: Sizes | None = None) -> None:
+    """Write an ONNX file with the model's own input and output names and named free sizes.
 
     Args:
         model: built, on the TensorFlow backend.
-        path: the file to write.
-        opset: the version of ONNX's operators, at most 18, which is as far as tf2onnx goes.
+        path: the file to write; it appears whole or not at all.
+        opset: the version of ONNX's operators, from 18 to what the installed ONNX Runtime reads.
+        sizes: names for the free sizes of an input, as for `signature`.
 
     Raises:
-        UserError: if a layer has no ONNX form; what it was traced to is named.
+        UserError: naming the layers that have no ONNX form, or if the file cannot be written.
     """
     import onnx as onnx_format
+
+    newest = onnx_format.defs.onnx_opset_version()
+    if not OPSET <= opset <= newest:
+        raise UserError(
+            f"opset {opset}: onnx {onnx_format.__version__} writes {OPSET} to {newest}; choose one of these."
+        )
+    proto = convert(model, opset, sizes)
+    with _beside(Path(path)) as made:
+        onnx_format.save(proto, made)
+        if fault := structure.fault(made):
+            raise NoFormError("ONNX", [Obstacle(quoted_in(fault, model), fault)])
+
+
+def convert(model: keras.Model, opset: int = OPSET, sizes: Sizes | None = None) -> "onnx_format.ModelProto":
+    """The model as an ONNX graph in memory, not yet checked.
+
+    Raises:
+        UserError: naming every layer that has no ONNX form.
+    """
+    from onnx import version_converter
+
+    tracing.check(model)
+    traced = tracing.traced(model, sizes)
+    if found := [*_in_float8(model), *_changing(model, traced.function)]:
+        raise NoFormError("ONNX", found)
+    proto = _named(_converted(model, traced), traced.signature)
+    if (size := proto.ByteSize()) > LARGEST:
+        reason = f"{size:,} bytes, where a file holds {LARGEST:,}"
+        raise NoFormError("ONNX", [Obstacle(described(model), reason, "export a SavedModel")])
+    return proto if opset == OPSET else version_converter.convert_version(proto, opset)
+
+
+def _converted(model: keras.Model, traced: Traced) -> "onnx_format.ModelProto":
     import tf2onnx
 
-    traced = tf.function(answer(model), input_signature=specs(model), autograph=False).get_concrete_function()
-    inputs = [tensor.name for tensor in traced.inputs if tensor.dtype != tf.resource]
-    outputs = {name: tensor.name for name, tensor in traced.structured_outputs.items()}
-    names = dict(zip(inputs, (spec.name for spec in specs(model)), strict=True))
-    names |= {tensor: name for name, tensor in outputs.items()}
-    with _errors_raised(), tf.device("/cpu:0"):
-        graph, tables = tf2onnx.tf_loader.from_trackable(model, traced, inputs, list(outputs.values()), False)
+    function = traced.function
+    captured = {inner.name for _, inner in function.graph.captures}
+    inputs = [tensor.name for tensor in function.inputs if tensor.name not in captured]
+    outputs = {tensor.name: name for name, tensor in function.structured_outputs.items()}
+    names = dict(zip(inputs, (x.name for x in traced.signature.inputs), strict=True)) | outputs
+    with refused(model), tf.device("/cpu:0"):
+        graph, tables = tf2onnx.tf_loader.from_trackable(model, function, inputs, list(outputs), False)
+        _freeze_captured(graph, function)
+        if _may_inline(graph):
+            with tf.Graph().as_default():
+                tf.import_graph_def(graph, name="")
+                graph = tf2onnx.tf_loader.tf_optimize(inputs, list(outputs), graph)
         proto, _ = tf2onnx.convert._convert_common(  # the public call goes on after an error and writes a broken file
             graph,
             name=model.name,
             continue_on_error=False,
-            opset=opset,
-            custom_op_handlers={"Erfc": (_difference, []), "Expm1": (_difference, [])},
+            opset=OPSET,
+            custom_op_handlers=operations.handlers(tables),
             input_names=inputs,
-            output_names=list(outputs.values()),
+            output_names=list(outputs),
             tensors_to_rename=names,
             initialized_tables=tables,
         )
+    return proto
+
+
+def _may_inline(graph: Any) -> bool:
+    """Whether there were functions compiled by Keras, such as a grouped convolution; they are now as any other.
+
+    ONNX has no calls, and TensorFlow inlines no function that it must compile.
+    """
+    bodies = graph.library.function
+    calls = [node for nodes in (graph.node, *(body.node_def for body in bodies)) for node in nodes]
+    compiled = [call for call in (*calls, *bodies) if "_XlaMustCompile" in call.attr]
+    for call in compiled:
+        del call.attr["_XlaMustCompile"]
+        call.attr.pop("_noinline", None)
+    return bool(compiled)
+
+
+def _freeze_captured(graph: Any, function: Any) -> None:
+    """Make constants of the tensors that layers hold, such as the statistics of `Normalization`."""
+    values = {
+        inner.name.partition(":")[0]: outer.numpy()
+        for outer, inner in function.graph.captures
+        if inner.dtype not in (tf.resource, tf.variant)
+    }
+    for node in graph.node:
+        if node.op == "Placeholder" and node.name in values:
+            value = tf.make_tensor_proto(values[node.name])
+            constant = tf.compat.v1.NodeDef(name=node.name, op="Const")
+            constant.attr["dtype"].type = value.dtype
+            constant.attr["value"].tensor.CopyFrom(value)
+            node.CopyFrom(constant)
+
+
+def _named(proto: "onnx_format.ModelProto", signature: Signature) -> "onnx_format.ModelProto":
+    """Give the inputs and outputs the signature's shapes, with the names of their free sizes."""
+    declared = {tensor.name: tensor for tensor in [*signature.inputs, *signature.outputs]}
     for value in [*proto.graph.input, *proto.graph.output]:
-        for place, size in enumerate(value.type.tensor_type.shape.dim):
-            if not size.HasField("dim_value"):
-                size.dim_param = TIME if place else BATCH
+        shape = value.type.tensor_type.shape
+        del shape.dim[:]
+        shape.SetInParent()  # a number alone has no sizes, which is not the same as sizes that nobody knows
+        for size in declared[value.name].shape:
+            shape.dim.add(**{"dim_param" if isinstance(size, str) else "dim_value": size})
     del proto.graph.value_info[:]  # left over from before tf2onnx moved the transposes; the strict checker rejects them
-    try:
-        onnx_format.checker.check_model(proto, full_check=True)
-    except onnx_format.checker.ValidationError as error:  # an operation that tf2onnx left as it was
-        raise UserError(f"{NO_FORM} ({str(error).splitlines()[0]}); {MEND}.") from error
-    onnx_format.save(proto, path)
+    return proto
 
 
-def _difference(graph: Any, node: Any, name: str, _: list) -> None:
-    """Two operations that ONNX lacks, out of those it has: erfc x = 1 - erf x, expm1 x = exp x - 1."""
-    from onnx.helper import tensor_dtype_to_np_dtype
+def _in_float8(model: keras.Model) -> Iterator[Obstacle]:
+    for layer in layers(model):
+        if layer.quantization_mode == "float8":
+            yield Obstacle(described(layer), "it computes in float8", "export the model that was quantized")
 
-    dtype, shape, (x,), (y,) = graph.get_dtype(node.output[0]), graph.get_shape(node.output[0]), node.input, node.output
-    kind, result = node.type, {"shapes": [shape], "dtypes": [dtype]}
-    graph.remove_node(name)
-    one = graph.make_const(f"{name}/one", np.array(1, tensor_dtype_to_np_dtype(dtype))).output[0]
-    inner = graph.make_node("Erf" if kind == "Erfc" else "Exp", [x], **result).output[0]
-    graph.make_node("Sub", [one, inner] if kind == "Erfc" else [inner, one], outputs=[y], **result)
+
+def _changing(model: keras.Model, function: Any) -> Iterator[Obstacle]:
+    """The layers that write variables of their own, which ONNX cannot. Counters of random numbers may stay behind."""
+    handles = {inner.name.partition(":")[0]: outer for outer, inner in function.graph.captures}
+    names = {id(variable.handle): variable.name for variable in function.graph.variables}
+    for node in tracing.nodes(function):
+        if node.op in ASSIGN and "seed_generator_state" not in names.get(id(handles.get(node.input[0])), ""):
+            reason, mend = (
+                "it changes its own state when it answers",
+                "build the layer without a state (stateful=False)",
+            )
+            yield Obstacle(layer_of(node.name, model), reason, mend)
 
 
 @contextlib.contextmanager
-def _errors_raised() -> Iterator[None]:
-    """tf2onnx logs what it cannot convert and raises ValueError; turn that into one error with the reason in it."""
-    log = logging.getLogger("tf2onnx")
-    reasons: list[str] = []
-    handler = logging.Handler(logging.ERROR)
-    handler.emit = lambda record: reasons.append(record.getMessage().splitlines()[0])  # type: ignore[method-assign]
-    log.addHandler(handler)
-    level, propagate = log.level, log.propagate
-    log.setLevel(logging.ERROR)
-    log.propagate = False
+def _beside(path: Path) -> Iterator[Path]:
+    """A place in the folder of `path`, renamed to `path` at the end; after an error it is gone."""
+    if path.is_dir() and any(path.iterdir()):
+        raise UserError(f"{path}: exists already and is not empty; name a new place.")
     try:
-        yield
-    except ValueError as error:
-        reason = "; ".join(dict.fromkeys([*reasons, str(error)]))
-        raise UserError(f"{NO_FORM} ({reason}); {MEND}.") from error
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".export-", dir=path.parent))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); name another place.") from error
+    try:
+        yield staging / path.name
+        (staging / path.name).replace(path)
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(f"{path}: cannot be written ({error}); name another place.") from error
     finally:
-        log.setLevel(level)
-        log.propagate = propagate
-        log.removeHandler(handler)
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def output_names(model: keras.Model) -> list[str]:
+    """The names of the outputs."""
+    return [tensor.name for tensor in signature(model).outputs]

@@ -42,7 +42,8 @@ class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Verification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How one file of the bundle answered beside the trained model.
 
-    A difference passes when it is at most `tolerance * (1 + |expected|)`.
+    A difference is scaled by one plus the largest number of the answer's row, and passes when it then is at most
+    `tolerance`: of an answer of 10,000, float32 holds no ten-thousandths.
     """
 
     format: str
@@ -52,6 +53,11 @@ class Verification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_relative_difference: float
     equal_decisions: float
     tolerance: float
+    max_scaled_difference: float = 0.0
+    sizes: dict[str, list[int]] = {}
+    """What was tried of every other free size, such as `"time"`."""
+    kinds: list[str] = []
+    """What was asked: `"samples"` are real inputs, the others were made."""
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,147 +1,162 @@
-"""The proof that a bundle's files answer as the trained model does, at export and at any later time."""
+"""The proof that exported files answer as the trained model does, at export and at any later time."""
 
-import hashlib
-import math
-import re
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from kerasfound.errors import UserError
+from kerasfound.export import cases, process, repository
 from kerasfound.export import manifest as contract
+from kerasfound.export.cases import Case, Tensors
+from kerasfound.export.difference import TOLERANCE, default_tolerance, difference
 from kerasfound.export.manifest import Manifest, Verification
+from kerasfound.export.repository import MANIFEST
 
-Tensors = dict[str, np.ndarray]
+if TYPE_CHECKING:
+    import keras
 
-MANIFEST, VECTORS, ONNX = "manifest.json", "verification.npz", "model.onnx"
-BATCH_SIZES = (1, 5, 32)
-TOLERANCE = 1e-5
-"""Allowed difference, times one plus the size of the expected number. Float32 sums in another order differ by less."""
+    from kerasfound.export.graphs import Signature
 
-
-def save_vectors(folder: Path, inputs: Tensors, outputs: Tensors) -> None:
-    """Keep what was asked and what the trained model answered inside the bundle, so that proof needs no model."""
-    named = {f"input.{name}": x for name, x in inputs.items()} | {f"output.{name}": y for name, y in outputs.items()}
-    np.savez(folder / VECTORS, **named)  # type: ignore[arg-type]
+ONNX, SAVED_MODEL = "model.onnx", "saved_model.pb"
 
 
-def verify(folder: Path) -> list[Verification]:
-    """Prove a bundle again: its files are the ones that were written, and answer as the trained model did.
+class Expected(NamedTuple):
+    """What a file must have and answer, how far off it may be, and how messages call it."""
+
+    name: str
+    signature: "Signature | Manifest"
+    cases: list[Case]
+    tolerance: float
+
+
+class DifferenceError(UserError):
+    """A file answers otherwise than the trained model, first in `case`."""
+
+    def __init__(self, reason: str, case: Case):
+        super().__init__(reason)
+        self.case = case
+
+
+def verify(
+    path: str | Path,
+    model: "keras.Model | None" = None,
+    *,
+    samples: Tensors | np.ndarray | None = None,
+    tolerance: float | None = None,
+) -> list[Verification]:
+    """Prove exported files again.
+
+    A bundle needs no model: its files are the ones that were written, and answer as the trained model did. A lone ONNX
+    file or SavedModel is held against `model`.
 
     Args:
-        folder: a version folder, such as `models/mnist_cnn/1`.
+        path: a version folder such as `models/mnist_cnn/1`, a model's folder for its newest version, an `.onnx` file,
+            or the folder of a SavedModel.
+        model: asked instead of the bundle's recorded answers.
+        samples: real inputs to ask as well, with a model: one array, or one for each input by its name.
+        tolerance: the largest difference allowed, times one plus the largest expected number of a row. Defaults to
+            that of the bundle, or to what suits the model's precision.
 
     Returns:
-        One record a format, as at export.
+        One record a file.
 
     Raises:
-        UserError: naming the file that changed, is missing or was added, or the format that answers otherwise.
+        UserError: naming the file that changed, is missing or was added, or that answers otherwise, and by how much.
     """
-    check_sums(folder, contract.read(folder / MANIFEST))
-    return compare(folder)
-
-
-def version_folder(path: str | Path) -> Path:
-    """`path` if it is a version folder, or the newest version in it if it is a model's folder."""
     path = Path(path)
-    if not path.is_dir():
-        raise UserError(f"{path}: no such folder; give a bundle, such as models/mnist_cnn/1.")
-    if (path / MANIFEST).is_file():
-        return path
-    found = numbered(path)
-    if not found:
-        raise UserError(f"{path}: not a bundle (it has no {MANIFEST}); `kerasfound export` makes one.")
-    return path / str(max(found))
+    if model is not None:
+        asked = expected(model, samples=samples, tolerance=tolerance)._replace(name=str(path))
+        return [prove(form, file, model, asked) for form, file in files(path).items()]
+    if path.is_file() or ((path / SAVED_MODEL).is_file() and not (path / MANIFEST).is_file()):
+        raise UserError(f"{path}: a model file alone; give the model that it is held against too, or a bundle.")
+    folder = repository.version_folder(path)
+    manifest = contract.read(folder / MANIFEST)
+    repository.check_sums(folder, manifest)
+    recorded = max((record.tolerance for record in manifest.verification), default=TOLERANCE)
+    asked = Expected(str(folder), manifest, cases.load(folder), tolerance or recorded)
+    return [compare(form, file, asked) for form, file in files(folder).items()]
 
 
-def numbered(model_folder: Path) -> list[int]:
-    """The versions in a model's folder."""
-    if not model_folder.is_dir():
-        return []
-    return [int(path.name) for path in model_folder.iterdir() if re.fullmatch("[1-9][0-9]*", path.name)]
+def expected(
+    model: "keras.Model",
+    sizes: dict[str, list[int | str]] | None = None,
+    samples: Tensors | np.ndarray | None = None,
+    tolerance: float | None = None,
+    missing: bool = False,
+) -> Expected:
+    """Ask the model itself.
+
+    Raises:
+        UserError: if the model cannot be called, answers what is no tensor, or something else the second time.
+    """
+    from kerasfound.export import graphs
+
+    signature = graphs.signature(model, sizes)
+    asked = cases.answers(model, signature, cases.as_named(signature, samples), missing)
+    return Expected(model.name, signature, asked, tolerance or default_tolerance(model))
 
 
-def check_sums(folder: Path, manifest: Manifest) -> None:
-    """The files of `folder` are those of the manifest, byte for byte."""
-    found = sums(folder)
-    for name in sorted(manifest.files.keys() | found.keys()):
-        if name not in found:
-            raise UserError(f"{folder}: {name} is missing; the bundle is not whole, export it again.")
-        if name not in manifest.files:
-            raise UserError(f"{folder}: {name} is not in the manifest; the bundle was changed after its export.")
-        if found[name] != manifest.files[name]:
-            raise UserError(f"{folder}: {name} was changed after its export (its sha256 differs); export it again.")
+def prove(form: str, file: Path, model: "keras.Model", asked: Expected) -> Verification:
+    """As `compare`; what a file answers otherwise is traced to the first layer that does.
 
-
-def sums(folder: Path) -> dict[str, str]:
-    """sha256 of every file below `folder` but the manifest."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink():
-            raise UserError(f"{folder}: {name} is a link; a bundle holds files only.")
-        if path.is_file() and name != MANIFEST:
-            with path.open("rb") as file:
-                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
-
-
-def compare(folder: Path) -> list[Verification]:
-    """Ask both model files what the trained model was asked, in batches of each size."""
+    Raises:
+        UserError: saying which layer, where that can be told.
+    """
     try:
-        with np.load(folder / VECTORS, allow_pickle=False) as file:
-            kept = {name: file[name] for name in file.files}
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder}: {VECTORS} cannot be read ({error}); export the bundle again.") from error
-    inputs = {name.removeprefix("input."): x for name, x in kept.items() if name.startswith("input.")}
-    outputs = {name.removeprefix("output."): y for name, y in kept.items() if name.startswith("output.")}
-    formats = {"saved_model": _saved_model(folder), "onnx": _onnx(folder / ONNX)}
-    return [_compare(folder, name, ask, inputs, outputs) for name, ask in formats.items()]
+        return compare(form, file, asked)
+    except DifferenceError as error:
+        from kerasfound.export import blame
+
+        raise UserError(f"{error} {blame.first_difference(model, form, error.case, asked.tolerance)}") from error
 
 
-def _compare(
-    folder: Path, name: str, ask: Callable[[Tensors], Tensors], inputs: Tensors, outputs: Tensors
-) -> Verification:
-    rows = len(next(iter(inputs.values())))
-    absolute = relative = worst = 0.0
-    decisions: list[bool] = []
-    for size in BATCH_SIZES:
-        for start in range(0, rows - size + 1, size):
-            batch = slice(start, start + size)
-            answers = ask({key: x[batch] for key, x in inputs.items()})
-            for key, y in outputs.items():
-                expected, answer = y[batch], answers[key]
-                if answer.shape != expected.shape:
-                    raise UserError(f"{folder}: {name} answers {key} of shape {answer.shape}, not {expected.shape}.")
-                difference = np.abs(answer - expected)
-                absolute = max(absolute, float(difference.max()))
-                relative = max(relative, float((difference / np.maximum(np.abs(expected), 1e-12)).max()))
-                worst = max(worst, float((difference / (1 + np.abs(expected))).max()))
-                decisions += (answer.argmax(-1) == expected.argmax(-1)).ravel().tolist()
-    if not (math.isfinite(worst) and worst <= TOLERANCE):
-        raise UserError(
-            f"{folder}: {name} answers otherwise than the trained model, by up to {absolute:.3g} "
-            f"where {TOLERANCE:.0e} is allowed; nothing was proven."
-        )
-    return Verification(name, list(BATCH_SIZES), rows, absolute, relative, float(np.mean(decisions)), TOLERANCE)
+def compare(form: str, file: Path, asked: Expected) -> Verification:
+    """Ask a file what the trained model was asked.
+
+    Raises:
+        DifferenceError: at the first answer that is not the expected one.
+        UserError: if the file does not open, or its inputs and outputs are not the declared ones.
+    """
+    what = f"{asked.name}: {form}"
+    found = process.ask(what, form, file, [case.inputs for case in asked.cases], asked.signature)
+    absolute = relative = scaled = 0.0
+    equal: list[bool] = []
+    for case, answer in zip(asked.cases, found, strict=True):
+        for name, y in case.outputs.items():
+            apart = difference(y, answer[name])
+            if not apart.worst <= asked.tolerance:
+                raise DifferenceError(_told(what, name, case, answer[name], str(apart)), case)
+            absolute, relative = max(absolute, apart.absolute), max(relative, apart.relative)
+            scaled = max(scaled, apart.worst)
+            equal += apart.equal
+    batches, others = cases.sizes(asked.signature.inputs, asked.cases)
+    return Verification(
+        format=form,
+        batch_sizes=batches,
+        inputs=sum(len(next(iter(case.inputs.values()))) for case in asked.cases),
+        max_absolute_difference=absolute,
+        max_relative_difference=relative,
+        equal_decisions=float(np.mean(equal)),
+        tolerance=asked.tolerance,
+        max_scaled_difference=scaled,
+        sizes=others,
+        kinds=list(dict.fromkeys(case.kind for case in asked.cases)),
+    )
 
 
-def _saved_model(folder: Path) -> Callable[[Tensors], Tensors]:
-    import tensorflow as tf
-
-    loaded = tf.saved_model.load(str(folder))
-    serve = loaded.signatures["serving_default"]
-
-    def ask(inputs: Tensors, _owner=loaded) -> Tensors:  # the signature's variables live as long as `loaded` does
-        return {name: y.numpy() for name, y in serve(**{k: tf.constant(x) for k, x in inputs.items()}).items()}
-
-    return ask
+def files(path: Path) -> dict[str, Path]:
+    """The model files that `path` is, or holds."""
+    if path.is_file():
+        return {"onnx": path}
+    if not (path / SAVED_MODEL).is_file():
+        path = repository.version_folder(path)
+    found = {"saved_model": path, "onnx": path / ONNX}
+    return {form: file for form, file in found.items() if form == "saved_model" or file.is_file()}
 
 
-def _onnx(path: Path) -> Callable[[Tensors], Tensors]:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return lambda inputs: dict(zip(names, session.run(names, inputs), strict=True))
+def _told(what: str, name: str, case: Case, answer: np.ndarray, apart: str) -> str:
+    y = case.outputs[name]
+    how = apart if answer.shape == y.shape else f"with shape {answer.shape} instead of {y.shape}"
+    sizes = ", ".join(f"{key} {x.shape}" for key, x in case.inputs.items())
+    return f"{what} answers otherwise than the trained model: {name} {how}, on {case.kind} inputs {sizes}."

@@ -179,31 +179,46 @@ def generate(
 
 
 @app.command
-def export(run: Path, /, to: Path = Path("models"), name: str | None = None) -> None:
-    """Write a verified bundle (SavedModel, ONNX, manifest) of a finished run, as the next version of its name.
+def export(
+    source: Path,
+    /,
+    to: Path = Path("models"),
+    name: str | None = None,
+    labels: Path | None = None,
+    tolerance: float | None = None,
+) -> None:
+    """Write a verified bundle (SavedModel, ONNX, manifest) of a trained model, as the next version of its name.
 
     Args:
-        run: a run folder.
+        source: the folder of a finished run, or a .keras file.
         to: the model repository, a folder with one sub-folder per model.
-        name: the model's name. Defaults to the recipe's.
+        name: the model's name. Defaults to the recipe's or the file's.
+        labels: a text file of the classes that a .keras file tells apart, one on a line; a run has its own.
+        tolerance: the largest difference allowed, times one plus the largest number of an answer; 1e-5 for float32.
     """
-    opened = kerasfound.training.Run.open(run)
+    opened = source if source.is_file() else kerasfound.training.Run.open(source)
+    named = lines(labels) if labels else []
     startup.start("tensorflow")  # writes the SavedModel, whatever backend trained
-    bundle = kerasfound.export.bundle(opened, to, name=name)
+    bundle = kerasfound.export.bundle(opened, to, name=name, labels=named, tolerance=tolerance)
     show_proof(bundle, kerasfound.export.manifest.read(bundle / "manifest.json").verification)
     print(f"next: kerasfound serve {to}")
 
 
 @app.command
-def verify(bundle: Path, /) -> None:
+def verify(bundle: Path, /, model: Path | None = None) -> None:
     """Prove a bundle again: sha256 sums, then both model files against the trained model's recorded answers.
 
     Args:
-        bundle: a version folder, such as models/mnist_cnn/1, or a model folder for its newest version.
+        bundle: a version folder, such as models/mnist_cnn/1, or a model folder for its newest version; with --model
+            also an .onnx file or the folder of a SavedModel.
+        model: a .keras file to ask instead of the recorded answers.
     """
-    folder = kerasfound.export.version_folder(bundle)
+    if model is None:
+        folder = kerasfound.export.version_folder(bundle)
+        show_proof(folder, kerasfound.export.verify(folder))
+        return
     startup.start("tensorflow")
-    show_proof(folder, kerasfound.export.verify(folder))
+    show_proof(bundle, kerasfound.export.verify(bundle, kerasfound.export.load(model)))
 
 
 @app.command
@@ -309,12 +324,20 @@ def show_run(run: "Run") -> None:
     print(f"next: kerasfound export {run.folder}")
 
 
+def lines(file: Path) -> list[str]:
+    """The lines of a text file, without those that are empty."""
+    try:
+        return [line.strip() for line in file.read_text().splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: cannot be read as text ({error}); give a label on each line.") from error
+
+
 def show_proof(bundle: Path, checks: "list[Verification]") -> None:
     """How each file of a bundle answered beside the trained model."""
     for check in checks:
         print(
             f"{check.format}: {check.inputs} inputs at batch {', '.join(map(str, check.batch_sizes))}; "
-            f"largest difference {check.max_absolute_difference:.1e} (allowed {check.tolerance:.0e}), "
+            f"largest difference {check.max_scaled_difference:.1e} (allowed {check.tolerance:.0e}), "
             f"equal decisions {check.equal_decisions:.1%}"
         )
     print(f"verified: {bundle}")

@@ -1,7 +1,15 @@
 """A bundle appears whole and proven, or not at all; later its proof can be repeated."""
 
+import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
 
+import keras
 import msgspec
 import numpy as np
 import onnx
@@ -10,28 +18,32 @@ import pytest
 
 import kerasfound as kf
 from kerasfound.errors import UserError
-from kerasfound.export import graphs, manifest, verification
+from kerasfound.export import cases, graphs, manifest, repository, verification
+from kerasfound.export.staging import staging
+from kerasfound.serving.repository import Repository
+
+layers = keras.layers
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory, digits_run):
+def models(tmp_path_factory, digits_run):
     folder = tmp_path_factory.mktemp("models")
     kf.export.bundle(digits_run, folder)
     return folder
 
 
 @pytest.fixture
-def bundle(repository, tmp_path):
+def bundle(models, tmp_path):
     """A copy that a test may spoil."""
-    return shutil.copytree(repository / "mnist_cnn" / "1", tmp_path / "mnist_cnn" / "1")
+    return shutil.copytree(models / "mnist_cnn" / "1", tmp_path / "mnist_cnn" / "1")
 
 
 def tree(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_repository_is_one_for_every_engine(repository):
-    names = tree(repository)
+def test_the_repository_is_one_for_every_engine(models):
+    names = tree(models)
     assert {"mnist_cnn/config.pbtxt", "mnist_cnn/1/model.onnx", "mnist_cnn/1/manifest.json"} <= set(names)
     assert {"mnist_cnn/1/saved_model.pb", "mnist_cnn/1/variables/variables.index"} <= set(names)
 
@@ -51,8 +63,9 @@ def test_both_formats_answer_as_the_trained_model_at_every_batch_size(bundle):
     checks = kf.export.verify(bundle)
     assert [check.format for check in checks] == ["saved_model", "onnx"]
     for check in checks:
-        assert check.batch_sizes == [1, 5, 32]
-        assert check.max_absolute_difference < 1e-5
+        assert check.batch_sizes == [1, 2, 5, 32]
+        assert set(check.kinds) >= {"samples", "random", "zeros", "large"}
+        assert check.max_scaled_difference <= check.tolerance == 1e-5
         assert check.equal_decisions == 1
 
 
@@ -77,13 +90,6 @@ def test_exporting_again_is_the_next_version_and_leaves_the_first(tmp_path, digi
     assert kf.export.bundle(digits_run, tmp_path, name="mine") == tmp_path / "mine" / "2"
     assert tree(tmp_path / "mine" / "1") == before
     assert kf.export.version_folder(tmp_path / "mine") == tmp_path / "mine" / "2"
-
-
-def test_triton_reads_the_manifests_tensors(repository):
-    config = (repository / "mnist_cnn" / "config.pbtxt").read_text()
-    assert 'name: "mnist_cnn"' in config
-    assert '{ name: "image" data_type: TYPE_FP32 dims: [8, 8, 1] }' in config
-    assert '{ name: "probabilities" data_type: TYPE_FP32 dims: [10] }' in config
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "saved_model.pb", "verification.npz", "variables/variables.index"])
@@ -115,15 +121,16 @@ def test_a_file_that_answers_otherwise_is_refused(bundle):
     weights = max(proto.graph.initializer, key=lambda w: len(w.raw_data))
     weights.raw_data = (np.frombuffer(weights.raw_data, "float32") * 1.01).astype("float32").tobytes()
     onnx.save(proto, bundle / "model.onnx")
-    with pytest.raises(UserError, match="onnx answers otherwise than the trained model"):
-        verification.compare(bundle)
+    asked = verification.Expected("it", manifest.read(bundle / "manifest.json"), cases.load(bundle), 1e-5)
+    with pytest.raises(UserError, match="onnx answers otherwise than the trained model: probabilities"):
+        verification.compare("onnx", bundle / "model.onnx", asked)
 
 
 def test_a_failed_export_leaves_the_repository_as_it_was(tmp_path, digits_run, monkeypatch):
     kf.export.bundle(digits_run, tmp_path)
     before = tree(tmp_path)
 
-    def broken(model, path):
+    def broken(*arguments):
         raise UserError("no ONNX form")
 
     monkeypatch.setattr(graphs, "onnx", broken)
@@ -169,11 +176,228 @@ def test_a_manifest_of_a_later_schema_is_refused(bundle):
         kf.export.verify(bundle)
 
 
-def test_a_layer_without_an_onnx_form_is_refused_by_its_operation(tmp_path):
-    import keras
+def two_and_two():
+    """Two inputs and two outputs, of three dtypes."""
+    row, ids = keras.Input((3,), name="row"), keras.Input((None,), dtype="int32", name="ids")
+    mean = layers.GlobalAveragePooling1D()(layers.Embedding(7, 3)(ids))
+    total = layers.Add(name="total")([row, mean])
+    return keras.Model([row, ids], [total, keras.ops.any(total > 0, axis=-1)], name="both")
 
-    x = keras.Input((8,), name="x")
-    model = keras.Model(x, keras.layers.Lambda(keras.ops.erfinv, name="y")(x))
-    with pytest.raises(UserError, match=r"no ONNX form.*Erfinv"):
-        kf.export.onnx(model, tmp_path / "model.onnx")
-    assert not (tmp_path / "model.onnx").exists()
+
+def small():
+    return keras.Sequential([keras.Input((4,), name="x"), layers.Dense(3, name="y")], name="small")
+
+
+def empty(folder):
+    return not folder.exists() or not any(folder.iterdir())
+
+
+def test_a_model_of_several_inputs_and_outputs_is_bundled_proven_and_served(tmp_path):
+    model = two_and_two()
+    folder = kf.export.bundle(model, tmp_path)
+    read = manifest.read(folder / "manifest.json")
+    assert (read.name, read.task, read.labels, read.postprocessing) == ("both", "tensors", [], [])
+    assert [(x.dtype, x.shape) for x in read.inputs] == [("float32", ["batch", 3]), ("int32", ["batch", "time"])]
+    assert [(y.dtype, y.shape) for y in read.outputs] == [("float32", ["batch", 3]), ("bool", ["batch"])]
+    assert [record.sizes for record in kf.export.verify(tmp_path / "both")] == [{"time": [1, 2, 7, 16]}] * 2
+    feeds = {"row": np.ones((2, 3), "float32"), "ids": np.ones((2, 5), "int32")}
+    answers = Repository(tmp_path).get("both").predict(feeds)
+    for expected, found in zip(model([feeds["row"], feeds["ids"]]), answers.values(), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_the_card_says_what_a_person_needs_to_know(bundle, digits_run):
+    card = (bundle / "README.md").read_text()
+    read = manifest.read(bundle / "manifest.json")
+    assert "Trained on `digits`" in card
+    assert f"- epochs: {digits_run.settings['epochs']}" in card
+    assert f"| accuracy | {read.metrics['accuracy']:.4f} |" in card
+    assert "| input | `image` | float32 | batch, 8, 8, 1 |" in card
+    assert "names one of its labels for any image" in card
+    for record in read.verification:
+        assert f"| {record.format} | {record.inputs} |" in card
+
+
+def test_a_keras_file_is_bundled_by_the_command_line_with_its_labels(kerasfound, tmp_path):
+    small().save(tmp_path / "tiny.keras")
+    (tmp_path / "labels.txt").write_text("cat\ndog\n\nbird\n")
+    done = kerasfound(
+        "export", tmp_path / "tiny.keras", "--to", tmp_path / "models", "--labels", tmp_path / "labels.txt"
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"verified: {tmp_path}/models/tiny/1" in done.stdout
+    read = manifest.read(tmp_path / "models/tiny/1/manifest.json")
+    assert (read.task, read.labels) == ("classification", ["cat", "dog", "bird"])
+    done = kerasfound("verify", tmp_path / "models/tiny/1/model.onnx", "--model", tmp_path / "tiny.keras")
+    assert done.returncode == 0, done.stderr
+
+
+def test_labels_that_do_not_fit_are_refused(tmp_path):
+    with pytest.raises(UserError, match="2 labels for outputs of last size 3"):
+        kf.export.bundle(small(), tmp_path / "models", labels=["a", "b"])
+    with pytest.raises(UserError, match="2 labels for outputs of last size 3, batch"):
+        kf.export.bundle(two_and_two(), tmp_path / "models", labels=["a", "b"])
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_version_that_appears_meanwhile_is_not_overwritten(tmp_path, monkeypatch):
+    kf.export.bundle(small(), tmp_path)
+    before, seen = tree(tmp_path / "small" / "1"), iter([[], [1]])
+    monkeypatch.setattr(repository, "numbered", lambda folder: next(seen))
+    assert kf.export.bundle(small(), tmp_path) == tmp_path / "small" / "2"
+    assert tree(tmp_path / "small" / "1") == before
+    assert manifest.read(tmp_path / "small/2/manifest.json").version == 2
+
+
+def test_a_model_name_that_is_a_file_is_refused_at_once(tmp_path):
+    (tmp_path / "small").write_text("a file")
+    with pytest.raises(UserError, match="is a file, where the folder"):
+        kf.export.bundle(small(), tmp_path)
+    assert tree(tmp_path) == {"small": b"a file"}
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder that nobody can write to")
+def test_a_folder_that_cannot_be_written_to_is_refused():
+    for attempt in (lambda: kf.export.bundle(small(), "/proc/models"), lambda: kf.export.onnx(small(), "/proc/m.onnx")):
+        with pytest.raises(UserError, match=r"/proc.*cannot be written to"):
+            attempt()
+
+
+def test_a_folder_where_a_file_should_be_is_refused(tmp_path):
+    with pytest.raises(UserError, match="is a folder; name a file"):
+        kf.export.onnx(small(), tmp_path)
+
+
+class Unregistered(keras.layers.Layer):
+    def call(self, x):
+        return x
+
+
+def hostile(folder, kind):
+    """A `.keras` file that is not what it seems."""
+    file = folder / "model.keras"
+    x = keras.Input((4,), name="x")
+    layer = {"lambda": layers.Lambda(lambda x: x + 1), "class": Unregistered()}.get(kind, layers.Dense(2))
+    keras.Model(x, layer(x)).save(file)
+    if kind in ("lambda", "class"):
+        return file
+    with zipfile.ZipFile(file) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    changes = {
+        "bomb": {"config.json": b"0" * (200 << 20)},
+        "traversal": {"../../evil": b"x"},
+        "json": {"config.json": b"{"},
+        "deep": {"config.json": b"[" * 100_000},
+        "module": {
+            "config.json": json.dumps(
+                {"module": "os", "class_name": "system", "config": {"command": "touch evil"}, "registered_name": None}
+            ).encode()
+        },
+        "weights": {"model.weights.h5": b"not HDF5"},
+        "missing": {},
+    }
+    if kind == "missing":
+        entries.pop("config.json")
+    if kind == "text":
+        file.write_text("a text")
+        return file
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in (entries | changes[kind]).items():
+            archive.writestr(name, content)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("lambda", "it holds code"),
+        ("class", "load it in Python with its class"),
+        ("bomb", r"that would become 209,715,200 in 'config\.json'"),
+        ("traversal", r"holds '\.\./\.\./evil', which is no place inside it"),
+        ("json", "cannot be loaded"),
+        ("deep", "cannot be loaded"),
+        ("module", "cannot be loaded"),
+        ("weights", "cannot be loaded"),
+        ("missing", "cannot be loaded"),
+        ("text", "cannot be loaded"),
+    ],
+)
+def test_a_hostile_file_is_data_and_one_clear_error(tmp_path, kind, reason, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = hostile(tmp_path, kind)
+    with pytest.raises(UserError, match=reason) as raised:
+        kf.export.bundle(file, tmp_path / "models")
+    assert "\n" not in str(raised.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+
+
+def test_the_command_line_says_what_is_wrong_with_a_file_in_one_line(kerasfound, tmp_path):
+    file = hostile(tmp_path, "lambda")
+    for arguments in (["export", file, "--to", tmp_path / "models"], ["export", file, "--name", "../up"]):
+        done = kerasfound(*arguments)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert not (tmp_path / "models").exists()
+
+
+def test_what_a_living_export_makes_is_left_alone_and_what_a_dead_one_left_is_swept(tmp_path):
+    with staging(tmp_path) as first:
+        (first / "half").touch()
+        with staging(tmp_path) as second:
+            assert first.is_dir()
+        assert not second.exists()
+        assert (first / "half").exists()
+        copy = shutil.copytree(first, tmp_path / ".export-dead")  # with its lock file, which nobody holds
+    with staging(tmp_path):
+        assert not copy.exists()
+    assert empty(tmp_path)
+
+
+def test_folders_made_for_nothing_are_gone(tmp_path):
+    with pytest.raises(UserError, match="so it is"), staging(tmp_path / "a" / "b"):
+        raise UserError("so it is")
+    assert empty(tmp_path)
+
+
+EXPORT = """
+import sys
+import keras
+import kerasfound as kf
+{before}
+model = keras.Sequential([keras.Input((4,), name="x"), keras.layers.Dense(3000, name="y")], name="small")
+try:
+    kf.export.bundle(model, sys.argv[1])
+except kf.errors.UserError as error:
+    sys.exit(f"refused: {{error}}")
+"""
+
+
+def process(folder, before=""):
+    command = [sys.executable, "-c", EXPORT.format(before=before), str(folder)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_killed_export_leaves_nothing_that_is_served_and_the_next_one_sweeps(tmp_path):
+    kf.export.bundle(small(), tmp_path)
+    before = tree(tmp_path)
+    with process(tmp_path) as killed:
+        while not list(tmp_path.glob(".export-*/small/made/saved_model.pb")):
+            assert killed.poll() is None, killed.stderr.read()
+            time.sleep(0.01)
+        killed.send_signal(signal.SIGKILL)
+    visible = {name: content for name, content in tree(tmp_path).items() if not name.startswith(".export-")}
+    assert visible == before
+    assert len(list(tmp_path.glob(".export-*"))) == 1
+    assert Repository(tmp_path).versions("small") == [1]
+    kf.export.bundle(small(), tmp_path)
+    assert not list(tmp_path.glob(".export-*"))
+    assert repository.numbered(tmp_path / "small") == [1, 2]
+
+
+def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path):
+    limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
+    with process(tmp_path / "models", limit) as stopped:
+        _, errors = stopped.communicate(timeout=120)
+    assert stopped.returncode == 1
+    assert "refused: " in errors
+    assert empty(tmp_path)
