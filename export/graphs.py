@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasfound.errors import UserError
+from kerasfound.export import recurrent
 
 OPSET = 18
 NO_FORM, MEND = "the model has no ONNX form", "replace the layer that it comes from"
@@ -68,7 +69,8 @@ def onnx(model: keras.Model, path: Path, opset: int = OPSET) -> None:
     import onnx as onnx_format
     import tf2onnx
 
-    traced = tf.function(answer(model), input_signature=specs(model), autograph=False).get_concrete_function()
+    with recurrent.as_operators():
+        traced = tf.function(answer(model), input_signature=specs(model), autograph=False).get_concrete_function()
     inputs = [tensor.name for tensor in traced.inputs if tensor.dtype != tf.resource]
     outputs = {name: tensor.name for name, tensor in traced.structured_outputs.items()}
     names = dict(zip(inputs, (spec.name for spec in specs(model)), strict=True))
@@ -80,7 +82,7 @@ def onnx(model: keras.Model, path: Path, opset: int = OPSET) -> None:
             name=model.name,
             continue_on_error=False,
             opset=opset,
-            custom_op_handlers={"Erfc": (_difference, []), "Expm1": (_difference, [])},
+            custom_op_handlers={"Erfc": (_difference, []), "Expm1": (_difference, []), **recurrent.HANDLERS},
             input_names=inputs,
             output_names=list(outputs.values()),
             tensors_to_rename=names,
