@@ -1,0 +1,472 @@
+"""A converted graph with its operations put together again: fewer, faster, with the names of the layers.
+
+tf2onnx translates TensorFlow's small operations one by one. Here the ones that were one idea become one operator where
+ONNX has it, or the spelling of it that ONNX Runtime knows and fuses when it loads the file, where the opset has none.
+Only standard operators are written, so that every engine reads the file.
+"""
+
+import itertools
+import re
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes import PassManager
+from onnx_ir.passes import common as passes
+from onnxscript.rewriter.pattern import RewriteRuleClassBase, RewriteRuleSet
+
+ENDLESS = 10**9
+"""Where tf2onnx ends a slice that goes to the end, at least."""
+LONGEST = 64
+"""Numbers in a tensor that holds sizes, at most."""
+
+
+def fuse(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Put together what belongs together in a graph from tf2onnx; what it answers stays the same.
+
+    Args:
+        proto: its inputs with names for their free sizes.
+
+    Returns:
+        A new model of the same opset, inputs and outputs.
+    """
+    model = ir.from_proto(proto)
+    tidy = PassManager(
+        [
+            passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+            passes.IdentityEliminationPass(),
+            passes.DeduplicateInitializersPass(),
+            passes.CommonSubexpressionEliminationPass(),
+            passes.RemoveUnusedNodesPass(),
+        ]
+    )
+    tidy(model)
+    opset = model.opset_imports[""]
+    rules = RewriteRuleSet(
+        [rule.rule() for made_in, rule in RULES if made_in[0] <= opset < made_in[1]], commute=True
+    )
+    changes = 1
+    while changes:
+        passes.ShapeInferencePass(strict_mode=False)(model)
+        changes = rules.apply_to_model(model) + _one_source_of_sizes(model.graph)
+        tidy(model)
+    _name(model.graph)
+    fused = ir.to_proto(model)
+    del fused.graph.value_info[:]
+    fused.ir_version = proto.ir_version
+    return fused
+
+
+# ---------------------------------------------------------------------------------------------------- what is known
+
+
+def _constant(value: ir.Value | None) -> np.ndarray | None:
+    return None if value is None or value.const_value is None else value.const_value.numpy()
+
+
+def _number(value: ir.Value | None) -> float | None:
+    """The one number that a constant holds."""
+    array = _constant(value)
+    return array.item() if array is not None and array.size == 1 else None
+
+
+def _is_last_axis(axes: ir.Value, x: ir.Value) -> bool:
+    axis = _number(axes)
+    return x.shape is not None and axis in (-1, len(x.shape) - 1)
+
+
+def _shape(x: ir.Value) -> list[int | str | None] | None:
+    """Numbers, names of free sizes, None for what is not known."""
+    return None if x.shape is None else [size if isinstance(size, int) else size.value for size in x.shape]
+
+
+def _sizes(value: ir.Value | None) -> np.ndarray | None:
+    """A tensor that is computed from shapes alone: its numbers and the names of its free sizes, None if it is not."""
+    if value is None or (value.dtype is not None and not value.dtype.is_integer()):
+        return None
+    array = _constant(value)
+    if array is not None:
+        return array.astype(object) if array.size <= LONGEST else None
+    node = value.producer()
+    if node is None:
+        return None
+    if node.op_type == "Shape":
+        shape = _shape(node.inputs[0])
+        part = slice(node.attributes.get_int("start", 0), node.attributes.get_int("end", None))
+        return None if shape is None or None in shape[part] else np.array(shape[part], object)
+    if node.op_type not in MOVES:
+        return None
+    inputs = [_sizes(x) for x in node.inputs]
+    if any(x is None for x in inputs):
+        return None
+    return MOVES[node.op_type](node, *inputs)
+
+
+def _slice(_: ir.Node, x, starts, ends, axes=None, steps=None) -> np.ndarray | None:
+    if x.ndim != 1 or any(isinstance(end, str) for end in (*starts, *ends)):
+        return None
+    return x[slice(starts[0], ends[0], 1 if steps is None else steps[0])]
+
+
+MOVES = {
+    "Cast": lambda node, x: x,
+    "Concat": lambda node, *parts: np.concatenate(parts),
+    "Gather": lambda node, x, places: x[places.astype(int)] if x.ndim == 1 else None,
+    "Slice": _slice,
+    "Squeeze": lambda node, x, *axes: x.reshape(()) if x.size == 1 else x,
+    "Unsqueeze": lambda node, x, axes: x.reshape(1) if x.ndim == 0 else None,
+}
+"""Operations that move sizes about and leave their values."""
+
+
+def _one_source_of_sizes(graph: ir.Graph) -> int:
+    """Read each free size off one input, so that what is computed from it is seen to be the same everywhere."""
+    sources: dict[str, tuple[ir.Value, int]] = {}
+    for x in graph.inputs:
+        for place, size in enumerate(_shape(x) or []):
+            if isinstance(size, str):
+                sources.setdefault(size, (x, place))
+    changes = 0
+    for node in list(graph):
+        value = node.outputs[0]
+        if node.op_type not in {*MOVES, "Shape"} or value.is_graph_output() or _is_source(node, sources):
+            continue
+        sizes = _sizes(value)
+        if sizes is None or sizes.size != 1 or sizes.item() not in sources or not value.uses():
+            continue
+        x, place = sources[sizes.item()]
+        made = [ir.node("Shape", [x], {"start": place, "end": place + 1})]
+        if value.dtype != ir.DataType.INT64:
+            made.append(ir.node("Cast", [made[-1].outputs[0]], {"to": value.dtype}))
+        if sizes.ndim == 0:
+            axis = _initializer(graph, np.array([0], "int64"))
+            made.append(ir.node("Squeeze", [made[-1].outputs[0], axis]))
+        graph.insert_before(node, made)
+        made[-1].outputs[0].dtype, made[-1].outputs[0].shape = value.dtype, ir.Shape(sizes.shape)
+        value.replace_all_uses_with(made[-1].outputs[0])
+        changes += 1
+    return changes
+
+
+def _is_source(node: ir.Node, sources: dict[str, tuple[ir.Value, int]]) -> bool:
+    """Whether `node` is already one of those that `_one_source_of_sizes` writes."""
+    while node is not None and node.op_type in ("Squeeze", "Cast"):
+        node = node.inputs[0].producer()
+    if node is None or node.op_type != "Shape" or "start" not in node.attributes:
+        return False
+    return (node.inputs[0], node.attributes.get_int("start")) in sources.values()
+
+
+def _initializer(graph: ir.Graph, array: np.ndarray) -> ir.Value:
+    name = f"made_{len(graph.initializers)}"
+    graph.initializers[name] = value = ir.Value(name=name, const_value=ir.tensor(array, name=name))
+    value.dtype, value.shape = ir.DataType.from_numpy(array.dtype), ir.Shape(array.shape)
+    return value
+
+
+# ------------------------------------------------------------------------------------------------------------ rules
+
+
+class Rule(RewriteRuleClassBase):
+    """A pattern may be used from elsewhere too: nodes go when nobody needs them any more."""
+
+    def __init__(self):
+        super().__init__(type(self).__name__, remove_nodes=False)
+
+
+class Choice(Rule):
+    """tf2onnx multiplies by 0 and 1 instead, which makes NaN of infinity."""
+
+    def pattern(self, op, condition, x, y):
+        return op.Add(op.Mul(op.Cast(condition), x), op.Mul(op.Cast(op.Not(condition)), y))
+
+    def check(self, op, condition, **_):
+        return condition.dtype == ir.DataType.BOOL
+
+    def rewrite(self, op, condition, x, y):
+        return op.Where(condition, x, y)
+
+
+class CountedFromTheEnd(Rule):
+    """ONNX's Gather counts negative places from the end as Keras does, who spells it out."""
+
+    def pattern(self, op, table, i, zero, rows):
+        return op.Gather(table, op.Where(op.Less(op.Cast(i), zero), op.Add(i, rows), i), _outputs=["gathered"])
+
+    def check(self, op, table, zero, rows, gathered, **_):
+        axis = gathered.producer().attributes.get_int("axis", 0)
+        return _number(zero) == 0 and table.shape is not None and _number(rows) == table.shape[axis]
+
+    def rewrite(self, op, table, i, gathered, **_):
+        return op.Gather(table, i, axis=gathered.producer().attributes.get_int("axis", 0))
+
+
+class MatrixOverTheLastAxis(Rule):
+    """MatMul takes inputs of any rank: flatten after it, if at all."""
+
+    def pattern(self, op, x, flat, matrix):
+        return op.MatMul(op.Reshape(x, flat), matrix)
+
+    def check(self, op, x, flat, matrix, **_):
+        shape, target = _shape(x), _constant(flat)
+        if shape is None or target is None or matrix.shape is None or len(matrix.shape) != 2 or len(shape) < 3:
+            return False
+        return isinstance(shape[-1], int) and target.tolist() == [-1, shape[-1]]
+
+    def rewrite(self, op, x, matrix, **_):
+        flat = op.Constant(value=ir.tensor(np.array([-1, matrix.shape[1]])))
+        return op.Reshape(op.MatMul(x, matrix), flat)
+
+
+class ReshapeOfReshape(Rule):
+    def pattern(self, op, x, first, second):
+        return op.Reshape(op.Reshape(x, first), second)
+
+    def check(self, op, second, **_):
+        target = _sizes(second)
+        return target is not None and 0 not in target.tolist()
+
+    def rewrite(self, op, x, second, **_):
+        return op.Reshape(x, second)
+
+
+class ReshapeToItself(Rule):
+    def pattern(self, op, x, target):
+        return op.Reshape(x, target)
+
+    def check(self, op, x, target):
+        shape, sizes = _shape(x), _target(x, target)
+        return sizes is not None and None not in shape and shape == sizes
+
+    def rewrite(self, op, x, **_):
+        return op.Identity(x)
+
+
+class ReshapeToConstant(Rule):
+    """In ONNX 0 keeps a size and -1 stands for the one that is left."""
+
+    def pattern(self, op, x, target):
+        return op.Reshape(x, target)
+
+    def check(self, op, x, target):
+        sizes = _target(x, target)
+        if sizes is None or _constant(target) is not None:
+            return False
+        shape = _shape(x)
+        kept = [0 if i < len(shape) and size == shape[i] else size for i, size in enumerate(sizes)]
+        self.sizes = [-1 if isinstance(size, str) else size for size in kept]
+        return self.sizes.count(-1) < 2
+
+    def rewrite(self, op, x, target):
+        return op.Reshape(x, op.Constant(value=ir.tensor(np.array(self.sizes, "int64"))))
+
+
+def _target(x: ir.Value, target: ir.Value) -> list[int | str] | None:
+    """The shape that a Reshape makes of `x`, with the size that -1 stands for."""
+    shape, sizes = _shape(x), _sizes(target)
+    if shape is None or None in shape or sizes is None or 0 in (wanted := sizes.tolist()):
+        return None
+    if -1 in wanted:
+        numbers = [[size for size in sizes if isinstance(size, int) and size > 0] for sizes in (shape, wanted)]
+        names = [sorted(size for size in sizes if isinstance(size, str)) for sizes in (shape, wanted)]
+        missing = list(names[0])
+        for name in names[1]:
+            if name not in missing:
+                return None
+            missing.remove(name)
+        left, rest = divmod(int(np.prod(numbers[0])), int(np.prod(numbers[1])))
+        if rest or len(missing) > 1 or (missing and left != 1):
+            return None
+        wanted[wanted.index(-1)] = missing[0] if missing else left
+    return wanted
+
+
+class SliceOfEverything(Rule):
+    def pattern(self, op, x, starts, ends, axes, steps):
+        return op.Slice(x, starts, ends, axes, steps)
+
+    def check(self, op, starts, ends, steps, **_):
+        known = [_constant(value) for value in (starts, ends, steps)]
+        return all(a is not None for a in known) and (
+            (known[0] == 0).all() and (known[1] >= ENDLESS).all() and (known[2] == 1).all()
+        )
+
+    def rewrite(self, op, x, **_):
+        return op.Identity(x)
+
+
+class ReversedTwice(Rule):
+    def pattern(self, op, x, lengths, again):
+        once = op.ReverseSequence(x, lengths, _outputs=["once"])
+        return op.ReverseSequence(once, again, _outputs=["twice"])
+
+    def check(self, op, lengths, again, once, twice, **_):
+        axes = [
+            [y.producer().attributes.get_int(name, default) for name, default in (("batch_axis", 1), ("time_axis", 0))]
+            for y in (once, twice)
+        ]
+        return lengths is again and axes[0] == axes[1]
+
+    def rewrite(self, op, x, **_):
+        return op.Identity(x)
+
+
+class LayerNormalization(Rule):
+    """x s + (b - m s) with s = g / sqrt(v + epsilon), as Keras computes it."""
+
+    def pattern(self, op, x, axes, epsilon, scale, offset):
+        mean = op.ReduceMean(x, axes)
+        deviation = op.Sub(x, mean)
+        variance = op.ReduceMean(op.Mul(deviation, deviation), axes)
+        factor = op.Mul(op.Reciprocal(op.Sqrt(op.Add(variance, epsilon))), scale)
+        return op.Add(op.Mul(x, factor), op.Add(op.Mul(op.Neg(mean), factor), offset))
+
+    def check(self, op, x, axes, epsilon, scale, offset):
+        flat = _along_last_axis(scale, x) is not None and _along_last_axis(offset, x) is not None
+        return flat and _is_last_axis(axes, x) and _number(epsilon) is not None
+
+    def rewrite(self, op, x, epsilon, scale, offset, **_):
+        weights = [op.Constant(value=ir.tensor(_along_last_axis(value, x))) for value in (scale, offset)]
+        return op.LayerNormalization(x, *weights, axis=-1, epsilon=_number(epsilon))
+
+
+class RMSNormalization(Rule):
+    """An operator since opset 23; before, the spelling that ONNX Runtime makes one of when it loads the file."""
+
+    def pattern(self, op, x, axes, epsilon, scale):
+        return op.Mul(x, op.Mul(self._inverse_root(op, x, axes, epsilon), scale))
+
+    @staticmethod
+    def _inverse_root(op, x, axes, epsilon):
+        return op.Reciprocal(op.Sqrt(op.Add(op.ReduceMean(op.Mul(x, x), axes), epsilon)))
+
+    def check(self, op, x, axes, epsilon, scale):
+        return _along_last_axis(scale, x) is not None and _is_last_axis(axes, x) and _number(epsilon) is not None
+
+    def rewrite(self, op, x, axes, epsilon, scale):
+        weight = op.Constant(value=ir.tensor(_along_last_axis(scale, x)))
+        return self._normalized(op, x, axes, epsilon, weight)
+
+    def _normalized(self, op, x, axes, epsilon, weight):
+        two = op.Constant(value=ir.tensor(np.array(2, "float32")))
+        mean = op.ReduceMean(op.Pow(x, two), axes, keepdims=1)
+        return op.Mul(op.Div(x, op.Sqrt(op.Add(mean, epsilon))), weight)
+
+
+class RMSNormalizationOf23(RMSNormalization):
+    def _normalized(self, op, x, axes, epsilon, weight):
+        return op.RMSNormalization(x, weight, axis=-1, epsilon=_number(epsilon))
+
+
+class PlainRMSNormalization(RMSNormalization):
+    """Without a learned scale: by ones, which both the operator and the spelling ask for."""
+
+    def pattern(self, op, x, axes, epsilon):
+        return op.Mul(x, self._inverse_root(op, x, axes, epsilon))
+
+    def check(self, op, x, axes, epsilon):
+        return _is_last_axis(axes, x) and isinstance(_shape(x)[-1], int) and _number(epsilon) is not None
+
+    def rewrite(self, op, x, axes, epsilon):
+        size = _shape(x)[-1]
+        ones = op.Constant(value=ir.tensor(np.ones(size, "float32")))
+        return self._normalized(op, x, axes, epsilon, ones)
+
+
+class PlainRMSNormalizationOf23(PlainRMSNormalization, RMSNormalizationOf23):
+    pass
+
+
+def _along_last_axis(weight: ir.Value, x: ir.Value) -> np.ndarray | None:
+    """The numbers of a constant that are one for each feature of `x`."""
+    array, shape = _constant(weight), _shape(x)
+    if array is None or shape is None or array.size != shape[-1] or array.shape[-1:] != (array.size,):
+        return None
+    return array.ravel()
+
+
+class Gelu(Rule):
+    """x / 2 (1 + erf(x / sqrt 2)): an operator since opset 20, before in the order that ONNX Runtime looks for."""
+
+    def pattern(self, op, half, x, one, factor):
+        return op.Mul(op.Mul(half, x), op.Add(one, op.Erf(op.Mul(x, factor))))
+
+    def check(self, op, half, one, factor, **_):
+        known = [_number(value) for value in (half, one, factor)]
+        return None not in known and np.allclose(known, [0.5, 1, 0.5**0.5], rtol=1e-7)
+
+    def rewrite(self, op, x, half, one, **_):
+        root = op.Constant(value=ir.tensor(np.array(2**0.5, "float32")))
+        return op.Mul(op.Mul(x, op.Add(op.Erf(op.Div(x, root)), one)), half)
+
+
+class GeluOf20(Gelu):
+    def rewrite(self, op, x, **_):
+        return op.Gelu(x)
+
+
+class GeluOfErfc(Gelu):
+    """The same from the complement, erfc(-z) = 1 - erf(-z), as TensorFlow's `gelu` computes it."""
+
+    def pattern(self, op, half, x, one, factor):
+        return op.Mul(op.Mul(half, x), op.Sub(one, op.Erf(op.Mul(op.Neg(x), factor))))
+
+
+class GeluOfErfcOf20(GeluOfErfc, GeluOf20):
+    pass
+
+
+ALWAYS = (1, 10**6)
+RULES = [
+    (ALWAYS, Choice),
+    (ALWAYS, CountedFromTheEnd),
+    (ALWAYS, MatrixOverTheLastAxis),
+    (ALWAYS, ReshapeOfReshape),
+    (ALWAYS, ReshapeToItself),
+    (ALWAYS, ReshapeToConstant),
+    (ALWAYS, SliceOfEverything),
+    (ALWAYS, ReversedTwice),
+    ((17, 10**6), LayerNormalization),
+    ((1, 23), RMSNormalization),
+    ((1, 23), PlainRMSNormalization),
+    ((23, 10**6), RMSNormalizationOf23),
+    ((23, 10**6), PlainRMSNormalizationOf23),
+    ((1, 20), Gelu),
+    ((1, 20), GeluOfErfc),
+    ((20, 10**6), GeluOf20),
+    ((20, 10**6), GeluOfErfcOf20),
+]
+"""Each with the opsets that it writes for, from and to (not including)."""
+
+
+# ------------------------------------------------------------------------------------------------------------ names
+
+
+def _name(graph: ir.Graph) -> None:
+    """Nodes, what they give and weights are named by the layer they come from."""
+    taken = {value.name for value in (*graph.inputs, *graph.outputs)}
+    again = re.match(rf"{re.escape(graph.name or '')}(_\d+)/", next((n.name for n in graph if "/" in n.name), ""))
+    suffix = again.group(1) if again else None
+
+    def tidy(name: str, otherwise: str) -> str:
+        name = re.sub(r":\d+$|__\d+|/ReadVariableOp(/resource)?|/Cast(?=/|$|:)", "", name.split(":")[0])
+        parts = name.split("/")[1 if name.startswith(f"{graph.name}") else 0 :]
+        parts = [part.removesuffix(suffix) if suffix else part for part in parts]
+        stem = "/".join(parts) if len(parts) > 1 or "/" in name else otherwise
+        return unique(stem)
+
+    def unique(stem: str) -> str:
+        found = stem if stem not in taken else next(n for i in itertools.count(2) if (n := f"{stem}_{i}") not in taken)
+        taken.add(found)
+        return found
+
+    for node in graph:
+        node.name = tidy(node.name or "", node.op_type.lower())
+        for i, value in enumerate(node.outputs):
+            if not value.is_graph_output() and value.name:
+                value.name = node.name if i == 0 else f"{node.name}:{i}"
+    for value in list(graph.initializers.values()):
+        del graph.initializers[value.name]
+        value.name = tidy(value.name, "constant")
+        value.const_value.name = value.name
+        graph.initializers[value.name] = value
