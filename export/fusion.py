@@ -42,12 +42,10 @@ def fuse(proto: onnx.ModelProto) -> onnx.ModelProto:
     )
     tidy(model)
     opset = model.opset_imports[""]
-    rules = RewriteRuleSet(
-        [rule.rule() for made_in, rule in RULES if made_in[0] <= opset < made_in[1]], commute=True
-    )
+    rules = RewriteRuleSet([rule.rule() for made_in, rule in RULES if made_in[0] <= opset < made_in[1]], commute=True)
     changes = 1
     while changes:
-        passes.ShapeInferencePass(strict_mode=False)(model)
+        _infer_shapes(model)
         changes = rules.apply_to_model(model) + _one_source_of_sizes(model.graph)
         tidy(model)
     _name(model.graph)
@@ -113,6 +111,7 @@ MOVES = {
     "Concat": lambda node, *parts: np.concatenate(parts),
     "Gather": lambda node, x, places: x[places.astype(int)] if x.ndim == 1 else None,
     "Slice": _slice,
+    "Max": lambda node, *sizes: np.maximum(*sizes) if all(isinstance(n, int) for x in sizes for n in x) else None,
     "Squeeze": lambda node, x, *axes: x.reshape(()) if x.size == 1 else x,
     "Unsqueeze": lambda node, x, axes: x.reshape(1) if x.ndim == 0 else None,
 }
@@ -129,23 +128,69 @@ def _one_source_of_sizes(graph: ir.Graph) -> int:
     changes = 0
     for node in list(graph):
         value = node.outputs[0]
-        if node.op_type not in {*MOVES, "Shape"} or value.is_graph_output() or _is_source(node, sources):
+        if node.op_type not in {*MOVES, "Shape"} or not value.uses() or value.is_graph_output():
             continue
         sizes = _sizes(value)
-        if sizes is None or sizes.size != 1 or sizes.item() not in sources or not value.uses():
+        if sizes is None or sizes.size > LONGEST or _is_source(node, sources):
             continue
-        x, place = sources[sizes.item()]
-        made = [ir.node("Shape", [x], {"start": place, "end": place + 1})]
-        if value.dtype != ir.DataType.INT64:
-            made.append(ir.node("Cast", [made[-1].outputs[0]], {"to": value.dtype}))
-        if sizes.ndim == 0:
-            axis = _initializer(graph, np.array([0], "int64"))
-            made.append(ir.node("Squeeze", [made[-1].outputs[0], axis]))
-        graph.insert_before(node, made)
-        made[-1].outputs[0].dtype, made[-1].outputs[0].shape = value.dtype, ir.Shape(sizes.shape)
-        value.replace_all_uses_with(made[-1].outputs[0])
+        if all(isinstance(size, int) for size in sizes.ravel()):
+            known = [ir.node("Constant", [], {"value": ir.tensor(sizes.astype(value.dtype.numpy()))})]
+        elif sizes.size == 1 and sizes.item() in sources:
+            known = _read(graph, *sources[sizes.item()], value.dtype, sizes.ndim)
+        else:
+            continue
+        graph.insert_before(node, known)
+        known[-1].outputs[0].dtype, known[-1].outputs[0].shape = value.dtype, ir.Shape(sizes.shape)
+        value.replace_all_uses_with(known[-1].outputs[0])
         changes += 1
     return changes
+
+
+def _read(graph: ir.Graph, x: ir.Value, place: int, dtype: ir.DataType, rank: int) -> list[ir.Node]:
+    """The nodes that give one size of an input, as a number or a vector of one."""
+    nodes = [ir.node("Shape", [x], {"start": place, "end": place + 1})]
+    if dtype != ir.DataType.INT64:
+        nodes.append(ir.node("Cast", [nodes[-1].outputs[0]], {"to": dtype}))
+    if rank == 0:
+        name = f"first_axis_{len(graph.initializers)}"
+        axis = ir.Value(name=name, const_value=ir.tensor(np.array([0]), name=name))
+        axis.dtype, axis.shape = ir.DataType.INT64, ir.Shape([1])
+        graph.initializers[name] = axis
+        nodes.append(ir.node("Squeeze", [nodes[-1].outputs[0], axis]))
+    return nodes
+
+
+def _infer_shapes(model: ir.Model) -> None:
+    """ONNX's inference, told how long 0, 1, ... n - 1 is where n is a free size: by inputs in place of such ranges."""
+    infer = passes.ShapeInferencePass(strict_mode=False)
+    infer(model)
+    stood_in = []
+    for node in model.graph:
+        length = _length(node) if node.op_type == "Range" else None
+        if length is not None:
+            y = node.outputs[0]
+            stand_in = ir.Value(name=f"{y.name}_known", shape=ir.Shape([length]), type=ir.TensorType(y.dtype))
+            y.replace_all_uses_with(stand_in)
+            stood_in.append((stand_in, y))
+    model.graph.inputs.extend(stand_in for stand_in, _ in stood_in)
+    for node in model.graph:  # a name once given to a size that was not known would stay
+        for value in node.outputs:
+            value.shape = value.shape if value.is_graph_output() else None
+    infer(model)
+    for stand_in, y in stood_in:
+        model.graph.inputs.remove(stand_in)
+        stand_in.replace_all_uses_with(y)
+        y.shape = stand_in.shape
+
+
+def _length(node: ir.Node) -> int | str | None:
+    start, limit, step = node.inputs
+    if node.outputs[0].is_graph_output() or _number(start) != 0 or _number(step) != 1:
+        return None
+    if limit.dtype.is_floating_point() and limit.producer() is not None and limit.producer().op_type == "Cast":
+        limit = limit.producer().inputs[0]
+    sizes = _sizes(limit)
+    return None if sizes is None else sizes.item()
 
 
 def _is_source(node: ir.Node, sources: dict[str, tuple[ir.Value, int]]) -> bool:
@@ -155,13 +200,6 @@ def _is_source(node: ir.Node, sources: dict[str, tuple[ir.Value, int]]) -> bool:
     if node is None or node.op_type != "Shape" or "start" not in node.attributes:
         return False
     return (node.inputs[0], node.attributes.get_int("start")) in sources.values()
-
-
-def _initializer(graph: ir.Graph, array: np.ndarray) -> ir.Value:
-    name = f"made_{len(graph.initializers)}"
-    graph.initializers[name] = value = ir.Value(name=name, const_value=ir.tensor(array, name=name))
-    value.dtype, value.shape = ir.DataType.from_numpy(array.dtype), ir.Shape(array.shape)
-    return value
 
 
 # ------------------------------------------------------------------------------------------------------------ rules
@@ -219,12 +257,16 @@ class MatrixOverTheLastAxis(Rule):
 
 
 class ReshapeOfReshape(Rule):
-    def pattern(self, op, x, first, second):
-        return op.Reshape(op.Reshape(x, first), second)
+    """But not where the second one is there to multiply: that one goes by `MatrixOverTheLastAxis`."""
 
-    def check(self, op, second, **_):
-        target = _sizes(second)
-        return target is not None and 0 not in target.tolist()
+    def pattern(self, op, x, first, second):
+        return op.Reshape(op.Reshape(x, first, _outputs=["between"]), second)
+
+    def check(self, op, second, between, **_):
+        shape, target = _shape(between), _sizes(second)
+        if shape is None or target is None or 0 in target.tolist():
+            return False
+        return not (len(shape) > 2 and target.tolist() == [-1, shape[-1]])
 
     def rewrite(self, op, x, second, **_):
         return op.Reshape(x, second)
@@ -293,6 +335,53 @@ class SliceOfEverything(Rule):
 
     def rewrite(self, op, x, **_):
         return op.Identity(x)
+
+
+class RowsOfRows(Rule):
+    """To choose among the places of an embedding, choose among the numbers that it is looked up by."""
+
+    def pattern(self, op, table, i, flat, places):
+        rows = op.Reshape(op.Gather(table, i, _outputs=["inner"]), flat)
+        return op.Gather(rows, places, _outputs=["outer"])
+
+    def check(self, op, table, flat, inner, outer, **_):
+        along_rows = all(y.producer().attributes.get_int("axis", 0) == 0 for y in (inner, outer))
+        shape, target = _shape(table), _constant(flat)
+        return along_rows and shape is not None and target is not None and target.tolist() == [-1, *shape[1:]]
+
+    def rewrite(self, op, table, i, places, **_):
+        return op.Gather(table, op.Gather(op.Reshape(i, op.Constant(value=ir.tensor(np.array([-1])))), places))
+
+
+class TransposeOfTranspose(Rule):
+    def pattern(self, op, x, first, second):
+        return op.Transpose(op.Transpose(x, perm=first), perm=second)
+
+    def rewrite(self, op, x, first, second):
+        perm = [first.as_ints()[axis] for axis in second.as_ints()]
+        return op.Identity(x) if perm == sorted(perm) else op.Transpose(x, perm=perm)
+
+
+class TimesOne(Rule):
+    """And below plus zero: what a Rescaling leaves whose scale or offset is none."""
+
+    neutral = 1
+
+    def pattern(self, op, x, number):
+        return op.Mul(x, number)
+
+    def check(self, op, x, number):
+        return _number(number) == self.neutral and x.shape is not None and len(number.shape) <= len(x.shape)
+
+    def rewrite(self, op, x, **_):
+        return op.Identity(x)
+
+
+class PlusZero(TimesOne):
+    neutral = 0
+
+    def pattern(self, op, x, number):
+        return op.Add(x, number)
 
 
 class ReversedTwice(Rule):
@@ -425,6 +514,10 @@ RULES = [
     (ALWAYS, ReshapeToItself),
     (ALWAYS, ReshapeToConstant),
     (ALWAYS, SliceOfEverything),
+    (ALWAYS, RowsOfRows),
+    (ALWAYS, TransposeOfTranspose),
+    (ALWAYS, TimesOne),
+    (ALWAYS, PlusZero),
     (ALWAYS, ReversedTwice),
     ((17, 10**6), LayerNormalization),
     ((1, 23), RMSNormalization),
@@ -443,30 +536,48 @@ RULES = [
 
 
 def _name(graph: ir.Graph) -> None:
-    """Nodes, what they give and weights are named by the layer they come from."""
-    taken = {value.name for value in (*graph.inputs, *graph.outputs)}
-    again = re.match(rf"{re.escape(graph.name or '')}(_\d+)/", next((n.name for n in graph if "/" in n.name), ""))
-    suffix = again.group(1) if again else None
-
-    def tidy(name: str, otherwise: str) -> str:
-        name = re.sub(r":\d+$|__\d+|/ReadVariableOp(/resource)?|/Cast(?=/|$|:)", "", name.split(":")[0])
-        parts = name.split("/")[1 if name.startswith(f"{graph.name}") else 0 :]
-        parts = [part.removesuffix(suffix) if suffix else part for part in parts]
-        stem = "/".join(parts) if len(parts) > 1 or "/" in name else otherwise
-        return unique(stem)
-
-    def unique(stem: str) -> str:
-        found = stem if stem not in taken else next(n for i in itertools.count(2) if (n := f"{stem}_{i}") not in taken)
-        taken.add(found)
-        return found
-
+    """Nodes, what they give and weights get the name of their layer and of what they do."""
+    names = _Names(graph)
+    for node in reversed(graph):  # a node that a rule made belongs to the layer of the node that it is for
+        value = node.outputs[0]
+        if not value.is_graph_output() or "/" not in (node.name or ""):
+            node.name = value.name
+        used = [user for output in node.outputs for user, _ in output.uses()]
+        node.name = names.of(node.name, node.op_type, used[0].name if used else "")
     for node in graph:
-        node.name = tidy(node.name or "", node.op_type.lower())
         for i, value in enumerate(node.outputs):
-            if not value.is_graph_output() and value.name:
+            if not value.is_graph_output():
                 value.name = node.name if i == 0 else f"{node.name}:{i}"
     for value in list(graph.initializers.values()):
         del graph.initializers[value.name]
-        value.name = tidy(value.name, "constant")
-        value.const_value.name = value.name
+        value.name = value.const_value.name = names.of(value.name, "constant", next(iter(value.uses())).node.name)
         graph.initializers[value.name] = value
+
+
+class _Names:
+    """`model_1/dense_1/Cast/ReadVariableOp:0` to `dense`: TensorFlow numbers the scopes when a model is traced again."""
+
+    def __init__(self, graph: ir.Graph):
+        self.taken = {value.name for value in (*graph.inputs, *graph.outputs)}
+        scopes = [node.name.split("/")[0] for node in graph if "/" in (node.name or "")]
+        self.root = max(set(scopes), key=scopes.count, default="")
+        again = re.fullmatch(re.escape(graph.name or "") + r"(_\d+)", self.root)
+        self.again = again.group(1) if again else ""
+
+    def of(self, name: str | None, otherwise: str, user: str) -> str:
+        name = re.sub(r"(:\d+|__\d+)+$", "", name or "")
+        parts = [part.removesuffix(self.again) for part in name.split("/") if part not in NOISE]
+        if "/" not in name:
+            parts = [*user.split("/")[:-1], otherwise]
+        elif parts[:1] == [self.root.removesuffix(self.again)]:
+            parts = parts[1:]
+        return self.unique("/".join(parts) or otherwise)
+
+    def unique(self, name: str) -> str:
+        names = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(2)))
+        found = next(name for name in names if name not in self.taken)
+        self.taken.add(found)
+        return found
+
+
+NOISE = {"Cast", "ReadVariableOp", "resource", "ConstantFolding"}

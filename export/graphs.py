@@ -88,6 +88,7 @@ def onnx(model: keras.Model, path: Path, opset: int = OPSET) -> None:
             tensors_to_rename=names,
             initialized_tables=tables,
         )
+    proto.graph.name = model.name
     for value in [*proto.graph.input, *proto.graph.output]:
         for place, size in enumerate(value.type.tensor_type.shape.dim):
             if not size.HasField("dim_value"):

@@ -117,7 +117,8 @@ def _operation(
 ) -> list[tf.Tensor]:
     """ONNX's Y `(time, 1, batch, units)` and last states `(batch, units)`, of steps `(time, batch, features)`."""
     kind, units = EQUATIONS[type(layer.cell).call], layer.cell.units
-    given = dict(zip("XWRB", (steps, *_weights(layer.cell, kind)), strict=True))
+    weights = [tf.constant(w, name=name) for name, w in zip("WRB", _weights(layer.cell, kind), strict=True)]
+    given = dict(zip("XWRB", (steps, *weights), strict=True))
     if lengths is not None:
         given["sequence_lens"] = lengths
     if not all(_is_zero(state) for state in initial):
@@ -131,7 +132,7 @@ def _operation(
         attributes["linear_before_reset"] = int(layer.cell.reset_after)
     token = json.dumps({"kind": kind, "inputs": list(given), "attributes": attributes})
     y, *states = tf.raw_ops.EagerPyFunc(
-        input=list(given.values()), token=token, Tout=[tf.float32] * (1 + len(initial)), is_async=False
+        input=list(given.values()), token=token, Tout=[tf.float32] * (1 + len(initial)), name=kind
     )
     y = tf.ensure_shape(y, (None, 1, None, units))  # `set_shape` would not be in the graph that tf2onnx reads
     return [y, *(tf.ensure_shape(state, (1, None, units))[0] for state in states)]
