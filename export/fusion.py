@@ -400,6 +400,44 @@ class ReversedTwice(Rule):
         return op.Identity(x)
 
 
+class ScaledPooling(Rule):
+    """The largest times a positive number is the largest of the products: normalization goes into the filters."""
+
+    def pattern(self, op, x, filters, scale):
+        return op.Mul(op.MaxPool(op.Conv(x, filters, _outputs=["convolved"]), _outputs=["pooled"]), scale)
+
+    def check(self, op, filters, scale, pooled, convolved, **_):
+        factors = _for_each_filter(scale, filters)
+        return factors is not None and (factors > 0).all() and len(convolved.uses()) == len(pooled.uses()) == 1
+
+    def rewrite(self, op, x, filters, scale, pooled, convolved):
+        factors = _for_each_filter(scale, filters)
+        scaled = op.Constant(value=ir.tensor(_constant(filters) * factors.reshape(-1, *[1] * (len(filters.shape) - 1))))
+        return op.MaxPool(op.Conv(x, scaled, **convolved.producer().attributes), **pooled.producer().attributes)
+
+
+class ShiftedPooling(ScaledPooling):
+    """The same for what is added: it becomes the bias of the filters."""
+
+    def pattern(self, op, x, filters, offset):
+        return op.Add(op.MaxPool(op.Conv(x, filters, _outputs=["convolved"]), _outputs=["pooled"]), offset)
+
+    def check(self, op, filters, offset, pooled, convolved, **_):
+        return _for_each_filter(offset, filters) is not None and len(convolved.uses()) == len(pooled.uses()) == 1
+
+    def rewrite(self, op, x, filters, offset, pooled, convolved):
+        bias = op.Constant(value=ir.tensor(_for_each_filter(offset, filters)))
+        return op.MaxPool(op.Conv(x, filters, bias, **convolved.producer().attributes), **pooled.producer().attributes)
+
+
+def _for_each_filter(weight: ir.Value, filters: ir.Value) -> np.ndarray | None:
+    """The numbers of a constant that are one for each filter, `(1, filters, 1, 1)`."""
+    array, kernel = _constant(weight), _constant(filters)
+    if array is None or kernel is None or array.shape != (1, len(kernel), *[1] * (kernel.ndim - 2)):
+        return None
+    return array.ravel()
+
+
 class LayerNormalization(Rule):
     """x s + (b - m s) with s = g / sqrt(v + epsilon), as Keras computes it."""
 
@@ -519,6 +557,8 @@ RULES = [
     (ALWAYS, TimesOne),
     (ALWAYS, PlusZero),
     (ALWAYS, ReversedTwice),
+    (ALWAYS, ScaledPooling),
+    (ALWAYS, ShiftedPooling),
     ((17, 10**6), LayerNormalization),
     ((1, 23), RMSNormalization),
     ((1, 23), PlainRMSNormalization),
@@ -555,7 +595,7 @@ def _name(graph: ir.Graph) -> None:
 
 
 class _Names:
-    """`model_1/dense_1/Cast/ReadVariableOp:0` to `dense`: TensorFlow numbers the scopes when a model is traced again."""
+    """`model_1/dense_1/Cast/ReadVariableOp:0` to `dense`: TensorFlow counts how often a model was traced."""
 
     def __init__(self, graph: ir.Graph):
         self.taken = {value.name for value in (*graph.inputs, *graph.outputs)}

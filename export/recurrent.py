@@ -109,7 +109,8 @@ def _masked(
     seen = mask if layer.zero_output_for_mask else so_far > 0  # else a masked step repeats the output before it
     some = (lengths > 0)[:, None]
     states = [tf.where(some, state, start) for state, start in zip(states, initial, strict=True)]
-    return tf.where(seen[..., None], outputs, 0.0), states
+    # a product: these numbers are finite, and ONNX Runtime takes five times as long to choose
+    return outputs * tf.cast(seen, "float32")[..., None], states
 
 
 def _operation(
