@@ -30,7 +30,9 @@ def fuse(proto: onnx.ModelProto) -> onnx.ModelProto:
     Returns:
         A new model of the same opset, inputs and outputs.
     """
-    model = ir.from_proto(proto)
+    given = onnx.ModelProto()
+    given.CopyFrom(proto)  # the new names would be written into its weights
+    model = ir.from_proto(given)
     tidy = PassManager(
         [
             passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
@@ -112,6 +114,7 @@ MOVES = {
     "Gather": lambda node, x, places: x[places.astype(int)] if x.ndim == 1 else None,
     "Slice": _slice,
     "Max": lambda node, *sizes: np.maximum(*sizes) if all(isinstance(n, int) for x in sizes for n in x) else None,
+    "ReduceProd": lambda node, x: np.array([np.prod(x)], object) if all(isinstance(n, int) for n in x) else None,
     "Squeeze": lambda node, x, *axes: x.reshape(()) if x.size == 1 else x,
     "Unsqueeze": lambda node, x, axes: x.reshape(1) if x.ndim == 0 else None,
 }
@@ -240,7 +243,7 @@ class CountedFromTheEnd(Rule):
 
 
 class MatrixOverTheLastAxis(Rule):
-    """MatMul takes inputs of any rank: flatten after it, if at all."""
+    """MatMul takes inputs of any rank: batch and time need not become one before it."""
 
     def pattern(self, op, x, flat, matrix):
         return op.MatMul(op.Reshape(x, flat), matrix)
@@ -249,11 +252,15 @@ class MatrixOverTheLastAxis(Rule):
         shape, target = _shape(x), _constant(flat)
         if shape is None or target is None or matrix.shape is None or len(matrix.shape) != 2 or len(shape) < 3:
             return False
-        return isinstance(shape[-1], int) and target.tolist() == [-1, shape[-1]]
+        features = shape[2:]
+        whole = all(isinstance(size, int) for size in features) and target.tolist() == [-1, np.prod(features)]
+        self.axes = 2 if whole else len(shape) - 1
+        return whole or target.tolist() == [-1, shape[-1]]
 
-    def rewrite(self, op, x, matrix, **_):
-        flat = op.Constant(value=ir.tensor(np.array([-1, matrix.shape[1]])))
-        return op.Reshape(op.MatMul(x, matrix), flat)
+    def rewrite(self, op, x, flat, matrix):
+        if self.axes < len(x.shape) - 1:
+            x = op.Reshape(x, op.Constant(value=ir.tensor(np.array([0, 0, _constant(flat)[1]]))))
+        return op.Reshape(op.MatMul(x, matrix), op.Constant(value=ir.tensor(np.array([-1, matrix.shape[1]]))))
 
 
 class ReshapeOfReshape(Rule):
@@ -270,6 +277,68 @@ class ReshapeOfReshape(Rule):
 
     def rewrite(self, op, x, second, **_):
         return op.Reshape(x, second)
+
+
+class ReshapeOfUnsqueeze(Rule):
+    def pattern(self, op, x, axes, target):
+        return op.Reshape(op.Unsqueeze(x, axes), target)
+
+    def check(self, op, target, **_):
+        sizes = _sizes(target)
+        return sizes is not None and 0 not in sizes.tolist()
+
+    def rewrite(self, op, x, target, **_):
+        return op.Reshape(x, target)
+
+
+class SqueezeOfReshape(Rule):
+    """One reshape where all but one size are known."""
+
+    def pattern(self, op, x, target, axes):
+        return op.Squeeze(op.Reshape(x, target, _outputs=["reshaped"]), axes)
+
+    def check(self, op, x, target, axes, reshaped):
+        sizes, dropped, source = _shape(reshaped), _constant(axes), _shape(x)
+        if sizes is None or dropped is None or source is None:
+            return False
+        places = {int(axis) % len(sizes) for axis in dropped}
+        left = [size for place, size in enumerate(sizes) if place not in places]
+        # 0 keeps a size that stands where it stood
+        kept = [0 if source[i : i + 1] == [size] and isinstance(size, str) else size for i, size in enumerate(left)]
+        self.sizes = [size if isinstance(size, int) else -1 for size in kept]
+        return self.sizes.count(-1) < 2 and all(sizes[place] == 1 for place in places)
+
+    def rewrite(self, op, x, **_):
+        return op.Reshape(x, op.Constant(value=ir.tensor(np.array(self.sizes, "int64"))))
+
+
+class ReshapeOfConstant(Rule):
+    def pattern(self, op, x, target):
+        return op.Reshape(x, target)
+
+    def check(self, op, x, target):
+        return _constant(x) is not None and _constant(target) is not None
+
+    def rewrite(self, op, x, target):
+        return op.Constant(value=ir.tensor(_constant(x).reshape(_constant(target))))
+
+
+class GemmWithoutOffset(Rule):
+    """tf2onnx writes an einsum as one; a MatMul takes inputs of any rank."""
+
+    def pattern(self, op, x, matrix):
+        return op.Gemm(x, matrix, _outputs=["product"])
+
+    def check(self, op, matrix, product, **_):
+        given = product.producer().attributes
+        plain = given.get_float("alpha", 1.0) == 1 and not given.get_int("transA", 0)
+        return plain and len(product.producer().inputs) == 2 and _constant(matrix) is not None
+
+    def rewrite(self, op, x, matrix, product):
+        array = _constant(matrix)
+        if product.producer().attributes.get_int("transB", 0):
+            array = np.ascontiguousarray(array.T)
+        return op.MatMul(x, op.Constant(value=ir.tensor(array)))
 
 
 class ReshapeToItself(Rule):
@@ -549,6 +618,10 @@ RULES = [
     (ALWAYS, CountedFromTheEnd),
     (ALWAYS, MatrixOverTheLastAxis),
     (ALWAYS, ReshapeOfReshape),
+    (ALWAYS, ReshapeOfUnsqueeze),
+    (ALWAYS, SqueezeOfReshape),
+    (ALWAYS, ReshapeOfConstant),
+    (ALWAYS, GemmWithoutOffset),
     (ALWAYS, ReshapeToItself),
     (ALWAYS, ReshapeToConstant),
     (ALWAYS, SliceOfEverything),
@@ -580,8 +653,10 @@ def _name(graph: ir.Graph) -> None:
     names = _Names(graph)
     for node in reversed(graph):  # a node that a rule made belongs to the layer of the node that it is for
         value = node.outputs[0]
-        if not value.is_graph_output() or "/" not in (node.name or ""):
+        if not value.is_graph_output():
             node.name = value.name
+        elif "/" not in (node.name or ""):
+            node.name = f"{value.name}/{node.op_type}"
         used = [user for output in node.outputs for user, _ in output.uses()]
         node.name = names.of(node.name, node.op_type, used[0].name if used else "")
     for node in graph:

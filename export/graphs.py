@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasfound.errors import UserError
-from kerasfound.export import recurrent
+from kerasfound.export import fusion, recurrent
 
 OPSET = 18
 NO_FORM, MEND = "the model has no ONNX form", "replace the layer that it comes from"
@@ -93,6 +93,7 @@ def onnx(model: keras.Model, path: Path, opset: int = OPSET) -> None:
         for place, size in enumerate(value.type.tensor_type.shape.dim):
             if not size.HasField("dim_value"):
                 size.dim_param = TIME if place else BATCH
+    proto = fusion.fuse(proto)
     del proto.graph.value_info[:]  # left over from before tf2onnx moved the transposes; the strict checker rejects them
     try:
         onnx_format.checker.check_model(proto, full_check=True)

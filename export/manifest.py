@@ -55,7 +55,7 @@ class Verification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Quantization(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a file with weights of 8 bits loses and gains beside the one with 32, on the test rows and one CPU thread."""
+    """What a file with weights of 8 bits loses and gains beside the one with 32, on test rows and one CPU thread."""
 
     scheme: str
     metric: str

@@ -30,9 +30,13 @@ METRICS = {"tabular_regression": "r2"}
 CALIBRATION, BATCH, ROUNDS = 256, 32, 50
 RECURRENT = {"LSTM", "GRU", "RNN", "Loop", "Scan"}
 CONVOLUTIONS = {"Conv", "ConvTranspose"}
-STATIC = ["Conv", "ConvTranspose", "Gemm", "MatMul", "MaxPool", "Relu", "Reshape", "Transpose"]
-DYNAMIC = ["MatMul", "Gather"]
-"""Matrix products and tables of embeddings, which keep to ONNX's own operators; an LSTM in 8 bits would not."""
+STATIC = [*sorted(CONVOLUTIONS), "Gemm", "MatMul"]
+DYNAMIC = ["MatMul", "Gather", "LSTM"]
+"""Matrix products, tables of embeddings, and LSTMs, which become ONNX Runtime's own `DynamicQuantizeLSTM`."""
+
+BYTES = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
+UNSIGNED = engine.QuantType.QUInt8
+"""Of activations: what the multiplications of x86 processors take beside signed weights."""
 
 Tensors = dict[str, np.ndarray]
 
@@ -58,12 +62,14 @@ def quantize(source: Path, target: Path, samples: Tensors) -> str:
         quant_pre_process(source, prepared, skip_optimization=True, skip_symbolic_shape=True)
         if found == "static":
             reader = _Samples(samples)
-            engine.quantize_static(prepared, target, reader, op_types_to_quantize=STATIC, per_channel=True)
+            engine.quantize_static(
+                prepared, target, reader, op_types_to_quantize=STATIC, per_channel=True, activation_type=UNSIGNED
+            )
         else:
             engine.quantize_dynamic(
                 prepared, target, DYNAMIC, per_channel=True, nodes_to_exclude=_with_stacks_of_matrices(model)
             )
-    if not any(weight.data_type == onnx.TensorProto.INT8 for weight in onnx.load(target).graph.initializer):
+    if not any(weight.data_type in BYTES and weight.dims for weight in onnx.load(target).graph.initializer):
         target.unlink()
         raise UserError("--quantize int8: the model has no weights to quantize; export it without.")
     return found
