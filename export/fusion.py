@@ -17,6 +17,8 @@ from onnxscript.rewriter.pattern import RewriteRuleClassBase, RewriteRuleSet
 
 ENDLESS = 10**9
 """Where tf2onnx ends a slice that goes to the end, at least."""
+PASSES = 20
+"""At most; what one rule writes may be what another looks for."""
 LONGEST = 64
 """Numbers in a tensor that holds sizes, at most."""
 
@@ -45,11 +47,12 @@ def fuse(proto: onnx.ModelProto) -> onnx.ModelProto:
     tidy(model)
     opset = model.opset_imports[""]
     rules = RewriteRuleSet([rule.rule() for made_in, rule in RULES if made_in[0] <= opset < made_in[1]], commute=True)
-    changes = 1
-    while changes:
+    for _ in range(PASSES):
         _infer_shapes(model)
         changes = rules.apply_to_model(model) + _one_source_of_sizes(model.graph)
         tidy(model)
+        if not changes:
+            break
     _name(model.graph)
     fused = ir.to_proto(model)
     del fused.graph.value_info[:]

@@ -84,9 +84,9 @@ def scheme(model: onnx.ModelProto) -> str:
 
 
 def _with_stacks_of_matrices(model: onnx.ModelProto) -> list[str]:
-    """Nodes with a weight of more than two axes: ONNX Runtime has no product of these with a scale for each column."""
+    """Products with a weight of more than two axes: ONNX Runtime has none of these with a scale for each column."""
     stacks = {weight.name for weight in model.graph.initializer if len(weight.dims) > 2}
-    return [node.name for node in model.graph.node if stacks & set(node.input)]
+    return [node.name for node in model.graph.node if node.op_type == "MatMul" and stacks & set(node.input)]
 
 
 def quantized(run: Run, folder: Path, bound: float = BOUND, data_dir: str | None = None) -> Quantization:

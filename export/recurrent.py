@@ -78,13 +78,13 @@ def _unlooped(
     """What `inner_loop` returns: the last output, all outputs in the order in which they were made, the states."""
     if mask is None:
         y, *states = _operation(layer, tf.transpose(x, (1, 0, 2)), None, initial)
-        outputs = tf.transpose(y[:, 0], (1, 0, 2))
+        outputs = tf.transpose(tf.squeeze(y, 1), (1, 0, 2))
     else:
         outputs, states = _masked(layer, x, initial, tf.cast(mask, "bool"))
     outputs.set_shape((*x.shape[:2], layer.cell.units))
     if layer.go_backwards:
         outputs = tf.reverse(outputs, [1])
-    return outputs[:, -1], outputs, states
+    return outputs[:, -1] if mask is not None else states[0], outputs, states
 
 
 def _masked(
@@ -136,7 +136,7 @@ def _operation(
         input=list(given.values()), token=token, Tout=[tf.float32] * (1 + len(initial)), name=kind
     )
     y = tf.ensure_shape(y, (None, 1, None, units))  # `set_shape` would not be in the graph that tf2onnx reads
-    return [y, *(tf.ensure_shape(state, (1, None, units))[0] for state in states)]
+    return [y, *(tf.squeeze(tf.ensure_shape(state, (1, None, units)), 0) for state in states)]
 
 
 def _weights(cell: keras.layers.Layer, kind: str) -> list[np.ndarray]:
