@@ -48,7 +48,6 @@ def main(*runs: Path, threads: int = 1, rounds: int = 31) -> None:
         rounds: how often each is measured.
     """
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
     print(f"{threads} thread(s), {rounds} rounds; median ms (times TensorFlow with XLA)\n")
     print(f"| | nodes: tf2onnx, ONNX | batch | {' | '.join(COLUMNS)} |\n|---|---|---|{'---|' * len(COLUMNS)}")
     for folder in runs:
