@@ -5,8 +5,13 @@ ONNX has it, or the spelling of it that ONNX Runtime knows and fuses when it loa
 Only standard operators are written, so that every engine reads the file.
 """
 
+# Shapes and constants may be missing of any value; a rule's `check` has seen to it before its `rewrite` runs, and both
+# take by name what the pattern binds, so that no two rules have the same signature.
+# mypy: disable-error-code="arg-type, assignment, index, operator, override, union-attr"
+
 import itertools
 import re
+from collections.abc import Callable
 
 import numpy as np
 import onnx
@@ -111,7 +116,7 @@ def _slice(_: ir.Node, x, starts, ends, axes=None, steps=None) -> np.ndarray | N
     return x[slice(starts[0], ends[0], 1 if steps is None else steps[0])]
 
 
-MOVES = {
+MOVES: dict[str, Callable] = {
     "Cast": lambda node, x: x,
     "Concat": lambda node, *parts: np.concatenate(parts),
     "Gather": lambda node, x, places: x[places.astype(int)] if x.ndim == 1 else None,

@@ -174,5 +174,5 @@ def _operator(graph: Any, node: Any, name: str, _: list) -> None:
     graph.make_node(token["kind"], wired, outputs=outputs, attr=token["attributes"], name=name, **described)
 
 
-HANDLERS = {"EagerPyFunc": (_operator, [])}
+HANDLERS: dict[str, tuple[Callable, list]] = {"EagerPyFunc": (_operator, [])}
 """For tf2onnx's `custom_op_handlers`."""
