@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from kerasfound.errors import UserError
-from kerasfound.export import operations, structure, tracing
+from kerasfound.export import fusion, operations, recurrent, structure, tracing
 from kerasfound.export.obstacles import NoFormError, Obstacle, described, layer_of, layers, quoted_in, refused
 from kerasfound.export.tracing import BATCH as BATCH
 from kerasfound.export.tracing import TIME as TIME
@@ -86,14 +86,15 @@ def convert(model: keras.Model, opset: int = OPSET, sizes: Sizes | None = None) 
     from onnx import version_converter
 
     tracing.check(model)
-    traced = tracing.traced(model, sizes)
+    with recurrent.as_operators():
+        traced = tracing.traced(model, sizes)
     if found := [*_in_float8(model), *_changing(model, traced.function)]:
         raise NoFormError("ONNX", found)
     proto = _named(_converted(model, traced), traced.signature)
     if (size := proto.ByteSize()) > LARGEST:
         reason = f"{size:,} bytes, where a file holds {LARGEST:,}"
         raise NoFormError("ONNX", [Obstacle(described(model), reason, "export a SavedModel")])
-    return proto if opset == OPSET else version_converter.convert_version(proto, opset)
+    return fusion.fuse(proto if opset == OPSET else version_converter.convert_version(proto, opset))
 
 
 def _converted(model: keras.Model, traced: Traced) -> "onnx_format.ModelProto":
@@ -116,12 +117,13 @@ def _converted(model: keras.Model, traced: Traced) -> "onnx_format.ModelProto":
             name=model.name,
             continue_on_error=False,
             opset=OPSET,
-            custom_op_handlers=operations.handlers(tables),
+            custom_op_handlers=operations.handlers(tables) | recurrent.HANDLERS,
             input_names=inputs,
             output_names=list(outputs),
             tensors_to_rename=names,
             initialized_tables=tables,
         )
+    proto.graph.name = model.name  # fusion names the nodes after it
     return proto
 
 

@@ -110,10 +110,7 @@ def evaluate(run: Run, split: Literal["test", "validation"] = "test", data_dir: 
     Raises:
         UserError: if the data cannot be had, or is not what the run was trained on.
     """
-    dataset = _dataset(run, data_dir)
-    if dataset.sha256 != run.environment["data"]["sha256"]:
-        raise UserError(f"{dataset.name}: not the data any more that {run.folder} was trained on (sha256).")
-    rows = as_trained(run, getattr(dataset, split))
+    rows = as_trained(run, getattr(dataset(run, data_dir), split))
     return metrics(answers(run.load_model(), rows.x), rows, run.schema)
 
 
@@ -126,10 +123,20 @@ def as_trained(run: Run, rows: Split) -> Split:
     return rows
 
 
-def _dataset(run: Run, data_dir: str | None) -> Dataset:
+def dataset(run: Run, data_dir: str | None = None) -> Dataset:
+    """The data set that a run was trained with, loaded again.
+
+    Raises:
+        UserError: if it cannot be had, or is not what the run was trained on.
+    """
     settings, task = run.settings, run.schema.task
     data_dir = data_dir or settings["data_dir"]
-    if not run.schema.tabular:
-        return data.load(settings["data"], data_dir, task, text=settings.get("text"), target=settings.get("target"))
-    chosen = {name: settings[name] for name in ("target", "task", "seed")}
-    return data.load_table(settings["data"], data_dir, categorical=tuple(settings["categorical"]), **chosen)
+    if run.schema.tabular:
+        chosen = {name: settings[name] for name in ("target", "task", "seed")}
+        found = data.load_table(settings["data"], data_dir, categorical=tuple(settings["categorical"]), **chosen)
+    else:
+        columns = {name: settings.get(name) for name in ("text", "target")}
+        found = data.load(settings["data"], data_dir, task, **columns)
+    if found.sha256 != run.environment["data"]["sha256"]:
+        raise UserError(f"{found.name}: not the data any more that {run.folder} was trained on (sha256).")
+    return found

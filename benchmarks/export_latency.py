@@ -1,0 +1,130 @@
+"""Nodes and latency of exported runs: TensorFlow compiled with XLA, SavedModel, ONNX by tf2onnx alone, ours, int8.
+
+    kerasfound run mnist_cnn --epochs 1 --out R/cnn                       # what they are worth does not matter
+    kerasfound run imdb_lstm --data grammar --epochs 1 --out R/lstm
+    kerasfound run tabular_mlp --data adult --data-dir FOLDER --epochs 1 --out R/mlp
+    kerasfound run mini_transformer --data stdlib --epochs 1 --steps 5 --out R/gpt
+    python benchmarks/export_latency.py R/cnn R/lstm R/mlp R/gpt
+
+All take turns in every round, so that what else the machine does hits all alike; a ratio is the median over the rounds
+of the milliseconds by those of compiled TensorFlow in the same round. Texts have 200 words, windows 64 characters.
+"""
+
+import contextlib
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest import mock
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+import cyclopts
+import numpy as np
+import onnx
+import tensorflow as tf
+
+from kerasfound.export import fusion, graphs, quantization, recurrent
+from kerasfound.training.run import Run
+
+ENOUGH = 0.03
+"""Seconds that one is called for in a round, at least."""
+WORDS = 200
+COLUMNS = ["TensorFlow, XLA", "SavedModel", "tf2onnx", "ONNX", "int8"]
+app = cyclopts.App()
+
+
+@app.default
+def main(*runs: Path, threads: int = 1, rounds: int = 31) -> None:
+    """Print the table.
+
+    Args:
+        runs: run folders.
+        threads: of TensorFlow within an operation, and of ONNX Runtime.
+        rounds: how often each is measured.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    print(f"{threads} thread(s), {rounds} rounds; median ms (times TensorFlow with XLA)\n")
+    print(f"| | nodes: tf2onnx, ONNX | batch | {' | '.join(COLUMNS)} |\n|---|---|---|{'---|' * len(COLUMNS)}")
+    for folder in runs:
+        run = Run.open(folder)
+        with tempfile.TemporaryDirectory() as work:
+            nodes, candidates = exported(run, Path(work), threads)
+            for batch in (1, 32):
+                x = inputs(run, batch)
+                print(f"| {run.recipe} | {nodes} | {batch} | {' | '.join(cells(candidates, x, rounds))} |", flush=True)
+
+
+def exported(run: Run, folder: Path, threads: int) -> tuple[str, dict[str, Callable]]:
+    """The node counts, and one function of an input for each column."""
+    model = run.load_model()
+    files = {name: folder / f"{name}.onnx" for name in COLUMNS[2:]}
+    with as_tf2onnx_leaves_it():
+        graphs.onnx(model, files["tf2onnx"])
+    graphs.onnx(model, files["ONNX"])
+    samples = {model.inputs[0].name: inputs(run, 64)}
+    quantization.quantize(files["ONNX"], files["int8"], samples)
+    graphs.saved_model(model, folder / "saved_model")
+    serve = tf.saved_model.load(str(folder / "saved_model")).signatures["serving_default"]
+    compiled = tf.function(graphs.answer(model), jit_compile=True, autograph=False)
+    candidates = {
+        "TensorFlow, XLA": lambda x: next(iter(compiled(tf.constant(x)).values())).numpy(),
+        "SavedModel": lambda x: next(iter(serve(tf.constant(x)).values())).numpy(),
+    }
+    for name, path in files.items():
+        session = quantization.session(path, threads)
+        candidates[name] = lambda x, session=session: session.run(None, {session.get_inputs()[0].name: x})[0]
+    return ", ".join(str(count(onnx.load(files[name]).graph)) for name in COLUMNS[2:4]), candidates
+
+
+@contextlib.contextmanager
+def as_tf2onnx_leaves_it() -> Iterator[None]:
+    with (
+        mock.patch.object(fusion, "fuse", lambda proto: proto),
+        mock.patch.object(recurrent, "as_operators", contextlib.nullcontext),
+    ):
+        yield
+
+
+def count(graph: onnx.GraphProto) -> int:
+    """Nodes, those of loops included."""
+    inner = (a.g for node in graph.node for a in node.attribute if a.type == onnx.AttributeProto.GRAPH)
+    return len(graph.node) + sum(count(body) for body in inner)
+
+
+def inputs(run: Run, batch: int) -> np.ndarray:
+    x = run.samples["x"]
+    if run.schema.task == "text_classification":
+        x = np.random.default_rng(0).integers(2, run.settings["vocabulary"], (batch, WORDS))
+    return np.resize(x, (batch, *x.shape[1:])).astype(run.load_model().inputs[0].dtype)
+
+
+def cells(candidates: dict[str, Callable], x: np.ndarray, rounds: int) -> list[str]:
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for ask in candidates.values():
+        ask(x)  # compiles
+    for _ in range(rounds):
+        for name, ask in candidates.items():
+            seconds[name].append(one_round(ask, x))
+    found = []
+    for measured in seconds.values():
+        ratios = [one / compiled for one, compiled in zip(measured, seconds[COLUMNS[0]], strict=True)]
+        found.append(f"{1000 * statistics.median(measured):.3f} ({statistics.median(ratios):.2f})")
+    return found
+
+
+def one_round(ask: Callable, x: np.ndarray) -> float:
+    """Seconds a call."""
+    start, calls = time.perf_counter(), 0
+    while time.perf_counter() - start < ENOUGH:
+        ask(x)
+        calls += 1
+    return (time.perf_counter() - start) / calls
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,177 @@
+"""A fused graph has the operators that its layers are named for, and answers as it did before."""
+
+from unittest import mock
+
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from keras import ops
+
+import kerasfound as kf
+from kerasfound.export import fusion, graphs
+
+RMS = ["Pow", "ReduceMean", "Add", "Sqrt", "Div", "Mul"]
+
+
+def converted(model, path):
+    with mock.patch.object(fusion, "fuse", lambda proto: proto):
+        graphs.onnx(model, path)
+    return onnx.load(path)
+
+
+def ask(proto, x):
+    return onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {proto.graph.input[0].name: x})[0]
+
+
+def fused_alike(model, path, *inputs, opset=None):
+    """The fused model, after its answers were compared with Keras's and those of the graph before."""
+    before = converted(model, path)
+    if opset:
+        before = onnx.version_converter.convert_version(before, opset)
+        before.ir_version = 10
+    after = fusion.fuse(before)
+    onnx.checker.check_model(after, full_check=True)
+    for x in inputs:
+        np.testing.assert_allclose(ask(after, x), model(x, training=False), atol=1e-5)
+        np.testing.assert_allclose(ask(after, x), ask(before, x), atol=1e-5)
+    return after
+
+
+def operators(proto):
+    return [node.op_type for node in proto.graph.node]
+
+
+def of_layer(layer, shape=(None, 8), dtype="float32"):
+    x = keras.Input(shape, name="x", dtype=dtype)
+    return keras.Model(x, layer(x), name="model")
+
+
+def random_inputs(*shape):
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=(batch, *shape)).astype("float32") for batch in (1, 3)]
+
+
+def shifted(layer):
+    """Weights as training leaves them: not zeros and ones."""
+    layer.build((None, None, 8))
+    layer.set_weights([w + 0.1 * np.arange(w.size, dtype=w.dtype).reshape(w.shape) for w in layer.get_weights()])
+    return layer
+
+
+CASES = [
+    (lambda: shifted(keras.layers.LayerNormalization()), None, ["LayerNormalization"]),
+    (lambda: shifted(kf.layers.LayerNormalization()), None, ["LayerNormalization"]),
+    (lambda: shifted(keras.layers.RMSNormalization()), None, RMS),
+    (lambda: shifted(kf.layers.RMSNormalization()), None, RMS),
+    (lambda: shifted(kf.layers.RMSNormalization()), 23, ["RMSNormalization"]),
+    (lambda: keras.layers.Activation("gelu"), None, ["Div", "Erf", "Add", "Mul", "Mul"]),
+    (lambda: keras.layers.Activation("gelu"), 20, ["Gelu"]),
+    (lambda: keras.layers.Activation(kf.activations.gelu), 20, ["Gelu"]),
+    (lambda: shifted(kf.layers.Dense(3)), None, ["MatMul", "Add"]),
+    (lambda: keras.layers.Rescaling(2.0), None, ["Mul"]),
+]
+
+
+@pytest.mark.parametrize(("layer", "opset", "expected"), CASES)
+def test_a_layer_is_its_operator(tmp_path, layer, opset, expected):
+    model = of_layer(layer())
+    fused = fused_alike(model, tmp_path / "model.onnx", *random_inputs(5, 8), opset=opset)
+    assert operators(fused) == expected
+    assert [opset.version for opset in fused.opset_import if opset.domain == ""] == [opset or graphs.OPSET]
+
+
+def test_onnx_runtime_knows_the_spelling_of_rms_normalization(tmp_path):
+    """What the six operations are spelled for."""
+    fused = fused_alike(of_layer(kf.layers.RMSNormalization()), tmp_path / "model.onnx")
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "loaded.onnx")
+    onnxruntime.InferenceSession(fused.SerializeToString(), options)
+    assert operators(onnx.load(tmp_path / "loaded.onnx")) == ["SimplifiedLayerNormalization"]
+
+
+def test_an_embedding_is_one_look_up(tmp_path):
+    model = of_layer(kf.layers.Embedding(10, 4), (None,), "int32")
+    fused = fused_alike(model, tmp_path / "model.onnx", np.array([[0, 9, 3]], "int32"))
+    assert operators(fused) == ["Gather"]
+
+
+def test_a_choice_between_infinities_is_no_product(tmp_path):
+    x = keras.Input((4,), name="x")
+    model = keras.Model(x, keras.layers.Activation(lambda x: ops.where(x > 0, ops.exp(x), x), name="y")(x))
+    fused = fused_alike(model, tmp_path / "model.onnx")
+    assert "Where" in operators(fused)
+    x = np.array([[-1.0, 1.0, 1000.0, -1000.0]], "float32")  # exp overflows
+    np.testing.assert_array_equal(ask(fused, x), model(x))
+
+
+def test_what_looks_alike_and_is_not_stays(tmp_path):
+    def over_time(x):
+        return x * ops.rsqrt(ops.mean(ops.square(x), axis=1, keepdims=True) + 1e-6)
+
+    fused = fused_alike(of_layer(keras.layers.Activation(over_time)), tmp_path / "model.onnx", *random_inputs(5, 8))
+    assert "Pow" not in operators(fused)
+
+
+@pytest.mark.parametrize(("factor", "inside"), [(2.0, True), (-2.0, False)])
+def test_a_scale_moves_into_the_filters_before_the_pooling_if_it_is_positive(tmp_path, factor, inside):
+    x = keras.Input((8, 8, 1), name="x")
+    y = keras.layers.MaxPooling2D(2)(keras.layers.Conv2D(4, 3, use_bias=False)(x))
+    normalization = keras.layers.BatchNormalization(name="y")
+    model = keras.Model(x, normalization(y))
+    weights = [np.full(4, factor), np.arange(4), np.arange(4), np.arange(1, 5)]
+    normalization.set_weights([w.astype("float32") for w in weights])
+    fused = fused_alike(model, tmp_path / "model.onnx", *random_inputs(8, 8, 1))
+    assert ("Mul" not in operators(fused)) is inside
+
+
+@pytest.fixture(scope="module")
+def transformer():
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    x = kf.layers.Embedding(11, 16, name="embedding")(ids)
+    for i in (1, 2):
+        block = kf.layers.CausalTransformerBlock(32, 2, name=f"block_{i}")
+        x = block(x)
+        block.set_weights([w + 0.05 * np.random.default_rng(i).normal(size=w.shape) for w in block.get_weights()])
+    return keras.Model(ids, kf.layers.Dense(11, use_bias=False, name="logits")(x), name="small")
+
+
+def test_a_transformer_is_a_third_of_what_it_was(tmp_path, transformer):
+    rng = np.random.default_rng(0)
+    inputs = [rng.integers(0, 11, shape).astype("int32") for shape in ((1, 1), (1, 9), (4, 3))]
+    before = converted(transformer, tmp_path / "model.onnx")
+    fused = fused_alike(transformer, tmp_path / "model.onnx", *inputs)
+    ops = operators(fused)
+    assert len(ops) < len(before.graph.node) / 1.7
+    assert ops.count("Where") == ops.count("Softmax") == 2
+    assert ops.count("Sin") == ops.count("Cos") == ops.count("LessOrEqual") == 1  # the same for every layer
+    assert "Concat" not in {node.op_type for node in fused.graph.node if "rotary" not in node.name}  # of sizes
+
+
+def test_names_are_those_of_the_layers(tmp_path, transformer):
+    fused = fusion.fuse(converted(transformer, tmp_path / "model.onnx"))
+    names = [node.name for node in fused.graph.node]
+    assert len(set(names)) == len(names)
+    assert {name.split("/")[0] for name in names} == {"embedding", "block_1", "block_2", "logits"}
+    assert {"block_1/widen", "block_2/attention/query"} <= {w.name for w in fused.graph.initializer}
+    assert [(x.name, [d.dim_param for d in x.type.tensor_type.shape.dim]) for x in fused.graph.input] == [
+        ("ids", ["batch", "time"])
+    ]
+    assert [y.name for y in fused.graph.output] == ["logits"]
+
+
+def test_a_transformer_of_the_papers_has_its_norms_and_gelus(tmp_path):
+    block = kf.layers.TransformerEncoder(16, 2, activation="gelu", normalize_first=True)
+    fused = fused_alike(of_layer(block), tmp_path / "model.onnx", *random_inputs(5, 8), opset=20)
+    ops = operators(fused)
+    assert (ops.count("LayerNormalization"), ops.count("Gelu"), ops.count("Softmax")) == (2, 1, 1)
+    assert ops.count("MatMul") == 8
+    assert not {"Shape", "Gemm", "Squeeze"} & set(ops)
+
+
+def test_the_format_of_the_file_stays(tmp_path):
+    before = converted(of_layer(kf.layers.Dense(3)), tmp_path / "model.onnx")
+    after = fusion.fuse(before)
+    assert after.ir_version == before.ir_version
+    assert {opset.domain for opset in after.opset_import} <= {opset.domain for opset in before.opset_import}

@@ -1,0 +1,139 @@
+"""Weights of 8 bits: the scheme that fits the model, measured on the run's own data, or refused."""
+
+import shutil
+
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+import kerasfound as kf
+from kerasfound.errors import UserError
+from kerasfound.export import graphs, quantization
+
+
+@pytest.fixture
+def version(tmp_path, digits_run):
+    """A folder with the float file."""
+    graphs.onnx(digits_run.load_model(), tmp_path / "model.onnx")
+    return tmp_path
+
+
+def operators(path):
+    return [node.op_type for node in onnx.load(path).graph.node]
+
+
+def test_convolutions_get_static_ranges_and_a_scale_for_each_filter(version, digits_run):
+    record = quantization.quantized(digits_run, version)
+    assert (record.scheme, record.metric, record.bound) == ("static", "accuracy", 0.5)
+    assert record.rows == digits_run.environment["data"]["rows"]["test"]
+    assert record.before == pytest.approx(digits_run.results["test"]["accuracy"], abs=1e-6)
+    assert record.after >= record.before - 0.005
+    assert record.equal_decisions > 0.97
+    assert record.bytes_after < record.bytes_before / 2
+    assert record.milliseconds_before > 0 < record.milliseconds_after
+
+    model = onnx.load(version / "model.int8.onnx")
+    assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in model.graph.node}
+    assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}
+    filters = digits_run.load_model().get_layer("filters_1").filters
+    assert filters in {w.dims[0] for w in model.graph.initializer if w.name.endswith("scale") and w.dims}
+
+
+def test_what_decides_worse_is_refused_and_leaves_no_file(version, digits_run):
+    before = sorted(version.iterdir())
+    with pytest.raises(UserError, match=r"--quantize int8: accuracy falls .* by more than -100 points"):
+        quantization.quantized(digits_run, version, bound=-100)
+    assert sorted(version.iterdir()) == before
+
+
+def test_the_refusal_is_of_the_quantized_answers(version, digits_run, monkeypatch):
+    """A file that answers anything is refused with the bound as it is."""
+
+    def broken(source, target, samples):
+        model = onnx.load(source)
+        for weight in model.graph.initializer:
+            if weight.data_type == onnx.TensorProto.FLOAT:
+                noise = np.random.default_rng(0).normal(size=list(weight.dims)).astype("float32")
+                weight.CopyFrom(onnx.numpy_helper.from_array(noise, weight.name))
+        onnx.save(model, target)
+        return "static"
+
+    monkeypatch.setattr(quantization, "quantize", broken)
+    with pytest.raises(UserError, match=r"by more than 0\.5 points"):
+        quantization.quantized(digits_run, version)
+    assert not (version / "model.int8.onnx").exists()
+
+
+def sequential(*layers):
+    return keras.Sequential(layers, name="model")
+
+
+MODELS = {
+    "dense": lambda: sequential(keras.Input((8,), name="x"), kf.layers.Dense(64, "relu"), kf.layers.Dense(3)),
+    "recurrent": lambda: sequential(
+        keras.Input((None,), dtype="int32", name="x"), kf.layers.Embedding(50, 64), kf.layers.LSTM(64)
+    ),
+    "transformer": lambda: sequential(
+        keras.Input((None,), dtype="int32", name="x"),
+        kf.layers.Embedding(50, 64),
+        kf.layers.CausalTransformerBlock(256, 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_other_models_are_quantized_as_they_run(tmp_path, kind):
+    source, target = tmp_path / "model.onnx", tmp_path / "int8.onnx"
+    model = MODELS[kind]()
+    graphs.onnx(model, source)
+    assert quantization.quantize(source, target, {}) == "dynamic"
+    own = {node.op_type for node in onnx.load(target).graph.node if node.domain}  # ONNX Runtime's
+    assert own == ({"DynamicQuantizeLSTM"} if kind == "recurrent" else set())
+    assert target.stat().st_size < source.stat().st_size
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4, 8)).astype("float32") if kind == "dense" else rng.integers(0, 50, (4, 9)).astype("int32")
+    expected = np.asarray(model(x, training=False))
+    (answer,) = onnxruntime.InferenceSession(target).run(None, {"x": x})
+    assert np.abs(answer - expected).max() < 0.05 * np.abs(expected).max()
+
+
+def test_a_weight_for_each_member_stays_as_it_is(tmp_path):
+    """ONNX Runtime refuses products of stacks of matrices with a scale for each column, when they run."""
+    heads = keras.layers.EinsumDense("bkd,kdc->bkc", (4, 3))
+    model = sequential(keras.Input((4, 8), name="x"), kf.layers.Dense(8), heads)
+    graphs.onnx(model, tmp_path / "model.onnx")
+    quantization.quantize(tmp_path / "model.onnx", tmp_path / "int8.onnx", {})
+    x = np.random.default_rng(0).normal(size=(2, 4, 8)).astype("float32")
+    (answer,) = onnxruntime.InferenceSession(tmp_path / "int8.onnx").run(None, {"x": x})
+    np.testing.assert_allclose(answer, model(x), atol=0.1)
+
+
+def test_the_scheme_follows_the_operators(tmp_path):
+    image = keras.Input((8, 8, 1), name="x")
+    patches = keras.layers.Reshape((-1, 8))(keras.layers.Conv2D(8, 4, 4)(image))
+    models = {
+        "static": keras.Model(image, kf.layers.Dense(2)(keras.layers.Flatten()(patches))),
+        "dynamic": keras.Model(image, kf.layers.TransformerEncoder(8, 2)(patches)),  # it attends
+    }
+    for expected, model in models.items():
+        graphs.onnx(model, tmp_path / "model.onnx")
+        assert quantization.scheme(onnx.load(tmp_path / "model.onnx")) == expected
+
+
+def test_a_model_without_weights_is_refused(tmp_path):
+    graphs.onnx(sequential(keras.Input((8,), name="x"), keras.layers.Softmax()), tmp_path / "model.onnx")
+    with pytest.raises(UserError, match="no weights to quantize"):
+        quantization.quantize(tmp_path / "model.onnx", tmp_path / "int8.onnx", {})
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_the_record_is_of_the_run_and_its_bundle_stays_whole(version, digits_run, tmp_path_factory):
+    """Beside the float file in a copy: nothing else changes."""
+    folder = shutil.copytree(version, tmp_path_factory.mktemp("copy") / "1")
+    before = (folder / "model.onnx").read_bytes()
+    quantization.quantized(digits_run, folder)
+    assert (folder / "model.onnx").read_bytes() == before
+    assert sorted(path.name for path in folder.iterdir()) == ["model.int8.onnx", "model.onnx"]
