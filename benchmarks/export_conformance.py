@@ -301,7 +301,6 @@ CASES: dict[str, str] = {
         AutoContrast((0, 255))
         ContrastLimitedAdaptiveHistogramEqualization((0, 255))
         CutMix()
-        Equalization((0, 255))
         MixUp()
         Pipeline([RandomFlip(), RandomBrightness(0.5)])
         RandAugment((0, 255))
@@ -376,7 +375,6 @@ CASES: dict[str, str] = {
         ZeroPadding3D(1)
         BatchNormalization()
         ConvLSTM2D(3, 3)
-        Conv3D(3, 3, data_format='channels_first')
     """,
     "film": """
         ConvLSTM2D(3, 3)

@@ -37,7 +37,7 @@ class Replacement:
     """The nodes that take the place of one."""
 
     def __init__(self, graph: Any, node: Any):
-        self.graph, self.name, self.kind = graph, node.name, node.type
+        self.graph, self.old, self.name, self.kind = graph, node, node.name, node.type
         self.inputs, self.outputs, self.attributes = list(node.input), list(node.output), dict(node.attr)
         self.sources = list(node.inputs)
         self.shapes = [graph.get_shape(x) for x in node.output]
@@ -140,6 +140,18 @@ def bincount(new: Replacement) -> None:
         counts = new.node("Mul", [counts, column])
     reduce = "ReduceMax" if new.attributes["binary_output"].i else "ReduceSum"
     new.result("Cast", [new.node(reduce, [counts, new.const([-2], "int64")], keepdims=0)], to=new.dtypes[0])
+
+
+def convolution_3d(new: Replacement) -> None:
+    """`Conv`, with the groups that tf2onnx leaves out in three dimensions."""
+    from tf2onnx.onnx_opset.nn import ConvOp
+
+    shape, kernel = new.shape(), new.shape(1)
+    channels = 1 if new.attributes["data_format"].s == b"NCDHW" else -1
+    if not shape or not kernel or -1 in (shape[channels], kernel[-2]):
+        raise NotWritableError("the number of channels is not known")
+    ConvOp.version_13(new.graph, new.old)
+    new.old.set_attr("group", shape[channels] // kernel[-2])
 
 
 def lookup(new: Replacement, tables: Tables) -> None:
@@ -287,14 +299,19 @@ def resize_nearest(new: Replacement) -> None:
 
     if not new.attributes["half_pixel_centers"].i:
         raise NotWritableError("only TensorFlow 2's half-pixel centers have an ONNX form")
-    size, shape = _known_sizes(new)
-    x, places = new.inputs[0], []
-    for wanted, given in zip(size, shape[1:3], strict=True):
-        scale = np.float32(given) / np.float32(wanted)
-        centers = (np.arange(wanted, dtype="float32") + np.float32(0.5)) * scale
-        places.append(new.const(np.minimum(np.floor(centers), given - 1), "int64"))
-    dtype = new.graph.get_dtype(x) or TensorProto.FLOAT
-    new.result("Gather", [new.node("Gather", [x, places[0]], dtype, axis=1), places[1]], axis=2)
+    x = new.inputs[0]
+    sizes = new.node("Shape", [x], TensorProto.INT64, start=1, end=3), new.cast(new.inputs[1], TensorProto.INT64)
+    for axis in (1, 2):
+        place = new.const([axis - 1], "int64")
+        given, wanted = (new.node("Gather", [size, place], axis=0) for size in sizes)
+        scale = new.node("Div", [new.cast(given, TensorProto.FLOAT), new.cast(wanted, TensorProto.FLOAT)])
+        zero, one = new.const(0, "int64"), new.const(1, "int64")
+        pixels = new.node("Range", [zero, new.node("Squeeze", [wanted]), one], TensorProto.INT64)
+        centers = new.node("Add", [new.cast(pixels, TensorProto.FLOAT), new.const(0.5, "float32")])
+        nearest = new.cast(new.node("Floor", [new.node("Mul", [centers, scale])]), TensorProto.INT64)
+        last = new.node("Sub", [given, one])
+        x = new.node("Gather", [x, new.node("Min", [nearest, last])], axis=axis)
+    new.result("Identity", [x])
 
 
 def resize_linear(new: Replacement) -> None:
@@ -351,6 +368,7 @@ HANDLERS: dict[str, Callable] = {
     "Bitcast": sign_bit,
     "Bucketize": bucketize,
     "ComplexAbs": magnitude,
+    "Conv3D": convolution_3d,
     "DenseBincount": bincount,
     "Erf": erf,
     "Erfc": erfc,

@@ -110,6 +110,8 @@ CAUSES = {
     "many steps": (lambda x: layers.TimeDistributed(layers.Dense(3))(x), floats(3, 5, 4)),
     "masked steps": (lambda x: layers.TimeDistributed(layers.Dense(3))(layers.Masking()(x)), floats(3, 5, 4)),
     "grouped convolution": (lambda x: layers.Conv2D(8, 3, groups=4)(x), floats(3, 6, 6, 4)),
+    "grouped convolution of volumes": (lambda x: layers.Conv3D(4, 2, groups=2)(x), floats(3, 4, 4, 4, 2)),
+    "counts": (lambda x: layers.CategoryEncoding(10, output_mode="count")(x), IDS),
     "any size of image": (lambda x: layers.Resizing(5, 7)(x), floats(3, 8, 9, 3)),
     "resizing, nearest": (lambda x: layers.Resizing(5, 11, interpolation="nearest")(x), floats(3, 8, 9, 3)),
     "resizing, bicubic": (lambda x: layers.Resizing(5, 11, interpolation="bicubic")(x), floats(3, 8, 9, 3)),
@@ -127,6 +129,7 @@ CAUSES = {
 """What Keras's own export loses, and an input to lose it on."""
 FREE = {
     "any size of image": (None, None, 3),
+    "resizing, nearest": (None, None, 3),
     "many steps": (None, 4),
     "masked steps": (None, 4),
     "recurrent, masked": (None,),
