@@ -310,6 +310,13 @@ def test_dicts_keep_their_order(tmp_path):
         equal(ask(*x.values()), [model(x)["z"], model(x)["y"]])
 
 
+def test_the_signature_names_inputs_outputs_and_free_sizes():
+    model = keras.Sequential([keras.Input((None, 3), name="steps"), layers.LSTM(2, name="memory")])
+    found = graphs.signature(model)
+    assert found.inputs == [Tensor("steps", "float32", ["batch", "time", 3])]
+    assert found.outputs == [Tensor("memory", "float32", ["batch", 2])]
+
+
 def test_what_has_no_name_of_its_own_gets_one(tmp_path):
     x, y = keras.Input((None, 3)), keras.Input((2, 3))
     outputs, *state = layers.LSTM(3, return_state=True, return_sequences=True, name="memory")(x)
