@@ -384,7 +384,7 @@ CASES: dict[str, str] = {
         TimeDistributed(Flatten())
         TimeDistributed(Conv2D(4, 3, strides=2, padding='same'))
         lambda x: ConvLSTM1D(3, 3)(x[:, :, 0])
-        lambda x: ConvLSTM3D(2, 2)(ops.expand_dims(x, 3))
+        lambda x: ConvLSTM3D(2, 2, padding='same')(ops.expand_dims(x, 3))
     """,
     "tokens": """
         Embedding(10, 4)

@@ -112,6 +112,10 @@ CAUSES = {
     "grouped convolution": (lambda x: layers.Conv2D(8, 3, groups=4)(x), floats(3, 6, 6, 4)),
     "grouped convolution of volumes": (lambda x: layers.Conv3D(4, 2, groups=2)(x), floats(3, 4, 4, 4, 2)),
     "counts": (lambda x: layers.CategoryEncoding(10, output_mode="count")(x), IDS),
+    "padding of an output": (
+        lambda x: layers.Conv2DTranspose(2, 3, strides=2, output_padding=1)(x),
+        floats(3, 4, 4, 2),
+    ),
     "any size of image": (lambda x: layers.Resizing(5, 7)(x), floats(3, 8, 9, 3)),
     "resizing, nearest": (lambda x: layers.Resizing(5, 11, interpolation="nearest")(x), floats(3, 8, 9, 3)),
     "resizing, bicubic": (lambda x: layers.Resizing(5, 11, interpolation="bicubic")(x), floats(3, 8, 9, 3)),
