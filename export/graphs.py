@@ -173,7 +173,7 @@ def _pad_outputs(proto: "onnx_format.ModelProto") -> None:
     from onnx.helper import make_attribute
 
     for node in proto.graph.node:
-        pads = next((a.ints for a in node.attribute if node.op_type == "ConvTranspose" and a.name == "pads"), [])
+        pads: Any = next((a.ints for a in node.attribute if node.op_type == "ConvTranspose" and a.name == "pads"), [])
         if min(pads, default=0) < 0:
             ends = range(len(pads) // 2, len(pads))
             node.attribute.append(make_attribute("output_padding", [max(-pads[i], 0) for i in ends]))
