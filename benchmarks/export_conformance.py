@@ -125,6 +125,7 @@ CASES: dict[str, str] = {
         lambda x: ops.one_hot(ops.cast(ops.clip(x, 0, 3), 'int32'), 4)
         lambda x: ops.logsumexp(x, axis=-1)
         lambda x: ops.norm(x, axis=-1)
+        lambda x: ops.threshold(x, 0.1, 0.0)
         lambda x: ops.where(x > 0, x, -x)
         lambda x: ops.einsum('bi,bj->bij', x, x)
         lambda x: ops.linalg.inv(ops.eye(6) + ops.einsum('bi,bj->bij', x, x))
@@ -457,7 +458,7 @@ CASES: dict[str, str] = {
 ACTIVATIONS = """
     celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_tanh leaky_relu linear log_sigmoid log_softmax
     mish relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid sparsemax
-    squareplus tanh tanh_shrink threshold
+    squareplus tanh tanh_shrink
 """
 
 POLICIES = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64")
@@ -702,6 +703,7 @@ def names() -> dict[str, Any]:
         "floats": floats,
         "adapted": adapted,
         "attend": attend,
+        "spectrogram": spectrogram,
         "tied": tied,
         "Bilinear": Bilinear,
     }

@@ -119,11 +119,8 @@ def _rewritten(layer: keras.layers.Layer) -> list[Finding]:
 
 def _operations(model: keras.Model, traced: tracing.Traced) -> list[Finding]:
     """The operations that are written here, not by tf2onnx."""
-    found = [
-        (layer_of(node.name, model), node.op)
-        for node in tracing.nodes(traced.function)
-        if node.op in operations.HANDLERS
-    ]
+    here = [node for node in tracing.nodes(traced.function) if operations.written_here(node)]
+    found = [(layer_of(node.name, model), node.op) for node in here]
     return [
         Finding(layer, "ONNX", "rewritten", f"{operation}: {operations.summary(operation)}")
         for layer, operation in dict.fromkeys(found)

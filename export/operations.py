@@ -29,6 +29,11 @@ def summary(operation: str) -> str:
     return (HANDLERS[operation].__doc__ or "").splitlines()[0]
 
 
+def written_here(node: Any) -> bool:
+    """Whether a node of TensorFlow is written by one of `HANDLERS`; comparisons of numbers are tf2onnx's."""
+    return node.op in HANDLERS and (node.op not in ("Equal", "NotEqual") or node.attr["T"].type == tf.string)
+
+
 class NotWritableError(ValueError):
     """A node that the handler of its operation cannot write."""
 
@@ -152,6 +157,25 @@ def convolution_3d(new: Replacement) -> None:
         raise NotWritableError("the number of channels is not known")
     ConvOp.version_13(new.graph, new.old)
     new.old.set_attr("group", shape[channels] // kernel[-2])
+
+
+def equal(new: Replacement) -> None:
+    """Of words a `LabelEncoder` that knows one: `Equal` takes numbers, and tf2onnx makes numbers of words."""
+    from onnx import TensorProto
+    from tf2onnx.onnx_opset.logical import Equal
+
+    if new.graph.get_dtype(new.inputs[0]) != TensorProto.STRING:
+        Equal.version_11(new.graph, new.old)
+        return
+    words = [i for i in (0, 1) if (word := new.value(i)) is not None and word.size == 1]
+    if not words:
+        raise NotWritableError("words can be compared with a constant word only")
+    word = _listed(new.value(words[0]).ravel())  # type: ignore[union-attr]
+    found, other = (0, 1) if new.kind == "NotEqual" else (1, 0)
+    how = {"keys_strings": word, "values_int64s": [found], "default_int64": other}
+    asked = new.inputs[1 - words[0]]
+    encoded = new.graph.make_node("LabelEncoder", [asked], attr=how, domain="ai.onnx.ml", dtypes=[TensorProto.INT64])
+    new.result("Cast", [encoded.output[0]], to=TensorProto.BOOL)
 
 
 def lookup(new: Replacement, tables: Tables) -> None:
@@ -370,12 +394,14 @@ HANDLERS: dict[str, Callable] = {
     "ComplexAbs": magnitude,
     "Conv3D": convolution_3d,
     "DenseBincount": bincount,
+    "Equal": equal,
     "Erf": erf,
     "Erfc": erfc,
     "Expm1": expm1,
     "Imag": imaginary_part,
     "Log1p": log1p,
     "LookupTableFindV2": lookup,
+    "NotEqual": equal,
     "RFFT": real_fft,
     "Real": real_part,
     "ResizeArea": resize_linear,

@@ -99,6 +99,7 @@ CAUSES = {
     "augmentation is left out": (lambda x: layers.RandomFlip()(layers.RandomContrast(0.9)(x)), floats(3, 8, 8, 3)),
     "noise is left out": (lambda x: layers.GaussianNoise(1.0)(layers.Dropout(0.5)(x)), floats(3, 4)),
     "words to numbers": (lambda x: layers.StringLookup(vocabulary=["a", "b"])(x), WORDS),
+    "words and none": (lambda x: layers.StringLookup(vocabulary=["a", "b"], mask_token="")(x), WORDS),
     "words to a vector": (lambda x: layers.StringLookup(vocabulary=["a", "b"], output_mode="multi_hot")(x), WORDS),
     "numbers to words": (lambda x: layers.StringLookup(vocabulary=list("abc"), invert=True)(x), IDS % 3),
     "numbers to numbers": (lambda x: layers.IntegerLookup(vocabulary=[1, 3, 5])(x), IDS),
