@@ -167,13 +167,13 @@ def equal(new: Replacement) -> None:
     if new.graph.get_dtype(new.inputs[0]) != TensorProto.STRING:
         Equal.version_11(new.graph, new.old)
         return
-    words = [i for i in (0, 1) if (word := new.value(i)) is not None and word.size == 1]
-    if not words:
+    known = {i: word for i in (0, 1) if (word := new.value(i)) is not None and word.size == 1}
+    if not known:
         raise NotWritableError("words can be compared with a constant word only")
-    word = _listed(new.value(words[0]).ravel())  # type: ignore[union-attr]
+    place, word = next(iter(known.items()))
     found, other = (0, 1) if new.kind == "NotEqual" else (1, 0)
-    how = {"keys_strings": word, "values_int64s": [found], "default_int64": other}
-    asked = new.inputs[1 - words[0]]
+    how = {"keys_strings": _listed(word.ravel()), "values_int64s": [found], "default_int64": other}
+    asked = new.inputs[1 - place]
     encoded = new.graph.make_node("LabelEncoder", [asked], attr=how, domain="ai.onnx.ml", dtypes=[TensorProto.INT64])
     new.result("Cast", [encoded.output[0]], to=TensorProto.BOOL)
 
