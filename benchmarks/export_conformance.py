@@ -125,6 +125,7 @@ CASES: dict[str, str] = {
         lambda x: ops.one_hot(ops.cast(ops.clip(x, 0, 3), 'int32'), 4)
         lambda x: ops.logsumexp(x, axis=-1)
         lambda x: ops.norm(x, axis=-1)
+        lambda x: ops.threshold(x, 0.1, 0.0)
         lambda x: ops.where(x > 0, x, -x)
         lambda x: ops.einsum('bi,bj->bij', x, x)
         lambda x: ops.linalg.inv(ops.eye(6) + ops.einsum('bi,bj->bij', x, x))
@@ -301,7 +302,6 @@ CASES: dict[str, str] = {
         AutoContrast((0, 255))
         ContrastLimitedAdaptiveHistogramEqualization((0, 255))
         CutMix()
-        Equalization((0, 255))
         MixUp()
         Pipeline([RandomFlip(), RandomBrightness(0.5)])
         RandAugment((0, 255))
@@ -376,7 +376,6 @@ CASES: dict[str, str] = {
         ZeroPadding3D(1)
         BatchNormalization()
         ConvLSTM2D(3, 3)
-        Conv3D(3, 3, data_format='channels_first')
     """,
     "film": """
         ConvLSTM2D(3, 3)
@@ -386,7 +385,7 @@ CASES: dict[str, str] = {
         TimeDistributed(Flatten())
         TimeDistributed(Conv2D(4, 3, strides=2, padding='same'))
         lambda x: ConvLSTM1D(3, 3)(x[:, :, 0])
-        lambda x: ConvLSTM3D(2, 2)(ops.expand_dims(x, 3))
+        lambda x: ConvLSTM3D(2, 2, padding='same')(ops.expand_dims(x, 3))
     """,
     "tokens": """
         Embedding(10, 4)
@@ -459,7 +458,7 @@ CASES: dict[str, str] = {
 ACTIVATIONS = """
     celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_tanh leaky_relu linear log_sigmoid log_softmax
     mish relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid sparsemax
-    squareplus tanh tanh_shrink threshold
+    squareplus tanh tanh_shrink
 """
 
 POLICIES = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64")
@@ -704,6 +703,7 @@ def names() -> dict[str, Any]:
         "floats": floats,
         "adapted": adapted,
         "attend": attend,
+        "spectrogram": spectrogram,
         "tied": tied,
         "Bilinear": Bilinear,
     }

@@ -70,9 +70,6 @@ def explain(model: keras.Model, sizes: Sizes | None = None, opset: int = graphs.
         UserError: if the model is not built or not a Keras model.
 
     Example:
-        >>> inputs = keras.Input((3,), dtype="string", name="words")
-        >>> model = keras.Model(inputs, keras.layers.Hashing(8, name="hash")(inputs), name="hashed")
-        >>> print(explain(model))  # doctest: +ELLIPSIS
         hashed goes to SavedModel:
         layer "hash" (Hashing)  ONNX  refused  ONNX has no StringToHashBucketFast
         To mend it: give the layer's words or numbers as the vocabulary of a StringLookup or IntegerLookup, ...
@@ -122,11 +119,8 @@ def _rewritten(layer: keras.layers.Layer) -> list[Finding]:
 
 def _operations(model: keras.Model, traced: tracing.Traced) -> list[Finding]:
     """The operations that are written here, not by tf2onnx."""
-    found = [
-        (layer_of(node.name, model), node.op)
-        for node in tracing.nodes(traced.function)
-        if node.op in operations.HANDLERS
-    ]
+    here = [node for node in tracing.nodes(traced.function) if operations.written_here(node)]
+    found = [(layer_of(node.name, model), node.op) for node in here]
     return [
         Finding(layer, "ONNX", "rewritten", f"{operation}: {operations.summary(operation)}")
         for layer, operation in dict.fromkeys(found)

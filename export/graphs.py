@@ -91,6 +91,7 @@ def convert(model: keras.Model, opset: int = OPSET, sizes: Sizes | None = None) 
     if found := [*_in_float8(model), *_changing(model, traced.function)]:
         raise NoFormError("ONNX", found)
     proto = _named(_converted(model, traced), traced.signature)
+    _pad_outputs(proto)
     if (size := proto.ByteSize()) > LARGEST:
         reason = f"{size:,} bytes, where a file holds {LARGEST:,}"
         raise NoFormError("ONNX", [Obstacle(described(model), reason, "export a SavedModel")])
@@ -168,6 +169,19 @@ def _named(proto: "onnx_format.ModelProto", signature: Signature) -> "onnx_forma
             shape.dim.add(**{"dim_param" if isinstance(size, str) else "dim_value": size})
     del proto.graph.value_info[:]  # left over from before tf2onnx moved the transposes; the strict checker rejects them
     return proto
+
+
+def _pad_outputs(proto: "onnx_format.ModelProto") -> None:
+    """tf2onnx takes the `output_padding` of a transposed convolution for a negative padding, which ONNX rejects."""
+    from onnx.helper import make_attribute
+
+    for node in proto.graph.node:
+        pads: Any = next((a.ints for a in node.attribute if node.op_type == "ConvTranspose" and a.name == "pads"), [])
+        if min(pads, default=0) < 0:
+            ends = range(len(pads) // 2, len(pads))
+            node.attribute.append(make_attribute("output_padding", [max(-pads[i], 0) for i in ends]))
+            for i in ends:
+                pads[i] = max(pads[i], 0)
 
 
 def _in_float8(model: keras.Model) -> Iterator[Obstacle]:

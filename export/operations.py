@@ -29,6 +29,11 @@ def summary(operation: str) -> str:
     return (HANDLERS[operation].__doc__ or "").splitlines()[0]
 
 
+def written_here(node: Any) -> bool:
+    """Whether a node of TensorFlow is written by one of `HANDLERS`; comparisons of numbers are tf2onnx's."""
+    return node.op in HANDLERS and (node.op not in ("Equal", "NotEqual") or node.attr["T"].type == tf.string)
+
+
 class NotWritableError(ValueError):
     """A node that the handler of its operation cannot write."""
 
@@ -37,7 +42,7 @@ class Replacement:
     """The nodes that take the place of one."""
 
     def __init__(self, graph: Any, node: Any):
-        self.graph, self.name, self.kind = graph, node.name, node.type
+        self.graph, self.old, self.name, self.kind = graph, node, node.name, node.type
         self.inputs, self.outputs, self.attributes = list(node.input), list(node.output), dict(node.attr)
         self.sources = list(node.inputs)
         self.shapes = [graph.get_shape(x) for x in node.output]
@@ -140,6 +145,37 @@ def bincount(new: Replacement) -> None:
         counts = new.node("Mul", [counts, column])
     reduce = "ReduceMax" if new.attributes["binary_output"].i else "ReduceSum"
     new.result("Cast", [new.node(reduce, [counts, new.const([-2], "int64")], keepdims=0)], to=new.dtypes[0])
+
+
+def convolution_3d(new: Replacement) -> None:
+    """`Conv`, with the groups that tf2onnx leaves out in three dimensions."""
+    from tf2onnx.onnx_opset.nn import ConvOp
+
+    shape, kernel = new.shape(), new.shape(1)
+    channels = 1 if new.attributes["data_format"].s == b"NCDHW" else -1
+    if not shape or not kernel or -1 in (shape[channels], kernel[-2]):
+        raise NotWritableError("the number of channels is not known")
+    ConvOp.version_13(new.graph, new.old)
+    new.old.set_attr("group", shape[channels] // kernel[-2])
+
+
+def equal(new: Replacement) -> None:
+    """Of words a `LabelEncoder` that knows one: `Equal` takes numbers, and tf2onnx makes numbers of words."""
+    from onnx import TensorProto
+    from tf2onnx.onnx_opset.logical import Equal
+
+    if new.graph.get_dtype(new.inputs[0]) != TensorProto.STRING:
+        Equal.version_11(new.graph, new.old)
+        return
+    known = {i: word for i in (0, 1) if (word := new.value(i)) is not None and word.size == 1}
+    if not known:
+        raise NotWritableError("words can be compared with a constant word only")
+    place, word = next(iter(known.items()))
+    found, other = (0, 1) if new.kind == "NotEqual" else (1, 0)
+    how = {"keys_strings": _listed(word.ravel()), "values_int64s": [found], "default_int64": other}
+    asked = new.inputs[1 - place]
+    encoded = new.graph.make_node("LabelEncoder", [asked], attr=how, domain="ai.onnx.ml", dtypes=[TensorProto.INT64])
+    new.result("Cast", [encoded.output[0]], to=TensorProto.BOOL)
 
 
 def lookup(new: Replacement, tables: Tables) -> None:
@@ -287,14 +323,19 @@ def resize_nearest(new: Replacement) -> None:
 
     if not new.attributes["half_pixel_centers"].i:
         raise NotWritableError("only TensorFlow 2's half-pixel centers have an ONNX form")
-    size, shape = _known_sizes(new)
-    x, places = new.inputs[0], []
-    for wanted, given in zip(size, shape[1:3], strict=True):
-        scale = np.float32(given) / np.float32(wanted)
-        centers = (np.arange(wanted, dtype="float32") + np.float32(0.5)) * scale
-        places.append(new.const(np.minimum(np.floor(centers), given - 1), "int64"))
-    dtype = new.graph.get_dtype(x) or TensorProto.FLOAT
-    new.result("Gather", [new.node("Gather", [x, places[0]], dtype, axis=1), places[1]], axis=2)
+    x = new.inputs[0]
+    sizes = new.node("Shape", [x], TensorProto.INT64, start=1, end=3), new.cast(new.inputs[1], TensorProto.INT64)
+    for axis in (1, 2):
+        place = new.const([axis - 1], "int64")
+        given, wanted = (new.node("Gather", [size, place], axis=0) for size in sizes)
+        scale = new.node("Div", [new.cast(given, TensorProto.FLOAT), new.cast(wanted, TensorProto.FLOAT)])
+        zero, one = new.const(0, "int64"), new.const(1, "int64")
+        pixels = new.node("Range", [zero, new.node("Squeeze", [wanted]), one], TensorProto.INT64)
+        centers = new.node("Add", [new.cast(pixels, TensorProto.FLOAT), new.const(0.5, "float32")])
+        nearest = new.cast(new.node("Floor", [new.node("Mul", [centers, scale])]), TensorProto.INT64)
+        last = new.node("Sub", [given, one])
+        x = new.node("Gather", [x, new.node("Min", [nearest, last])], axis=axis)
+    new.result("Identity", [x])
 
 
 def resize_linear(new: Replacement) -> None:
@@ -351,13 +392,16 @@ HANDLERS: dict[str, Callable] = {
     "Bitcast": sign_bit,
     "Bucketize": bucketize,
     "ComplexAbs": magnitude,
+    "Conv3D": convolution_3d,
     "DenseBincount": bincount,
+    "Equal": equal,
     "Erf": erf,
     "Erfc": erfc,
     "Expm1": expm1,
     "Imag": imaginary_part,
     "Log1p": log1p,
     "LookupTableFindV2": lookup,
+    "NotEqual": equal,
     "RFFT": real_fft,
     "Real": real_part,
     "ResizeArea": resize_linear,

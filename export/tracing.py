@@ -57,13 +57,6 @@ def signature(model: keras.Model, sizes: Sizes | None = None) -> Signature:
 
     Raises:
         UserError: if the model is not built, `sizes` does not fit it, or it cannot be traced to tensors.
-
-    Example:
-        >>> model = keras.Sequential([keras.Input((None, 3), name="steps"), keras.layers.LSTM(2, name="memory")])
-        >>> signature(model).inputs
-        [Tensor(name='steps', dtype='float32', shape=['batch', 'time', 3])]
-        >>> signature(model).outputs
-        [Tensor(name='memory', dtype='float32', shape=['batch', 2])]
     """
     return traced(model, sizes).signature
 

@@ -99,6 +99,7 @@ CAUSES = {
     "augmentation is left out": (lambda x: layers.RandomFlip()(layers.RandomContrast(0.9)(x)), floats(3, 8, 8, 3)),
     "noise is left out": (lambda x: layers.GaussianNoise(1.0)(layers.Dropout(0.5)(x)), floats(3, 4)),
     "words to numbers": (lambda x: layers.StringLookup(vocabulary=["a", "b"])(x), WORDS),
+    "words and none": (lambda x: layers.StringLookup(vocabulary=["a", "b"], mask_token="")(x), WORDS),
     "words to a vector": (lambda x: layers.StringLookup(vocabulary=["a", "b"], output_mode="multi_hot")(x), WORDS),
     "numbers to words": (lambda x: layers.StringLookup(vocabulary=list("abc"), invert=True)(x), IDS % 3),
     "numbers to numbers": (lambda x: layers.IntegerLookup(vocabulary=[1, 3, 5])(x), IDS),
@@ -110,6 +111,12 @@ CAUSES = {
     "many steps": (lambda x: layers.TimeDistributed(layers.Dense(3))(x), floats(3, 5, 4)),
     "masked steps": (lambda x: layers.TimeDistributed(layers.Dense(3))(layers.Masking()(x)), floats(3, 5, 4)),
     "grouped convolution": (lambda x: layers.Conv2D(8, 3, groups=4)(x), floats(3, 6, 6, 4)),
+    "grouped convolution of volumes": (lambda x: layers.Conv3D(4, 2, groups=2)(x), floats(3, 4, 4, 4, 2)),
+    "counts": (lambda x: layers.CategoryEncoding(10, output_mode="count")(x), IDS),
+    "padding of an output": (
+        lambda x: layers.Conv2DTranspose(2, 3, strides=2, output_padding=1)(x),
+        floats(3, 4, 4, 2),
+    ),
     "any size of image": (lambda x: layers.Resizing(5, 7)(x), floats(3, 8, 9, 3)),
     "resizing, nearest": (lambda x: layers.Resizing(5, 11, interpolation="nearest")(x), floats(3, 8, 9, 3)),
     "resizing, bicubic": (lambda x: layers.Resizing(5, 11, interpolation="bicubic")(x), floats(3, 8, 9, 3)),
@@ -127,6 +134,7 @@ CAUSES = {
 """What Keras's own export loses, and an input to lose it on."""
 FREE = {
     "any size of image": (None, None, 3),
+    "resizing, nearest": (None, None, 3),
     "many steps": (None, 4),
     "masked steps": (None, 4),
     "recurrent, masked": (None,),
@@ -305,6 +313,13 @@ def test_dicts_keep_their_order(tmp_path):
     x = {"b": floats(2, 2), "a": floats(2, 3)}
     for ask in both(model, tmp_path).values():
         equal(ask(*x.values()), [model(x)["z"], model(x)["y"]])
+
+
+def test_the_signature_names_inputs_outputs_and_free_sizes():
+    model = keras.Sequential([keras.Input((None, 3), name="steps"), layers.LSTM(2, name="memory")])
+    found = graphs.signature(model)
+    assert found.inputs == [Tensor("steps", "float32", ["batch", "time", 3])]
+    assert found.outputs == [Tensor("memory", "float32", ["batch", 2])]
 
 
 def test_what_has_no_name_of_its_own_gets_one(tmp_path):
