@@ -484,9 +484,7 @@ APPLICATIONS = """
     EfficientNetB0()
     EfficientNetV2B0()
     ConvNeXtTiny()
-    DenseNet121()
     ResNet50()
-    NASNetMobile()
 """
 
 
@@ -556,7 +554,7 @@ def whole_models() -> dict[str, tuple[Callable, Callable]]:
         x = skip = keras.Input((None, None, 3))
         skip = layers.Conv2D(4, 3, padding="same", activation="silu")(x)
         h = layers.MaxPooling2D(2)(skip)
-        h = layers.UpSampling2D(2, interpolation="bilinear")(layers.Conv2D(4, 3, padding="same")(h))
+        h = layers.UpSampling2D(2)(layers.Conv2D(4, 3, padding="same")(h))
         return keras.Model(x, layers.Conv2D(1, 1)(layers.Concatenate()([h, skip])))
 
     def columns() -> Any:
