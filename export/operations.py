@@ -380,12 +380,10 @@ def _resized_identity(new: Replacement, axis: int, pixels: int, wanted: int) -> 
 
 
 def _reads_shape(node: Any, image: str) -> bool:
-    """Whether a node is a constant or made from the shape of `image`: the scale from its size to the wanted one."""
-    return (
-        node.is_const()
-        or (node.type == "Shape" and node.input[0] == image)
-        or any(_reads_shape(source, image) for source in node.inputs)
-    )
+    """Whether a node is made of constants and of the shape of `image`, as the scale between two sizes is."""
+    if node.type == "Shape":
+        return node.input[0] == image
+    return node.is_const() or (bool(node.inputs) and all(_reads_shape(source, image) for source in node.inputs))
 
 
 HANDLERS: dict[str, Callable] = {

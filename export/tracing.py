@@ -249,16 +249,19 @@ def inputs(model: keras.Model, sizes: Sizes | None = None) -> list[Tensor]:
         keys = [str(key) for key in path if isinstance(key, str)]
         named = leaf.name if leaf.name and not UNNAMED.fullmatch(leaf.name) else None
         name = _free("_".join(keys) or named or f"input_{i}", taken)
-        found.append(Tensor(name, leaf.dtype, _sizes(name, leaf.shape, sizes.get(name), not hasattr(model, "inputs"))))
+        defaults = _default_sizes(name, leaf.shape, {size for x in found for size in x.shape[1:]})
+        may_free = not hasattr(model, "inputs")
+        found.append(Tensor(name, leaf.dtype, _sizes(name, leaf.shape, defaults, sizes.get(name), may_free)))
     unknown = sorted(sizes.keys() - taken)
     if unknown:
         raise UserError(f'sizes: no input is called "{unknown[0]}"; the inputs are {", ".join(sorted(taken))}.')
     return found
 
 
-def _sizes(name: str, shape: tuple, given: list[int | str] | None, may_free: bool) -> list[int | str]:
-    defaults: list[int | str] = [_default_size(name, place, len(shape)) for place in range(len(shape))]
-    found = [default if size is None else size for size, default in zip(shape, defaults, strict=True)]
+def _sizes(
+    name: str, shape: tuple, defaults: list[str], given: list[int | str] | None, may_free: bool
+) -> list[int | str]:
+    found: list[int | str] = [default if size is None else size for size, default in zip(shape, defaults, strict=True)]
     if given is None:
         return found
     fits = len(given) == len(shape) and all(
@@ -270,12 +273,11 @@ def _sizes(name: str, shape: tuple, given: list[int | str] | None, may_free: boo
     return list(given)
 
 
-def _default_size(name: str, place: int, rank: int) -> str:
-    if place == 0:
-        return BATCH
-    if rank == 4 and place < 3:
-        return IMAGE[place - 1]
-    return TIME if place == 1 else f"{name}_{place}"
+def _default_sizes(name: str, shape: tuple, taken: set[int | str]) -> list[str]:
+    """A name of an earlier input is not taken again: ONNX Runtime counts on sizes of one name to be the same."""
+    sizes = [BATCH, *IMAGE] if len(shape) == 4 else [BATCH, TIME]
+    sizes += [str(place) for place in range(len(sizes), len(shape))]
+    return [f"{name}_{s}" if i and (s in taken or s.isdigit()) else s for i, s in enumerate(sizes[: len(shape)])]
 
 
 def _outputs(model: keras.Model, asked: list[Tensor], outputs: dict[str, tf.Tensor]) -> list[Tensor]:
@@ -286,12 +288,14 @@ def _outputs(model: keras.Model, asked: list[Tensor], outputs: dict[str, tf.Tens
             raise NoFormError("graph", [Obstacle(described(model), reason, "end the model with a Reshape")])
     first = asked[0].shape[0]
     free = any(size is None for shape in shapes.values() for size in shape[1:])
-    probes = [_probe(model, asked, *sizes) for sizes in PROBES] if free else []
+    probes = [probe for sizes in PROBES if (probe := _probe(model, asked, *sizes))] if free else []
+    if free and not probes:  # perhaps the inputs have to be of one length
+        probes = [probe for sizes in PROBES if (probe := _probe(model, asked, *sizes, apart=False))]
 
     def size(name: str, place: int) -> int | str:
         if (known := shapes[name][place]) is not None:
             return known
-        followed = {probe[name][place] for probe in probes if probe}
+        followed = {probe[name][place] for probe in probes}
         if len(followed) == 1 and isinstance(same := followed.pop(), str):
             return same
         return first if place == 0 else f"{name}_{place}"
@@ -299,12 +303,17 @@ def _outputs(model: keras.Model, asked: list[Tensor], outputs: dict[str, tf.Tens
     return [Tensor(name, y.dtype.name, [size(name, i) for i in range(y.shape.rank)]) for name, y in outputs.items()]
 
 
-def _probe(model: keras.Model, asked: list[Tensor], first: int, step: int) -> dict[str, list[int | str | None]] | None:
-    """The sizes of the outputs when each free size of the inputs is a number of its own, with the names put back."""
+def _probe(
+    model: keras.Model, asked: list[Tensor], first: int, step: int, apart: bool = True
+) -> dict[str, list[int | str | None]] | None:
+    """The sizes of the outputs when each free size of the inputs is a number of its own, with the names put back.
+
+    Not `apart`, all but the first are one number.
+    """
     names = dict.fromkeys(size for x in asked for size in x.shape if isinstance(size, str))
-    numbers = {name: first + step * i for i, name in enumerate(names)}
+    numbers = {name: first + step * (i if apart else min(i, 1)) for i, name in enumerate(names)}
     filled = [Tensor(x.name, x.dtype, [numbers.get(size, size) for size in x.shape]) for x in asked]  # type: ignore
-    back = {number: name for name, number in numbers.items()}
+    back = {number: name for name, number in reversed(numbers.items())}
     try:
         outputs = trace(model, answer(model), specs(filled)).structured_outputs
     except UserError:  # a size that the model does not take

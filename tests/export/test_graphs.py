@@ -335,6 +335,25 @@ def test_what_has_no_name_of_its_own_gets_one(tmp_path):
         equal(ask(*arrays), model(list(arrays)))
 
 
+def test_two_lengths_are_two_sizes(tmp_path):
+    source, target = keras.Input((None, 4), name="source"), keras.Input((None, 4), name="target")
+    _, h, c = layers.LSTM(6, return_state=True)(source)
+    decoded = layers.LSTM(6, return_sequences=True, name="decoded")(target, initial_state=[h, c])
+    model = keras.Model([source, target], decoded)
+    signature = graphs.signature(model)
+    assert [x.shape for x in signature.inputs] == [["batch", "time", 4], ["batch", "target_time", 4]]
+    assert [y.shape for y in signature.outputs] == [["batch", "target_time", 6]]
+    x = floats(2, 9, 4), floats(2, 10, 4)
+    for ask in both(model, tmp_path).values():
+        equal(ask(*x), [model(list(x))])
+
+
+def test_two_lengths_that_must_be_one():
+    x, y = keras.Input((None, 4), name="x"), keras.Input((None, 4), name="y")
+    found = graphs.signature(keras.Model([x, y], layers.Add(name="sum")([x, y])))
+    assert [y.shape for y in found.outputs] == [["batch", "time", 4]]
+
+
 class TwoArguments(keras.Model):
     def __init__(self):
         super().__init__()
