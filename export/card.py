@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from kerasfound.export.manifest import Manifest, Tensor, Verification
+from kerasfound.export.manifest import Manifest, Quantization, Tensor, Verification
 
 LIMITS = {
     "image_classification": "It names one of its labels for any image, also for one that shows none of them.",
@@ -30,6 +30,7 @@ def card(manifest: Manifest, settings: dict[str, Any] | None = None) -> str:
         *_section("How well it does", _metrics(manifest)),
         *_section("Limits", _limits(manifest)),
         *_section("Verification", _proof(manifest)),
+        *(_section("With weights of 8 bits", _smaller(q)) if (q := manifest.quantization) else []),
         *_section("Made with", [", ".join(f"{name} {version}" for name, version in manifest.versions.items())]),
     ]
     return "\n\n".join(parts) + "\n"
@@ -91,6 +92,21 @@ def _proof(manifest: Manifest) -> list[str]:
     note = "A difference is divided by one plus the largest number of the answer that it is in."
     again = f"`kerasfound verify models/{manifest.name}/{manifest.version}` repeats the proof; it needs no model."
     return ["Both files were asked what the trained model was asked, and answered alike:", table, note, again]
+
+
+def _smaller(record: Quantization) -> list[str]:
+    def row(file: str, metric: float, size: int, milliseconds: float) -> str:
+        return f"| `{file}` | {metric:.4f} | {size / 1e6:.2f} | {milliseconds:.3f} |"
+
+    table = "\n".join(
+        [
+            f"| | {record.metric} | MB | ms for one row on one thread |",
+            "|---|---|---|---|",
+            row("model.onnx", record.before, record.bytes_before, record.milliseconds_before),
+            row("model.int8.onnx", record.after, record.bytes_after, record.milliseconds_after),
+        ]
+    )
+    return [f"Measured on {record.rows} test rows; {record.equal_decisions:.1%} of the decisions are equal.", table]
 
 
 def _listed(items: Iterable[Any], most: int = 20) -> str:

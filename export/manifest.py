@@ -96,6 +96,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     created: str
     files: dict[str, str]
     """sha256 of every other file of the version folder, by its path inside it."""
+    quantization: Quantization | None = None
+    """Of `model.int8.onnx`, if there is one."""
     sha256: str = UNSIGNED
     """Of this file's own text, with zeros in this place."""
 
