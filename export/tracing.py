@@ -244,7 +244,8 @@ def _filled(structure: Any, tensors: Iterator[tf.Tensor]) -> Any:
 def inputs(model: keras.Model, sizes: Sizes | None = None) -> list[Tensor]:
     """The inputs of a built model, as in its signature."""
     sizes = sizes or {}
-    found, taken = [], set[str]()
+    found: list[Tensor] = []
+    taken: set[str] = set()
     for i, (path, leaf) in enumerate(_leaves(_arguments(model))):
         keys = [str(key) for key in path if isinstance(key, str)]
         named = leaf.name if leaf.name and not UNNAMED.fullmatch(leaf.name) else None
