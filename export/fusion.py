@@ -121,7 +121,9 @@ MOVES: dict[str, Callable] = {
     "Concat": lambda node, *parts: np.concatenate(parts),
     "Gather": lambda node, x, places: x[places.astype(int)] if x.ndim == 1 else None,
     "Slice": _slice,
-    "Max": lambda node, *sizes: np.maximum(*sizes) if all(isinstance(n, int) for x in sizes for n in x) else None,
+    "Max": lambda node, *sizes: (
+        np.maximum(*sizes) if all(isinstance(n, int) for x in sizes for n in np.ravel(x)) else None
+    ),
     "ReduceProd": lambda node, x: np.array([np.prod(x)], object) if all(isinstance(n, int) for n in x) else None,
     "Squeeze": lambda node, x, *axes: x.reshape(()) if x.size == 1 else x,
     "Unsqueeze": lambda node, x, axes: x.reshape(1) if x.ndim == 0 else None,

@@ -59,10 +59,11 @@ def _or(loop: Callable) -> Callable:
 def _has_operator(layer: keras.layers.RNN) -> bool:
     cell = layer.cell
     return (
-        EQUATIONS.get(getattr(type(cell), "call", None)) is not None
+        getattr(cell.call, "__func__", None) in EQUATIONS
         and all(activation in ACTIVATIONS for activation in _activations(cell))
         and layer.compute_dtype == "float32"
         and not layer.unroll
+        and not layer.stateful
     )
 
 

@@ -57,8 +57,8 @@ def build(schema: kf.data.Schema, config: Config) -> keras.Model:
     x = keras.layers.Rescaling(1 / 255, name="scale")(image)
     for stage, size in enumerate([5, 3, 3], start=1):
         filters, strided = config.width * 2 ** (stage - 1), config.strided and stage == 1
-        # what is at the border of an image tells little, and all later stages have less to do without it
-        padding = "valid" if stage == 1 and min(schema.shape[:2]) >= 20 else "same"
+        # a stride of 2 over all but the border: the next stages have a quarter less to do
+        padding = "valid" if strided and min(schema.shape[:2]) > size else "same"
         # no bias: batch normalization would subtract it again
         x = conv(filters, size, 2 if strided else 1, padding=padding, use_bias=False, name=f"filters_{stage}")(x)
         if stage < 3 and not strided:

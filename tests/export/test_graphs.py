@@ -43,9 +43,9 @@ def both(model, tmp_path, **options):
     """Name of the format to the exported file as a function of arrays to arrays, in the signature's order."""
     signature = graphs.signature(model, **options)
     inputs, outputs = [x.name for x in signature.inputs], [y.name for y in signature.outputs]
-    export.saved_model(model, tmp_path / "saved_model", **options)
+    graphs.saved_model(model, tmp_path / "saved_model", **options)
     loaded = tf.saved_model.load(tmp_path / "saved_model")
-    export.onnx(model, tmp_path / "model.onnx", **options)
+    graphs.onnx(model, tmp_path / "model.onnx", **options)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
 
     def ask_saved_model(*arrays):
@@ -200,17 +200,17 @@ def test_what_onnx_lacks_is_refused_by_name_and_still_a_saved_model(case, tmp_pa
     block, dtype, shape, why = REFUSED[case]
     model = around(block, shape, dtype)
     with pytest.raises(UserError, match=f'layer "mine".*{why}'):
-        export.onnx(model, tmp_path / "model.onnx")
+        graphs.onnx(model, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
     assert export.explain(model).possible == ["SavedModel"]
-    export.saved_model(model, tmp_path / "saved_model")
+    graphs.saved_model(model, tmp_path / "saved_model")
     assert (tmp_path / "saved_model" / "saved_model.pb").is_file()
 
 
 def test_a_layer_that_keeps_a_state_is_refused(tmp_path):
     model = keras.Sequential([keras.Input(batch_shape=(2, 3, 4)), layers.LSTM(3, stateful=True, name="memory")])
     with pytest.raises(UserError, match=r'layer "memory" .LSTM.: it changes its own state'):
-        export.onnx(model, tmp_path / "model.onnx")
+        graphs.onnx(model, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
 
@@ -218,7 +218,7 @@ def test_float8_is_refused_by_name(tmp_path):
     model = keras.Sequential([keras.Input((4,)), layers.Dense(3, name="small")])
     model.quantize("float8")
     with pytest.raises(UserError, match=r'layer "small" .Dense.: it computes in float8'):
-        export.onnx(model, tmp_path / "model.onnx")
+        graphs.onnx(model, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
 
@@ -237,7 +237,7 @@ def raising(*_, **__):
     raise RuntimeError("my own mistake\nin two lines")
 
 
-@pytest.mark.parametrize("write", [export.onnx, export.saved_model])
+@pytest.mark.parametrize("write", [graphs.onnx, graphs.saved_model])
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
@@ -265,7 +265,7 @@ def test_the_layer_that_raises_is_named_and_the_model_left_as_it_was(tmp_path):
     inner.call = raising.__get__(inner)
     step = keras.layers.TimeDistributed.call
     with pytest.raises(UserError, match=r'layer "gru_cell" .*my own mistake'):
-        export.onnx(model, tmp_path / "model.onnx")
+        graphs.onnx(model, tmp_path / "model.onnx")
     assert (gru.dtype_policy.name, gru.use_cudnn) == ("mixed_bfloat16", "auto")
     assert keras.layers.TimeDistributed.call is step
     assert keras.config.is_traceback_filtering_enabled()
@@ -281,7 +281,7 @@ def test_a_kernel_that_only_a_gpu_has_is_not_traced():
     assert [layer.use_cudnn for layer in recurrent] == ["auto"] * 3
 
 
-@pytest.mark.parametrize("write", [export.onnx, export.saved_model])
+@pytest.mark.parametrize("write", [graphs.onnx, graphs.saved_model])
 @pytest.mark.parametrize("model", [Called(lambda x: x), keras.Sequential([layers.Dense(2)]), layers.Dense(2), "model"])
 def test_what_is_not_a_built_model_is_refused(write, model, tmp_path):
     with pytest.raises(UserError, match=r"is not built; call it|is not a Keras model"):
@@ -401,7 +401,7 @@ def test_a_size_that_follows_no_input_has_a_name_of_its_own():
 )
 def test_sizes_that_do_not_fit_are_refused(sizes, why, tmp_path):
     with pytest.raises(UserError, match=why):
-        export.onnx(around(layers.Dense(2), (4,)), tmp_path / "model.onnx", sizes=sizes)
+        graphs.onnx(around(layers.Dense(2), (4,)), tmp_path / "model.onnx", sizes=sizes)
     assert not list(tmp_path.iterdir())
 
 
@@ -424,7 +424,7 @@ def test_random_numbers_stay_random(tmp_path):
 @pytest.mark.parametrize("opset", [18, 21])
 def test_the_opset_is_the_one_asked_for(opset, tmp_path):
     model, x = around(layers.Dense(2, activation="gelu"), (4,)), floats(3, 4)
-    export.onnx(model, tmp_path / "model.onnx", opset=opset)
+    graphs.onnx(model, tmp_path / "model.onnx", opset=opset)
     assert [o.version for o in onnx.load(tmp_path / "model.onnx").opset_import if o.domain == ""] == [opset]
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     equal(session.run(None, {"x": x}), [model(x)])
@@ -433,7 +433,7 @@ def test_the_opset_is_the_one_asked_for(opset, tmp_path):
 @pytest.mark.parametrize("opset", [17, 999])
 def test_an_opset_that_cannot_be_written_is_refused(opset, tmp_path):
     with pytest.raises(UserError, match=f"opset {opset}: .* choose one of these"):
-        export.onnx(around(layers.Dense(2), (4,)), tmp_path / "model.onnx", opset=opset)
+        graphs.onnx(around(layers.Dense(2), (4,)), tmp_path / "model.onnx", opset=opset)
     assert not list(tmp_path.iterdir())
 
 
@@ -445,18 +445,18 @@ def test_a_file_that_the_checker_rejects_or_dies_of_is_not_kept(tmp_path, monkey
 
     monkeypatch.setattr(structure.sys, "executable", "false")
     with pytest.raises(UserError, match="checker crashed"):
-        export.onnx(around(layers.Dense(2), (4,)), tmp_path / "model.onnx")
+        graphs.onnx(around(layers.Dense(2), (4,)), tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_file_too_large_for_the_format_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(graphs, "LARGEST", 100)
     with pytest.raises(UserError, match="bytes, where a file holds 100"):
-        export.onnx(around(layers.Dense(2), (4,)), tmp_path / "model.onnx")
+        graphs.onnx(around(layers.Dense(2), (4,)), tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("write", [export.onnx, export.saved_model])
+@pytest.mark.parametrize("write", [graphs.onnx, graphs.saved_model])
 def test_a_place_that_cannot_be_written_is_refused(write, tmp_path):
     model = around(layers.Dense(2), (4,))
     (tmp_path / "file").write_text("mine")
