@@ -38,7 +38,7 @@ def step(model: keras.Model, window: int) -> keras.Model:
 
 def generation(stepping: keras.Model, window: int) -> Generation:
     """How the file is to be used."""
-    caches = {name: name.replace("present", "past") for name in stepping.output_names if name != LOGITS}
+    caches = {x.name.replace("past", "present"): x.name for x in stepping.inputs[2:]}
     return Generation(f"{NAME}.onnx", window, TOKENS, START, LOGITS, caches)
 
 
