@@ -31,8 +31,8 @@ DATES_OPSET = 20
 ML = "ai.onnx.ml"
 ML_OPSET = 2
 UNSEEN = "\ue000 a category that no table has"
-BAD_BOOLEAN, BAD_DATE = "neither-true-nor-false", "not-a-date"
-"""No numbers: a file that meets them ends with an error that quotes them."""
+BAD_BOOLEAN, BAD_DATE = "a cell that is not a boolean", "a cell that is not a date"
+"""Stand for what training would refuse. They are no numbers: a file that makes one of them answers with an error."""
 DATE = (
     r"(?:\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|1\d|2[0-8]))"
     r"|(?:\d\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)"
@@ -241,11 +241,11 @@ def _tf_boolean(x: "tf.Tensor", truths: Any) -> list["tf.Tensor"]:
 def _tf_date(x: "tf.Tensor", gaps: Any) -> list["tf.Tensor"]:
     import tensorflow as tf
 
-    missing = gaps.lookup(x) > 0
-    x = tf.where(missing, SOME_DATE, x)
-    x = tf.where(tf.strings.regex_full_match(x, DATE), x, BAD_DATE)
+    missing, read = gaps.lookup(x) > 0, tf.strings.regex_full_match(x, DATE)
+    x = tf.where(read, x, SOME_DATE)
     year, month, day = (
-        tf.strings.to_number(tf.strings.substr(x, at, n), tf.int64) for at, n in ((0, 4), (5, 2), (8, 2))
+        tf.strings.to_number(tf.where(read | missing, tf.strings.substr(x, at, n), BAD_DATE), tf.int64)
+        for at, n in ((0, 4), (5, 2), (8, 2))
     )
     days = days_since_1970(year, month, day)
     numbers = (year, month, (days + 3) % 7, days)
@@ -304,8 +304,11 @@ class _Front:
     def column(self, x: str) -> str:
         return self.add("Unsqueeze", [x, self.constant(np.int64([1]))])
 
-    def cast(self, x: str, dtype: int) -> str:
-        return self.add("Cast", [x], to=dtype)
+    def cast(self, x: str, dtype: int, error: str = "") -> str:
+        """Texts too; of one that is no number ONNX Runtime tells only the name of the node, which is `error`."""
+        cast = self.add("Cast", [x], to=dtype)
+        self.nodes[-1].name = error or cast
+        return cast
 
     def lookup(self, x: str, entries: dict[str, Any], default: Any) -> str:
         kind = "strings" if isinstance(default, str) else "floats"
@@ -363,16 +366,16 @@ def _onnx_category(front: _Front, column: Column, x: str) -> list[str]:
 
 
 def _onnx_boolean(front: _Front, column: Column, x: str) -> list[str]:
-    return [front.cast(front.lookup(x, *_truths(column)), onnx.TensorProto.FLOAT)]
+    return [front.cast(front.lookup(x, *_truths(column)), onnx.TensorProto.FLOAT, f"{x} is not a boolean")]
 
 
 def _onnx_date(front: _Front, column: Column, x: str) -> list[str]:
-    missing = front.cast(front.lookup(x, *_gaps(column)), onnx.TensorProto.BOOL)
+    cell, missing = x, front.cast(front.lookup(x, *_gaps(column)), onnx.TensorProto.BOOL)
     x = front.add("Where", [missing, front.text(SOME_DATE), x])
     x = front.add("Where", [front.add("RegexFullMatch", [x], pattern=DATE), x, front.text(BAD_DATE)])
     day = front.before(front.before(x, "T"), " ")
     parts = front.add("StringSplit", [day], [f"{day}/parts", f"{day}/count"], delimiter="-")
-    whole = front.cast(parts, onnx.TensorProto.INT64)
+    whole = front.cast(parts, onnx.TensorProto.INT64, f"{cell} is not a date")
     year, month, day_of_month = (
         _Whole(front, front.add("Gather", [whole, front.constant(np.int64(place))], axis=1)) for place in range(3)
     )

@@ -146,17 +146,17 @@ def test_a_category_that_was_never_seen_counts_as_a_missing_one(priced, ask):
 @pytest.mark.parametrize(
     ("name", "text", "quoted"),
     [
-        ("since", "2023-02-29", "not"),
-        ("since", "yesterday", "not"),
-        ("since", "2024-01-31T12:30Z", "not"),
-        ("sold", "perhaps", "neither-true-nor-false"),
+        ("since", "2023-02-29", "is not a date"),
+        ("since", "yesterday", "is not a date"),
+        ("since", "2024-01-31T12:30Z", "is not a date"),
+        ("sold", "perhaps", "is not a boolean"),
     ],
 )
 def test_a_cell_that_training_would_refuse_is_an_error_in_both_files(priced, ask, name, text, quoted):
     run, bundle = priced
     cells = {key: x[:3] for key, x in as_inputs(bundle, run, run.settings["data"]).items()}
     cells[name] = [cells[name][0], text, ""]
-    with pytest.raises(Exception, match=quoted):
+    with pytest.raises(Exception, match=f"running Cast node. Name:'{name} {quoted}'"):
         ask(cells)
     with pytest.raises(tf.errors.InvalidArgumentError, match=quoted):
         ask.loaded.signatures["serving_default"](**{key: tf.constant(x) for key, x in cells.items()})
@@ -182,7 +182,7 @@ def test_a_client_sends_rows_of_numbers_texts_and_gaps(priced, ask, tmp_path):
     answer = v2.infer(repository, "price", None, json.dumps({"inputs": tensors}).encode())
     np.testing.assert_allclose(np.reshape(answer["outputs"][0]["data"], (30, 2)), expected, atol=1e-6)
     instances[7]["since"] = "soon"
-    with pytest.raises(ClientError, match="the model cannot take this input"):
+    with pytest.raises(ClientError, match="the model cannot take this input.*since is not a date"):
         v1.predict(repository, "price", None, json.dumps({"instances": instances}).encode())
 
 
@@ -273,20 +273,20 @@ def tokenizer():
 def test_tensorflow_makes_the_tokenizers_numbers_of_tricky_texts(tokenizer):
     expected = encode_texts(tokenizer, texts.TRICKY)
     assert np.array_equal(numbers_in_tensorflow(tokenizer, texts.TRICKY), expected)
-    assert len(np.unique(expected)) > 30
+    assert len(np.unique(expected)) > 25
 
 
 def test_tensorflow_makes_the_tokenizers_numbers_of_every_character():
     """But for letters that its Unicode does not lower, and what normal form NFC makes another character of."""
-    characters = [chr(c) for c in range(1, 0x110000) if not 0xD800 <= c < 0xE000]
+    characters = [chr(c) for c in range(1, 0x30000) if not 0xD800 <= c < 0xE000]
     lower = normalizers.Lowercase()
     lowered = tf.strings.lower(characters, encoding="utf-8").numpy()
     young = [c for c, found in zip(characters, lowered, strict=True) if lower.normalize_str(c) != found.decode()]
     assert len(young) < 100
     assert min(young) == "\u1c89"
-    usual = [c for c in characters if c not in set(young) and unicodedata.is_normalized("NFC", c)]
-    given = [f"a{c}b {c}" for c in usual]
-    some = learn_tokenizer(np.array(given[:3000]), vocabulary=10_000, length=9)
+    given = [f"a{c}b {c}" for c in characters if c not in set(young)]
+    given = [text for text in given if unicodedata.is_normalized("NFC", text)]
+    some = learn_tokenizer(np.array(given), vocabulary=500_000, length=9)
     expected = encode_texts(some, given)
     assert np.array_equal(numbers_in_tensorflow(some, given), expected)
 
