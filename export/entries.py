@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.special import softmax
 
-from kerasfound.data import encode, encode_texts
 from kerasfound.export import graphs
 from kerasfound.export.cases import Case, Tensors
 from kerasfound.export.endpoint import Endpoint
@@ -65,6 +63,7 @@ def write_files(found: list[Further], folder: Path) -> None:
 
 
 def _words(model: "keras.Model", run: Run, asked: Expected) -> Further:
+    from kerasfound.data import encode_texts
     from kerasfound.export import texts
 
     tokenizer, ask = run.tokenizer, graphs.reference(model)
@@ -75,6 +74,9 @@ def _words(model: "keras.Model", run: Run, asked: Expected) -> Further:
 
 
 def _characters(model: "keras.Model", run: Run, asked: Expected) -> Further:
+    from scipy.special import softmax
+
+    from kerasfound.data import encode
     from kerasfound.export import texts
 
     labels, window, ask = run.schema.labels, run.settings["block_size"], graphs.reference(model)

@@ -136,11 +136,12 @@ def endpoint(schema: Schema, tensors: list[Tensor]) -> "Endpoint":
     """The signature of a SavedModel that takes raw rows."""
     import tensorflow as tf
 
-    from kerasfound.export.endpoint import Endpoint
+    from kerasfound.export.endpoint import Endpoint, table
 
-    encoders, tables = [], []
+    encoders: list[tuple[Callable, dict[str, Any]]] = []
+    tables: list[Any] = []
     for column in _used(schema):
-        found = {table: _table(*TABLES[table](column)) for table in LOOKUPS[column.kind]}
+        found = {kind: table(*TABLES[kind](column)) for kind in LOOKUPS[column.kind]}
         tables += found.values()
         encoders.append((IN_TENSORFLOW[column.kind], found))
 
@@ -212,14 +213,6 @@ LOOKUPS: dict[str, tuple[str, ...]] = {
     "date": ("gaps",),
 }
 """The tables that a kind of column needs: each text's number or text, and what any other text counts as."""
-
-
-def _table(entries: dict[str, Any], default: Any) -> "tf.lookup.StaticHashTable":
-    import tensorflow as tf
-
-    values = tf.constant(list(entries.values()))
-    initializer = tf.lookup.KeyValueTensorInitializer(tf.constant(list(entries), tf.string), values)
-    return tf.lookup.StaticHashTable(initializer, tf.constant(default, values.dtype))
 
 
 def _tf_number(x: "tf.Tensor") -> list["tf.Tensor"]:
@@ -302,7 +295,7 @@ class _Front:
         return self.constant(np.array(value, dtype=object))
 
     def column(self, x: str) -> str:
-        return self.add("Unsqueeze", [x, self.constant(np.int64([1]))])
+        return self.add("Unsqueeze", [x, self.constant(np.array([1]))])
 
     def cast(self, x: str, dtype: int, error: str = "") -> str:
         """Texts too; of one that is no number ONNX Runtime tells only the name of the node, which is `error`."""
@@ -315,15 +308,13 @@ class _Front:
         values = {f"values_{kind}": list(entries.values()), f"default_{kind[:-1]}": default}
         return self.add("LabelEncoder", [x], domain=ML, keys_strings=list(entries), **values)
 
-    def before(self, x: str, separator: str) -> str:
-        """What stands before the first `separator`, or all."""
-        parts = self.add(
-            "StringSplit",
-            [x],
-            [f"{x}/parts_{len(self.nodes)}", f"{x}/count_{len(self.nodes)}"],
-            **{"delimiter": separator, "maxsplit": 1},
-        )
-        return self.add("Gather", [parts, self.constant(np.int64(0))], axis=1)
+    def split(self, x: str, separator: str) -> str:
+        """The parts of each text, side by side."""
+        name = f"{self.prefix}parts_{len(self.nodes)}"
+        return self.add("StringSplit", [x], [name, f"{name}_count"], delimiter=separator)
+
+    def part(self, parts: str, place: int) -> str:
+        return self.add("Gather", [parts, self.constant(np.int64(place))], axis=1)
 
 
 class _Whole:
@@ -373,13 +364,11 @@ def _onnx_date(front: _Front, column: Column, x: str) -> list[str]:
     cell, missing = x, front.cast(front.lookup(x, *_gaps(column)), onnx.TensorProto.BOOL)
     x = front.add("Where", [missing, front.text(SOME_DATE), x])
     x = front.add("Where", [front.add("RegexFullMatch", [x], pattern=DATE), x, front.text(BAD_DATE)])
-    day = front.before(front.before(x, "T"), " ")
-    parts = front.add("StringSplit", [day], [f"{day}/parts", f"{day}/count"], delimiter="-")
-    whole = front.cast(parts, onnx.TensorProto.INT64, f"{cell} is not a date")
-    year, month, day_of_month = (
-        _Whole(front, front.add("Gather", [whole, front.constant(np.int64(place))], axis=1)) for place in range(3)
-    )
-    days = days_since_1970(year, month, day_of_month)
+    for before_time in ("T", " "):
+        x = front.part(front.split(x, before_time), 0)
+    whole = front.cast(front.split(x, "-"), onnx.TensorProto.INT64, f"{cell} is not a date")
+    year, month, day = (_Whole(front, front.part(whole, place)) for place in range(3))
+    days = days_since_1970(year, month, day)
     gap = front.constant(np.float32(np.nan))
     numbers = (year, month, (days + 3) % 7, days)
     return [front.add("Where", [missing, gap, front.cast(n.name, onnx.TensorProto.FLOAT)]) for n in numbers]

@@ -15,7 +15,7 @@ from tokenizers import Regex, Tokenizer, pre_tokenizers
 
 from kerasfound.data.tokens import SPECIAL, UNKNOWN
 from kerasfound.errors import UserError
-from kerasfound.export.endpoint import Endpoint
+from kerasfound.export.endpoint import Endpoint, table
 from kerasfound.export.manifest import Tensor
 
 NAME = "text"
@@ -46,8 +46,8 @@ def words(tokenizer: Tokenizer) -> Endpoint:
     Args:
         tokenizer: as `learn_tokenizer` makes them.
     """
-    numbers, table = encoder(tokenizer)
-    return Endpoint([INPUT], lambda answer: lambda text: answer(numbers(text)), [table])
+    numbers, known = encoder(tokenizer)
+    return Endpoint([INPUT], lambda answer: lambda text: answer(numbers(text)), [known])
 
 
 def encoder(tokenizer: Tokenizer) -> tuple[Callable[[tf.Tensor], tf.Tensor], tf.lookup.StaticHashTable]:
@@ -57,8 +57,7 @@ def encoder(tokenizer: Tokenizer) -> tuple[Callable[[tf.Tensor], tf.Tensor], tf.
         UserError: if the tokenizer has other rules than those of `learn_tokenizer`.
     """
     rules = _rules(tokenizer)
-    vocabulary = tokenizer.get_vocab()
-    table = _table(list(vocabulary), list(vocabulary.values()), UNKNOWN)
+    known = table(tokenizer.get_vocab(), UNKNOWN)
 
     def numbers(texts: tf.Tensor) -> tf.Tensor:
         for pattern, instead in rules.replaced:
@@ -68,9 +67,9 @@ def encoder(tokenizer: Tokenizer) -> tuple[Callable[[tf.Tensor], tf.Tensor], tf.
         texts = tf.strings.regex_replace(tf.strings.regex_replace(texts, SPACES, " "), rules.word, r"\0 ")
         texts = tf.strings.strip(texts)
         texts = tf.where(texts == "", NOTHING, texts)
-        return table.lookup(tf.strings.split(texts)[:, -rules.length :]).to_tensor(0)
+        return known.lookup(tf.strings.split(texts)[:, -rules.length :]).to_tensor(0)
 
-    return numbers, table
+    return numbers, known
 
 
 def characters(labels: Sequence[str], window: int) -> Endpoint:
@@ -82,11 +81,11 @@ def characters(labels: Sequence[str], window: int) -> Endpoint:
         labels: the characters, in the order of their numbers.
         window: characters that the model sees, the last ones of a text.
     """
-    table = _table(labels, range(len(labels)), -1)
+    known = table({character: number for number, character in enumerate(labels)}, -1)
 
     def around(answer: Callable) -> Callable:
         def follow(texts: tf.Tensor) -> dict[str, tf.Tensor]:
-            ids = table.lookup(tf.strings.unicode_split(texts, "UTF-8")[:, -window:])
+            ids = known.lookup(tf.strings.unicode_split(texts, "UTF-8")[:, -window:])
             lengths = ids.row_lengths()
             checks = [
                 tf.debugging.assert_non_negative(ids.values, "a text holds a character that the model has never seen"),
@@ -98,7 +97,7 @@ def characters(labels: Sequence[str], window: int) -> Endpoint:
 
         return follow
 
-    return Endpoint([INPUT], around, [table])
+    return Endpoint([INPUT], around, [known])
 
 
 def reviews(tokenizer: Tokenizer, ids: np.ndarray) -> list[str]:
@@ -148,8 +147,3 @@ def _ranges(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
     for _, run in itertools.groupby(enumerate(numbers), key=lambda item: item[1] - item[0]):
         ends = [number for _, number in run]
         yield ends[0], ends[-1]
-
-
-def _table(keys: Sequence[str], numbers: Sequence[int], default: int) -> tf.lookup.StaticHashTable:
-    entries = tf.lookup.KeyValueTensorInitializer(list(keys), list(numbers), tf.string, tf.int32)
-    return tf.lookup.StaticHashTable(entries, default)

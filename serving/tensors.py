@@ -73,11 +73,11 @@ class Reader:
         self.what = f"input {declared.name!r}"
         self.missing = declared.missing
         value: Any = self.dtype.json | None if self.missing else self.dtype.json
-        nested = value
+        nested: Any = value
         for _ in declared.shape:
             nested = list[nested]  # type: ignore[misc]
         self._nested = msgspec.json.Decoder(nested)
-        self._flat = msgspec.json.Decoder(list[value])
+        self._flat = msgspec.json.Decoder(list[value])  # type: ignore[valid-type]
 
     def fail(self, reason: str) -> ClientError:
         return ClientError(400, f"{self.what}: {reason}; {self.expected}")
@@ -134,5 +134,5 @@ class Reader:
         if self.dtype.json is float and not (np.isfinite(array) | (self.missing & np.isnan(array))).all():
             raise self.fail("a number is too large for the dtype")
         if self.dtype.json is str and self.missing:
-            array[np.equal(array, None)] = ""
+            array = np.where(array == np.array(None), "", array)
         return array

@@ -182,7 +182,7 @@ def test_a_client_sends_rows_of_numbers_texts_and_gaps(priced, ask, tmp_path):
     answer = v2.infer(repository, "price", None, json.dumps({"inputs": tensors}).encode())
     np.testing.assert_allclose(np.reshape(answer["outputs"][0]["data"], (30, 2)), expected, atol=1e-6)
     instances[7]["since"] = "soon"
-    with pytest.raises(ClientError, match="the model cannot take this input.*since is not a date"):
+    with pytest.raises(ClientError, match=r"the model cannot take this input.*since is not a date"):
         v1.predict(repository, "price", None, json.dumps({"instances": instances}).encode())
 
 
