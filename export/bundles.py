@@ -13,12 +13,14 @@ import numpy as np
 
 from kerasfound.data import Schema
 from kerasfound.errors import UserError
-from kerasfound.export import card, cases, graphs, quantization, repository, triton, verification
+from kerasfound.export import card, cases, entries, graphs, quantization, repository, triton, verification
 from kerasfound.export import manifest as contract
 from kerasfound.export.cases import Case, Tensors
+from kerasfound.export.endpoint import SERVING_DEFAULT
 from kerasfound.export.files import load, on_tensorflow, write_onnx, write_saved_model
 from kerasfound.export.manifest import Manifest, Measured, Step, Tensor
 from kerasfound.export.staging import staging
+from kerasfound.export.verification import Expected
 from kerasfound.training.run import Run, versions
 
 if TYPE_CHECKING:
@@ -110,7 +112,7 @@ def _write(
     name: str,
     labels: Sequence[str],
     sizes: dict[str, list[int | str]] | None,
-    asked: verification.Expected,
+    asked: Expected,
 ) -> Manifest:
     """Both model files and the proof; the manifest says version 0 until the bundle has its place."""
     schema = run.schema if run else None
@@ -119,10 +121,18 @@ def _write(
     _check_labels(labels, outputs, schema)
     if run:
         _check_recorded(run, asked.cases)
-    write_saved_model(model, folder, sizes)
-    write_onnx(model, folder / verification.ONNX, graphs.OPSET, sizes)
+    further = entries.of(model, run, asked)
+    if schema and schema.tabular:
+        asked = _write_table(model, schema, folder, sizes, asked)
+    else:
+        write_saved_model(model, folder, sizes, entries.endpoints(further))
+        write_onnx(model, folder / verification.ONNX, graphs.OPSET, sizes)
+    entries.write_files(further, folder)
     proof = [verification.prove(form, file, model, asked) for form, file in verification.files(folder).items()]
+    proof += [verification.compare(*verification.entry_file(folder, each.entry), each.asked) for each in further]
     cases.save(folder, asked.cases)
+    for each in further:
+        cases.save(folder, each.asked.cases, each.entry.name)
     if run:
         _copy_assets(run, folder)
     return Manifest(
@@ -141,6 +151,28 @@ def _write(
         versions=versions(PACKAGES),
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         files={},
+        entries=[each.entry for each in further],
+        generation=next((each.generation for each in further if each.generation), None),
+    )
+
+
+def _write_table(
+    model: "keras.Model", schema: Schema, folder: Path, sizes: dict[str, list[int | str]] | None, asked: Expected
+) -> Expected:
+    """Both files with a table's columns as their inputs; what they must answer to rows of cells."""
+    from kerasfound.export import rows
+
+    (row,) = asked.signature.inputs
+    encoded = folder.with_name("encoded.onnx")
+    write_onnx(model, encoded, rows.opset(schema, graphs.OPSET), sizes)
+    columns = rows.inputs(schema, rows.names(encoded))
+    write_saved_model(model, folder, sizes, {SERVING_DEFAULT: rows.endpoint(schema, columns)})
+    rows.put_before(encoded, folder / verification.ONNX, schema, columns)
+    encoded.unlink()
+    return asked._replace(
+        signature=graphs.Signature(columns, asked.signature.outputs),
+        cases=rows.cases(model, schema, columns, asked.cases),
+        inside=lambda cells: {row.name: rows.encode(schema, cells)},
     )
 
 
@@ -215,6 +247,6 @@ def _preprocessing(schema: Schema) -> Step:
     if schema.task == "text_classification":
         return Step("words", file=TOKENIZER, parameters={"input": schema.input})
     if schema.tabular:
-        return Step("row", file=ROW_SCHEMA)
+        return Step("row", file=ROW_SCHEMA, parameters={"inputs": "columns"})  # as they are: the files look them up
     height, width, channels = schema.shape
     return Step("image", parameters={"height": height, "width": width, "channels": channels, "low": 0, "high": 255})

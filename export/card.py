@@ -49,6 +49,9 @@ def _tensors(manifest: Manifest) -> list[str]:
         return f"| {kind} | `{tensor.name}` | {tensor.dtype} | {', '.join(map(str, tensor.shape))} |"
 
     rows = [row("input", x) for x in manifest.inputs] + [row("output", y) for y in manifest.outputs]
+    for entry in manifest.entries:
+        rows += [row(f"{entry.name}: input", x) for x in entry.inputs]
+        rows += [row(f"{entry.name}: output", y) for y in entry.outputs]
     table = "\n".join(["| | name | dtype | sizes |", "|---|---|---|---|", *rows])
     labels = [f"Labels, in the order of the output: {_listed(manifest.labels)}."] if manifest.labels else []
     steps = [f"Before the model: {', '.join(step.name for step in manifest.preprocessing)}."]
@@ -91,7 +94,7 @@ def _proof(manifest: Manifest) -> list[str]:
     table = "\n".join([head, "|---|---|---|---|---|---|---|", *map(row, manifest.verification)])
     note = "A difference is divided by one plus the largest number of the answer that it is in."
     again = f"`kerasfound verify models/{manifest.name}/{manifest.version}` repeats the proof; it needs no model."
-    return ["Both files were asked what the trained model was asked, and answered alike:", table, note, again]
+    return ["The files were asked what the trained model was asked, and answered alike:", table, note, again]
 
 
 def _smaller(record: Quantization) -> list[str]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 Tensors = dict[str, np.ndarray]
 
-VECTORS = "verification.npz"
-KEPT_BYTES = 16 << 20
+VECTORS = "verification{}.npz"
+KEPT_BYTES, KEPT_OF_ENTRY = 16 << 20, 2 << 20
 """What the bundle keeps, at most; cases that do not fit are asked at export only."""
 
 
@@ -88,29 +88,33 @@ def sizes(inputs: list[Tensor], cases: list[Case]) -> tuple[list[int], dict[str,
     return sorted(first), {name: sorted(found) for name, found in others.items()}
 
 
-def save(folder: Path, cases: list[Case]) -> None:
+def save(folder: Path, cases: list[Case], entry: str = "") -> None:
     """Keep what was asked and what the trained model answered, as far as it is small, so that proof needs no model."""
     kept: Tensors = {}
-    room = KEPT_BYTES
+    room = KEPT_OF_ENTRY if entry else KEPT_BYTES
     for place, case in enumerate(sorted(cases, key=_bytes)):
         room -= _bytes(case)
         if room >= 0 or not place:
             sides = {"input": case.inputs, "output": case.outputs}
             kept |= {f"{place}.{case.kind}.{side}.{name}": x for side, xs in sides.items() for name, x in xs.items()}
-    np.savez_compressed(folder / VECTORS, **kept)  # type: ignore[arg-type]
+    np.savez_compressed(folder / _vectors(entry), **kept)  # type: ignore[arg-type]
 
 
-def load(folder: Path) -> list[Case]:
+def load(folder: Path, entry: str = "") -> list[Case]:
     """What `save` kept."""
     found: dict[tuple[int, str], dict[str, Tensors]] = {}
     try:
-        with np.load(folder / VECTORS, allow_pickle=False) as file:
+        with np.load(folder / _vectors(entry), allow_pickle=False) as file:
             for key in file.files:
                 place, kind, side, name = key.split(".", 3)
                 found.setdefault((int(place), kind), {"input": {}, "output": {}})[side][name] = file[key]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"{folder}: {VECTORS} cannot be read ({error}); export the bundle again.") from error
+        raise UserError(f"{folder}: {_vectors(entry)} cannot be read ({error}); export the bundle again.") from error
     return [Case(kind, sides["input"], sides["output"]) for (_, kind), sides in found.items()]
+
+
+def _vectors(entry: str) -> str:
+    return VECTORS.format(f"-{entry}" if entry else "")
 
 
 def _bytes(case: Case) -> int:

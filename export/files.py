@@ -15,6 +15,8 @@ from kerasfound.export.staging import staging
 if TYPE_CHECKING:
     import keras
 
+    from kerasfound.export.endpoint import Endpoint
+
 OPSET = 18
 UNPACKED, EXPANSION = 64 << 20, 100
 """A member of a `.keras` file may have this many bytes, and this many times those that it takes up."""
@@ -124,14 +126,19 @@ def write_onnx(model: "keras.Model", path: Path, opset: int, sizes: dict[str, li
     graphs.onnx(model, path, opset, sizes)
 
 
-def write_saved_model(model: "keras.Model", folder: Path, sizes: dict[str, list[int | str]] | None) -> None:
+def write_saved_model(
+    model: "keras.Model",
+    folder: Path,
+    sizes: dict[str, list[int | str]] | None,
+    endpoints: "dict[str, Endpoint] | None" = None,
+) -> None:
     """The folder, not proven."""
     import tensorflow as tf
 
     from kerasfound.export import graphs, questions
 
     try:
-        graphs.saved_model(model, folder, sizes)
+        graphs.saved_model(model, folder, sizes, endpoints)
     except tf.errors.OpError as error:
         reason = (error.message or type(error).__name__).rpartition("; ")[2].partition(" [Op")[0]  # behind a long path
         raise UserError(f"{model.name}: TensorFlow cannot write its SavedModel: {questions.line(reason)}.") from error

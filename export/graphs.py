@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from kerasfound.errors import UserError
 from kerasfound.export import fusion, operations, recurrent, structure, tracing
+from kerasfound.export.endpoint import SERVING_DEFAULT, Endpoint
 from kerasfound.export.obstacles import NoFormError, Obstacle, described, layer_of, layers, quoted_in, refused
 from kerasfound.export.tracing import BATCH as BATCH
 from kerasfound.export.tracing import TIME as TIME
@@ -31,23 +32,31 @@ LARGEST = 2**31 - 1
 ASSIGN = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
 
 
-def saved_model(model: keras.Model, folder: str | Path, sizes: Sizes | None = None) -> None:
-    """Write a TensorFlow SavedModel whose one signature, `serving_default`, has the model's own names.
+def saved_model(
+    model: keras.Model, folder: str | Path, sizes: Sizes | None = None, endpoints: dict[str, Endpoint] | None = None
+) -> None:
+    """Write a TensorFlow SavedModel whose signature `serving_default` has the model's own names.
 
     Args:
         model: built, on the TensorFlow backend.
         folder: made by this call; it must not exist, or be empty.
         sizes: names for the free sizes of an input, as for `signature`.
+        endpoints: further signatures by name; one called `serving_default` takes the place of the model's own.
 
     Raises:
         UserError: if the model cannot be traced, naming the layer, or the folder cannot be written.
     """
     tracing.check(model)
-    inputs = tracing.specs(tracing.traced(model, sizes).signature.inputs)
+    inputs = tracing.traced(model, sizes).signature.inputs
+    endpoints = {SERVING_DEFAULT: Endpoint(inputs, lambda answer: answer)} | (endpoints or {})
+    asking = answer(model)
     with _beside(Path(folder)) as made:
         archive = keras.export.ExportArchive()
         archive.track(model)
-        archive.add_endpoint("serving_default", answer(model), input_signature=inputs)
+        for name, endpoint in endpoints.items():
+            for table in endpoint.tables:
+                archive.track(table)
+            archive.add_endpoint(name, endpoint.around(asking), input_signature=tracing.specs(endpoint.inputs))
         archive.write_out(str(made), verbose=False)
 
 

@@ -20,6 +20,8 @@ class Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     dtype: str
     shape: list[int | str]
+    missing: bool = False
+    """Whether values may be missing: NaN among numbers, an empty text among texts, `null` in JSON."""
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,6 +79,33 @@ class Quantization(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     milliseconds_after: float
 
 
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Another way to ask the model, proven as the first one is."""
+
+    name: str
+    """Of the further signature of the SavedModel, or of the further ONNX file without its ending."""
+    format: str
+    """`"saved_model"` or `"onnx"`."""
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+
+
+class Generation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How text is written on, a character a call, without computing the past again."""
+
+    file: str
+    window: int
+    """Characters that the cache holds; when it is full, begin anew with the later half of them."""
+    tokens: str
+    """The input for the new characters' numbers."""
+    start: str
+    """The input for how many characters the cache holds, the same for every row."""
+    logits: str
+    """The output with the logits of the character that follows each."""
+    cache: dict[str, str]
+    """Each output that is the input of the next call; zeros in the first one."""
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything a server needs to answer with the model, and a person needs to trust it."""
 
@@ -98,6 +127,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """sha256 of every other file of the version folder, by its path inside it."""
     quantization: Quantization | None = None
     """Of `model.int8.onnx`, if there is one."""
+    entries: list[Entry] = []
+    generation: Generation | None = None
     sha256: str = UNSIGNED
     """Of this file's own text, with zeros in this place."""
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from kerasfound.errors import UserError
 from kerasfound.export.cases import Tensors
-from kerasfound.export.manifest import Manifest, Tensor
+from kerasfound.export.manifest import Entry, Manifest, Tensor
 
 if TYPE_CHECKING:
     from kerasfound.export.graphs import Signature
@@ -23,12 +23,14 @@ TIME_LIMIT = 600
 """Seconds that opening a file and answering all questions may take."""
 
 
-def ask(what: str, form: str, file: Path, calls: list[Tensors], signature: "Signature | Manifest") -> list[Tensors]:
+def ask(
+    what: str, form: str, file: Path, calls: list[Tensors], signature: "Signature | Manifest | Entry"
+) -> list[Tensors]:
     """A file's answer to each call.
 
     Args:
         what: how messages call the file.
-        form: `"onnx"` or `"saved_model"`.
+        form: `"onnx"`, `"saved_model"`, or `"saved_model/NAME"` for another of its signatures.
         file: the file or the folder.
         calls: inputs by name.
         signature: what the file must have.

@@ -1,6 +1,7 @@
 """Opens one model file and answers with it, in a process of its own: a crash or a hang in it is no end of ours.
 
     python -P runner.py onnx model.onnx asked.npz answered.npz
+    python -P runner.py saved_model/text FOLDER asked.npz answered.npz      # another signature than `serving_default`
 
 It stands alone, so that it starts fast and finds nothing but the libraries. Arrays are named `0.input`, `1.input`, ...:
 the call and the tensor. The file's inputs and outputs go to stdout as JSON, what is wrong to the last line of stderr.
@@ -18,7 +19,7 @@ Structure = dict[str, list[tuple[str, str, list[int | str | None] | None]]]
 """Name, dtype and sizes of all `inputs` and `outputs`; a size may be free, all of them unknown."""
 
 
-def onnx(path: str) -> tuple[Structure, Callable[[Tensors], Tensors]]:
+def onnx(path: str, _name: str = "model") -> tuple[Structure, Callable[[Tensors], Tensors]]:
     """Checked by its own rules, and opened by ONNX Runtime."""
     import onnx
     import onnxruntime
@@ -42,12 +43,12 @@ def onnx(path: str) -> tuple[Structure, Callable[[Tensors], Tensors]]:
     return structure, lambda inputs: dict(zip(names, session.run(names, inputs), strict=True))
 
 
-def saved_model(path: str) -> tuple[Structure, Callable[[Tensors], Tensors]]:
-    """Its signature `serving_default`, as TensorFlow Serving asks it."""
+def saved_model(path: str, signature: str = "serving_default") -> tuple[Structure, Callable[[Tensors], Tensors]]:
+    """One of its signatures, as TensorFlow Serving asks it."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(path)
-    serve = loaded.signatures["serving_default"]
+    serve = loaded.signatures[signature]
     serve.owner = loaded  # its variables live as long as `loaded` does
 
     def described(tensors: dict[str, Any]) -> list[tuple[str, str, list[int | str | None] | None]]:
@@ -77,7 +78,8 @@ def main(form: str, path: str, asked: str, answered: str) -> None:
     for name, x in arrays.items():
         call, _, tensor = name.partition(".")
         calls.setdefault(call, {})[tensor] = x.astype(object) if x.dtype.kind == "U" else x
-    structure, answer = {"onnx": onnx, "saved_model": saved_model}[form](path)
+    form, *name = form.split("/")
+    structure, answer = {"onnx": onnx, "saved_model": saved_model}[form](path, *name)
     print(json.dumps(structure), flush=True)
     answers = {f"{call}.{name}": plain(y) for call, x in calls.items() for name, y in answer(x).items()}
     np.savez(answered, **answers)  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 """The proof that exported files answer as the trained model does, at export and at any later time."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,7 +11,7 @@ from kerasfound.export import cases, process, repository
 from kerasfound.export import manifest as contract
 from kerasfound.export.cases import Case, Tensors
 from kerasfound.export.difference import TOLERANCE, default_tolerance, difference
-from kerasfound.export.manifest import Manifest, Verification
+from kerasfound.export.manifest import Entry, Manifest, Verification
 from kerasfound.export.repository import MANIFEST
 
 if TYPE_CHECKING:
@@ -25,9 +26,11 @@ class Expected(NamedTuple):
     """What a file must have and answer, how far off it may be, and how messages call it."""
 
     name: str
-    signature: "Signature | Manifest"
+    signature: "Signature | Manifest | Entry"
     cases: list[Case]
     tolerance: float
+    inside: Callable[[Tensors], Tensors] | None = None
+    """Makes the model's own inputs of those of a file that takes something rawer."""
 
 
 class DifferenceError(UserError):
@@ -75,7 +78,11 @@ def verify(
     repository.check_sums(folder, manifest)
     recorded = max((record.tolerance for record in manifest.verification), default=TOLERANCE)
     asked = Expected(str(folder), manifest, cases.load(folder), tolerance or recorded)
-    return [compare(form, file, asked) for form, file in files(folder).items()]
+    proof = [compare(form, file, asked) for form, file in files(folder).items()]
+    for entry in manifest.entries:
+        asked = Expected(str(folder), entry, cases.load(folder, entry.name), tolerance or recorded)
+        proof.append(compare(*entry_file(folder, entry), asked))
+    return proof
 
 
 def expected(
@@ -108,7 +115,8 @@ def prove(form: str, file: Path, model: "keras.Model", asked: Expected) -> Verif
     except DifferenceError as error:
         from kerasfound.export import blame
 
-        raise UserError(f"{error} {blame.first_difference(model, form, error.case, asked.tolerance)}") from error
+        case = error.case._replace(inputs=asked.inside(error.case.inputs)) if asked.inside else error.case
+        raise UserError(f"{error} {blame.first_difference(model, form, case, asked.tolerance)}") from error
 
 
 def compare(form: str, file: Path, asked: Expected) -> Verification:
@@ -143,6 +151,12 @@ def compare(form: str, file: Path, asked: Expected) -> Verification:
         sizes=others,
         kinds=list(dict.fromkeys(case.kind for case in asked.cases)),
     )
+
+
+def entry_file(folder: Path, entry: Entry) -> tuple[str, Path]:
+    """The form of a further entry, as in its record, and where it lies."""
+    file = folder / f"{entry.name}.onnx" if entry.format == "onnx" else folder
+    return f"{entry.format}/{entry.name}", file
 
 
 def files(path: Path) -> dict[str, Path]:

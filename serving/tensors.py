@@ -4,7 +4,8 @@ JSON is decoded straight into the declared type, so `null`, a string or a boolea
 it stands; nothing is converted but an integer written where a float is expected.
 
 JSON has no NaN or infinity: as input they are malformed, and as output they are written `null`, as JavaScript does.
-TensorFlow Serving writes a bare `NaN` there, which strict JSON readers refuse.
+TensorFlow Serving writes a bare `NaN` there, which strict JSON readers refuse. Where the manifest says that values may
+be missing, `null` is taken for one: NaN among numbers, an empty text among texts.
 """
 
 import math
@@ -70,11 +71,13 @@ class Reader:
         self.dtype = DTYPES[declared.dtype]
         self.expected = f"expected {declared.dtype} of shape {described(declared.shape)}"
         self.what = f"input {declared.name!r}"
-        nested: Any = self.dtype.json
+        self.missing = declared.missing
+        value: Any = self.dtype.json | None if self.missing else self.dtype.json
+        nested: Any = value
         for _ in declared.shape:
             nested = list[nested]  # type: ignore[misc]
         self._nested = msgspec.json.Decoder(nested)
-        self._flat = msgspec.json.Decoder(list[self.dtype.json])  # type: ignore[name-defined]
+        self._flat = msgspec.json.Decoder(list[value])  # type: ignore[valid-type]
 
     def fail(self, reason: str) -> ClientError:
         return ClientError(400, f"{self.what}: {reason}; {self.expected}")
@@ -122,12 +125,14 @@ class Reader:
     def _array(self, values: list) -> np.ndarray:
         try:
             with np.errstate(over="ignore"):
-                array = np.array(values, dtype=self.dtype.numpy)
+                array = np.array(values, dtype=self.dtype.numpy)  # of null among numbers it makes NaN
         except OverflowError as error:
             raise self.fail(str(error)) from None
         except ValueError:
             raise self.fail("ragged lists") from None
         # JSON holds finite numbers only, so what is not finite now was too large for the dtype.
-        if self.dtype.json is float and not np.isfinite(array).all():
+        if self.dtype.json is float and not (np.isfinite(array) | (self.missing & np.isnan(array))).all():
             raise self.fail("a number is too large for the dtype")
+        if self.dtype.json is str and self.missing:
+            array = np.where(array == np.array(None), "", array)
         return array
