@@ -7,18 +7,21 @@ these wander too much from input to input, and are measured at each call (dynami
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
+from onnx.helper import tensor_dtype_to_np_dtype
 from onnxruntime import quantization as engine
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from kerasfound.data import Schema
 from kerasfound.errors import UserError
-from kerasfound.export.manifest import Quantization
+from kerasfound.export import rows
+from kerasfound.export.manifest import Quantization, Tensor
 from kerasfound.training import evaluation
 from kerasfound.training.run import Run
 
@@ -107,15 +110,16 @@ def quantized(run: Run, folder: Path, bound: float = BOUND, data_dir: str | None
     dataset = evaluation.dataset(run, data_dir)
     test = evaluation.as_trained(run, dataset.test)
     source, target = folder / "model.onnx", folder / FILE
-    name = session(source).get_inputs()[0].name
-    samples = {}
+    given = _given(run.schema, source)
+    samples: Tensors = {}
     if scheme(onnx.load(source)) == "static":
         train = evaluation.as_trained(run, dataset.train).x
-        samples[name] = _as_input(source, train[np.random.default_rng(0).permutation(len(train))[:CALIBRATION]])
+        samples = given(train[np.random.default_rng(0).permutation(len(train))[:CALIBRATION]])
     found = quantize(source, target, samples)
 
     metric = METRICS.get(run.schema.task, "accuracy")
-    answers = [_answers(path, _as_input(source, test.x)) for path in (source, target)]
+    inputs = given(test.x)
+    answers = [_answers(path, inputs) for path in (source, target)]
     before, after = (evaluation.metrics(y, test, run.schema)[metric] for y in answers)
     if not 100 * (before - after) <= bound:
         target.unlink()
@@ -123,7 +127,7 @@ def quantized(run: Run, folder: Path, bound: float = BOUND, data_dir: str | None
             f"--quantize int8: {metric} falls from {before:.4f} to {after:.4f} on the test rows, "
             f"by more than {bound:g} points; export it without."
         )
-    milliseconds = latency([source, target], _as_input(source, test.x[:1]))
+    milliseconds = latency([source, target], given(test.x[:1]))
     return Quantization(
         scheme=found,
         metric=metric,
@@ -149,14 +153,14 @@ def agreement(one: np.ndarray, other: np.ndarray) -> float:
     return float((one.argmax(axis=-1) == other.argmax(axis=-1)).mean())
 
 
-def latency(files: list[Path], x: np.ndarray, rounds: int = ROUNDS) -> list[float]:
-    """The median milliseconds that each file takes for `x` on one thread, in turns, so that noise hits all alike."""
+def latency(files: list[Path], inputs: Tensors, rounds: int = ROUNDS) -> list[float]:
+    """The median milliseconds that each file takes to answer on one thread, in turns, so that noise hits all alike."""
     sessions = [session(path) for path in files]
     seconds: list[list[float]] = [[] for _ in files]
     for _ in range(rounds):
         for measured, one in zip(seconds, sessions, strict=True):
             start = time.perf_counter()
-            one.run(None, {one.get_inputs()[0].name: x})
+            one.run(None, inputs)
             measured.append(time.perf_counter() - start)
     return [round(1000 * statistics.median(measured), 4) for measured in seconds]
 
@@ -167,17 +171,28 @@ def session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def _answers(path: Path, x: np.ndarray) -> np.ndarray:
+def _answers(path: Path, inputs: Tensors) -> np.ndarray:
     """The first output for every row."""
-    one = session(path, threads=0)
-    name = one.get_inputs()[0].name
-    parts = (x[start : start + evaluation.BATCH] for start in range(0, len(x), evaluation.BATCH))
-    return np.concatenate([one.run(None, {name: part})[0] for part in parts])
+    one, rows = session(path, threads=0), len(next(iter(inputs.values())))
+    parts = (slice(start, start + evaluation.BATCH) for start in range(0, rows, evaluation.BATCH))
+    return np.concatenate([one.run(None, {name: x[part] for name, x in inputs.items()})[0] for part in parts])
 
 
-def _as_input(path: Path, x: np.ndarray) -> np.ndarray:
-    (value,) = onnx.load(path, load_external_data=False).graph.input
-    return x.astype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
+def _given(schema: Schema, file: Path) -> Callable[[np.ndarray], Tensors]:
+    """What a file is given for rows of numbers: its only input, or the cells of a table."""
+    tensors = [
+        Tensor(value.name, np.dtype(tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)).name, [])
+        for value in onnx.load(file, load_external_data=False).graph.input
+    ]
+    if not schema.tabular:
+        (only,) = tensors
+        return lambda x: {only.name: x.astype(only.dtype)}
+
+    def cells(x: np.ndarray) -> Tensors:
+        decoded = rows.decode(schema, tensors, x)
+        return {name: cell.astype(object) if cell.dtype.kind == "U" else cell for name, cell in decoded.items()}
+
+    return cells
 
 
 class _Samples(engine.CalibrationDataReader):

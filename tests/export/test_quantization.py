@@ -11,6 +11,7 @@ import pytest
 import kerasfound as kf
 from kerasfound.errors import UserError
 from kerasfound.export import graphs, quantization
+from kerasfound.recipes import tabular_mlp
 
 
 @pytest.fixture
@@ -137,3 +138,25 @@ def test_the_record_is_of_the_run_and_its_bundle_stays_whole(version, digits_run
     quantization.quantized(digits_run, folder)
     assert (folder / "model.onnx").read_bytes() == before
     assert sorted(path.name for path in folder.iterdir()) == ["model.int8.onnx", "model.onnx"]
+
+
+def test_a_bundle_tells_what_its_small_file_loses(tmp_path, digits_run):
+    folder = kf.export.bundle(digits_run, tmp_path, quantize="int8")
+    record = kf.export.manifest.read(folder / "manifest.json").quantization
+    assert record.bytes_after == (folder / "model.int8.onnx").stat().st_size
+    assert f"| `model.int8.onnx` | {record.after:.4f} |" in (folder / "README.md").read_text()
+    assert {proof.format for proof in kf.export.verify(folder)} == {"saved_model", "onnx"}
+
+
+def test_a_table_is_measured_by_its_cells(tmp_path):
+    run = kf.training.execute(tabular_mlp, tabular_mlp.Config(data="wine", epochs=3, out=str(tmp_path / "run")))
+    folder = kf.export.bundle(run, tmp_path / "models", quantize="int8")
+    record = kf.export.manifest.read(folder / "manifest.json").quantization
+    assert record.before == pytest.approx(run.results["test"]["accuracy"], abs=1e-6)
+
+
+def test_what_is_no_run_has_no_data_to_measure_on(tmp_path):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    with pytest.raises(UserError, match=r"--quantize int8: .* give a run folder"):
+        kf.export.bundle(model, tmp_path, quantize="int8")
+    assert not list(tmp_path.iterdir())
