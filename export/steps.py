@@ -60,7 +60,7 @@ def _text(model: keras.Model, stepping: keras.Model, ids: np.ndarray, known: int
     found = []
     for first, last in itertools.pairwise([0, *range(known, min(known + 2, ids.shape[1]) + 1)]):
         inputs = {TOKENS: ids[:, first:last], START: np.full(len(ids), first, "int32"), **caches}
-        answers = {name: np.asarray(y) for name, y in ask(*inputs.values()).items()}
+        answers = {name: np.asarray(y).astype("float32") for name, y in ask(*inputs.values()).items()}
         found.append(Case("text" if first else "prompt", inputs, answers | {LOGITS: whole[:, first:last]}))
         caches = {name.replace("present", "past"): y for name, y in answers.items() if name != LOGITS}
     return found

@@ -332,14 +332,26 @@ def test_a_saved_model_reads_raw_texts(tmp_path):
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("written")
+def writer(folder, **options):
     (folder / "sums.txt").write_text("".join(f"{i} and {i} is {2 * i}.\n" for i in range(1500)))
     sizes = {"epochs": 2, "steps": 20, "layers": 2, "width": 32, "heads": 2, "block_size": 16}
-    config = mini_transformer.Config(data=str(folder / "sums.txt"), out=str(folder / "run"), **sizes)
+    config = mini_transformer.Config(data=str(folder / "sums.txt"), out=str(folder / "run"), **sizes | options)
     run = kf.training.execute(mini_transformer, config)
     return run, kf.export.bundle(run, folder / "models", name="writer")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    return writer(tmp_path_factory.mktemp("written"))
+
+
+def test_the_caches_of_a_model_that_computes_in_half_precision_are_float32(tmp_path):
+    try:
+        _, bundle = writer(tmp_path, precision="mixed_bfloat16", steps=5)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    (_, step) = declared(bundle).entries
+    assert {x.dtype for x in step.inputs[2:]} == {x.dtype for x in step.outputs} == {"float32"}
 
 
 def test_a_language_model_has_a_step_file_and_says_how_it_is_used(written):
