@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from kerasfound.errors import UserError
-from kerasfound.export import graphs
+from kerasfound.export import graphs, tracing
 from kerasfound.export.manifest import Tensor
 
 Tensors = dict[str, np.ndarray]
@@ -152,7 +152,7 @@ def _check_sizes(model: keras.Model, signature: graphs.Signature, sizes: Sizes) 
     if hasattr(model, "operations"):
         shapes = {id(_symbolic(model, x.name)): shape(x, sizes) for x in signature.inputs}
         inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-        with contextlib.suppress(NotImplementedError):
+        with contextlib.suppress(NotImplementedError), tracing.softmax_of_one():
             model.compute_output_shape(keras.tree.map_structure(lambda x: shapes[id(x)], inputs))
 
 

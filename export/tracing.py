@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
@@ -111,10 +112,19 @@ def reference(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
 
     def call(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         given = _filled(arguments, iter(tensors))
-        outputs = model(**given, training=False) if isinstance(given, _ByName) else model(given, training=False)
+        with softmax_of_one():
+            outputs = model(**given, training=False) if isinstance(given, _ByName) else model(given, training=False)
         return _named_outputs(model, outputs)
 
     return call
+
+
+@contextlib.contextmanager
+def softmax_of_one() -> Iterator[None]:
+    """Without Keras's warning of a softmax over one number: attention has one where a text of one word is asked."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "You are using a softmax over axis")
+        yield
 
 
 def trace(model: keras.Model, asking: Callable, given: list[tf.TensorSpec]) -> Any:
