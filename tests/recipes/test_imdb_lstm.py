@@ -99,12 +99,14 @@ def test_the_report_shows_texts_that_were_answered_wrong(run):
 def test_the_evidence_of_ngrams_is_that_of_naive_bayes():
     schema = kf.data.Schema("text_classification", "ids", (), ("no", "yes"))
     split = kf.data.Split(np.array([[2, 2], [2, 3], [3, 3]], "int32"), np.array([0, 0, 1]))
-    config = imdb_lstm.Config(ngrams=1, buckets=6, vocabulary=4, width=4, units=2)
+    config = imdb_lstm.Config(ngrams=1, buckets=12, vocabulary=4, width=4, units=2)
     _, model = imdb_lstm.build(schema, split, config)
     evidence = model.get_layer("evidence").get_weights()[0]
-    # word 2 is in two texts of class 0, word 3 in one of each class, and each of six buckets counts once more
-    yes = np.log([(1 / 7) / (3 / 9), (2 / 7) / (2 / 9)])
+    # word 2 is in two texts of class 0, word 3 in one of each class, and each of twelve buckets counts once more;
+    # all are last words too, which count apart
+    yes = np.log([(1 / 14) / (3 / 18), (2 / 14) / (2 / 18)])
     np.testing.assert_allclose(evidence[[3, 4], 1], yes, rtol=1e-6)
+    np.testing.assert_allclose(evidence[[7, 8], 1], yes, rtol=1e-6)
     np.testing.assert_allclose(evidence[:, 0], -evidence[:, 1], atol=1e-6)
     assert evidence[0].tolist() == [0, 0]
 
