@@ -6,7 +6,7 @@
 
 A case is a line of the tables below. Its model is exported with free batch and time sizes, and the file is asked at
 four sizes beside `model(x, training=False)`. "Refused" is an error at export; "wrong" is a file that was written and
-cannot be loaded, cannot be asked or answers otherwise. The cases run in processes of their own, since some crash.
+cannot be loaded, cannot be asked or answers otherwise, or a process that crashed; so the cases run in their own ones.
 """
 
 import json
@@ -754,7 +754,8 @@ def load(model: Any, exporter: str, file_format: str, path: Path) -> Callable[[A
     ours = exporter == "ours"
     inputs, outputs = [], []
     if ours:
-        inputs, outputs = ([x.name for x in side] for side in vars_of(graphs.signature(model)))
+        signature = graphs.signature(model)
+        inputs, outputs = [x.name for x in signature.inputs], [y.name for y in signature.outputs]
     arrange = flat if ours else keras.tree.flatten
     if file_format == "ONNX":
         options = onnxruntime.SessionOptions()
@@ -776,10 +777,6 @@ def load(model: Any, exporter: str, file_format: str, path: Path) -> Callable[[A
 
         return ask
     return lambda x: [numbers(y) for y in keras.tree.flatten(loaded.serve(keras.tree.map_structure(tensor, x)))]
-
-
-def vars_of(signature: Any) -> tuple[list, list]:
-    return signature.inputs, signature.outputs
 
 
 def flat(structure: Any) -> list:
@@ -855,7 +852,7 @@ def judged(results: Path, wanted: list[str]) -> None:
         for key, (verdict, _) in found.items():
             if verdict == "begun":
                 with results.open("a") as file:
-                    file.write(json.dumps([*key, "refused", "crashed or took too long"]) + "\n")
+                    file.write(json.dumps([*key, "wrong", "crashed or took too long"]) + "\n")
         done = {name for name, *_ in found}
         left = [name for name in wanted if name not in done]
         if not left:

@@ -1,8 +1,6 @@
 """A Keras model as one graph: to a SavedModel, to an ONNX file. Runs on the TensorFlow backend."""
 
 import contextlib
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +12,7 @@ from kerasfound.errors import UserError
 from kerasfound.export import fusion, operations, recurrent, structure, tracing
 from kerasfound.export.endpoint import SERVING_DEFAULT, Endpoint
 from kerasfound.export.obstacles import NoFormError, Obstacle, described, layer_of, layers, quoted_in, refused
-from kerasfound.export.tracing import BATCH as BATCH
-from kerasfound.export.tracing import TIME as TIME
+from kerasfound.export.staging import staging
 from kerasfound.export.tracing import Signature as Signature
 from kerasfound.export.tracing import Sizes, Traced
 from kerasfound.export.tracing import answer as answer
@@ -217,20 +214,6 @@ def _beside(path: Path) -> Iterator[Path]:
     """A place in the folder of `path`, renamed to `path` at the end; after an error it is gone."""
     if path.is_dir() and any(path.iterdir()):
         raise UserError(f"{path}: exists already and is not empty; name a new place.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".export-", dir=path.parent))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); name another place.") from error
-    try:
-        yield staging / path.name
-        (staging / path.name).replace(path)
-    except (OSError, tf.errors.OpError) as error:
-        raise UserError(f"{path}: cannot be written ({error}); name another place.") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def output_names(model: keras.Model) -> list[str]:
-    """The names of the outputs."""
-    return [tensor.name for tensor in signature(model).outputs]
+    with staging(path.parent) as folder:
+        yield folder / path.name
+        (folder / path.name).replace(path)

@@ -21,6 +21,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from kerasfound.data import Schema
 from kerasfound.errors import UserError
 from kerasfound.export import rows
+from kerasfound.export.cases import Tensors
 from kerasfound.export.manifest import Quantization, Tensor
 from kerasfound.training import evaluation
 from kerasfound.training.run import Run
@@ -40,8 +41,6 @@ DYNAMIC = ["MatMul", "Gather", "LSTM"]
 BYTES = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
 UNSIGNED = engine.QuantType.QUInt8
 """Of activations: what the multiplications of x86 processors take beside signed weights."""
-
-Tensors = dict[str, np.ndarray]
 
 
 def quantize(source: Path, target: Path, samples: Tensors) -> str:

@@ -10,9 +10,9 @@ import numpy as np
 
 from kerasfound.errors import UserError
 from kerasfound.export import graphs, tracing
+from kerasfound.export.cases import Tensors
 from kerasfound.export.manifest import Tensor
 
-Tensors = dict[str, np.ndarray]
 Sizes = dict[str, int]
 
 BATCHES = (1, 2, 5, 32)

@@ -200,7 +200,7 @@ def export(
         quantize: int8 also writes model.int8.onnx, refused if it loses more than half a point on the run's test rows.
         data_dir: a folder of prepared TFDS data, to measure that on, if it is elsewhere now.
     """
-    opened = source if source.is_file() else kerasfound.training.Run.open(source)
+    opened = source if source.is_file() or source.suffix == ".keras" else kerasfound.training.Run.open(source)
     named = lines(labels) if labels else []
     startup.start("tensorflow")  # writes the SavedModel, whatever backend trained
     bundle = kerasfound.export.bundle(
@@ -227,8 +227,8 @@ def verify(bundle: Path, /, model: Path | None = None) -> None:
         model: a .keras file to ask instead of the recorded answers.
     """
     if model is None:
-        folder = kerasfound.export.version_folder(bundle)
-        show_proof(folder, kerasfound.export.verify(folder))
+        checks = kerasfound.export.verify(bundle)
+        show_proof(kerasfound.export.version_folder(bundle), checks)
         return
     startup.start("tensorflow")
     show_proof(bundle, kerasfound.export.verify(bundle, kerasfound.export.load(model)))

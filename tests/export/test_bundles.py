@@ -337,6 +337,11 @@ def test_the_command_line_says_what_is_wrong_with_a_file_in_one_line(kerasfound,
         done = kerasfound(*arguments)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert not (tmp_path / "models").exists()
+    missing = kerasfound("export", tmp_path / "missing.keras")
+    assert (missing.returncode, "missing.keras: no such file;" in missing.stderr) == (2, True), missing.stderr
+    (tmp_path / "alone.onnx").touch()
+    alone = kerasfound("verify", tmp_path / "alone.onnx")
+    assert (alone.returncode, "give the model that it is held against" in alone.stderr) == (2, True), alone.stderr
 
 
 def test_what_a_living_export_makes_is_left_alone_and_what_a_dead_one_left_is_swept(tmp_path):
