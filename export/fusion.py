@@ -43,7 +43,7 @@ def fuse(proto: onnx.ModelProto) -> onnx.ModelProto:
     tidy = PassManager(
         [
             passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
-            passes.IdentityEliminationPass(),
+            Identities(),
             passes.DeduplicateInitializersPass(),
             passes.CommonSubexpressionEliminationPass(),
             passes.RemoveUnusedNodesPass(),
@@ -63,6 +63,14 @@ def fuse(proto: onnx.ModelProto) -> onnx.ModelProto:
     del fused.graph.value_info[:]
     fused.ir_version = proto.ir_version
     return fused
+
+
+class Identities(passes.IdentityEliminationPass):
+    """But for two outputs of one value, of which the library's pass would leave one; it has no public way to say so."""
+
+    def _try_eliminate_identity_node(self, node: ir.Node) -> bool:
+        both = all(value.is_graph_output() for value in (*node.inputs, *node.outputs) if value is not None)
+        return not both and super()._try_eliminate_identity_node(node)
 
 
 # ---------------------------------------------------------------------------------------------------- what is known
@@ -330,7 +338,9 @@ class ReshapeOfConstant(Rule):
         return _constant(x) is not None and _constant(target) is not None
 
     def rewrite(self, op, x, target):
-        return op.Constant(value=ir.tensor(_constant(x).reshape(_constant(target))))
+        array = _constant(x)
+        sizes = [array.shape[i] if size == 0 else size for i, size in enumerate(_constant(target))]  # 0 keeps a size
+        return op.Constant(value=ir.tensor(array.reshape(sizes)))
 
 
 class GemmWithoutOffset(Rule):

@@ -114,6 +114,24 @@ def test_what_looks_alike_and_is_not_stays(tmp_path):
     assert "Pow" not in operators(fused)
 
 
+def test_two_outputs_of_one_value_stay_two(tmp_path):
+    x, dense = keras.Input((None, 4), name="x"), keras.layers.Dense(2)
+    last, state = keras.layers.GRU(3, return_state=True)(x)
+    model = keras.Model(x, {"last": last, "state": state, "one": dense(last), "other": dense(last)})
+    fused = fusion.fuse(converted(model, tmp_path / "model.onnx"))
+    assert [y.name for y in fused.graph.output] == ["last", "state", "one", "other"]
+    session = onnxruntime.InferenceSession(fused.SerializeToString())
+    inputs, _ = random_inputs(5, 4)
+    found = dict(zip([y.name for y in session.get_outputs()], session.run(None, {"x": inputs}), strict=True))
+    for name, y in model(inputs, training=False).items():
+        np.testing.assert_allclose(found[name], y, atol=1e-5)
+
+
+def test_a_product_over_two_axes_takes_its_weights_in_another_shape(tmp_path):
+    layer = keras.layers.EinsumDense("abc,bcd->ad", output_shape=3)
+    fused_alike(of_layer(layer, (8, 4)), tmp_path / "model.onnx", *random_inputs(8, 4))
+
+
 @pytest.mark.parametrize(("factor", "inside"), [(2.0, True), (-2.0, False)])
 def test_a_scale_moves_into_the_filters_before_the_pooling_if_it_is_positive(tmp_path, factor, inside):
     x = keras.Input((8, 8, 1), name="x")
