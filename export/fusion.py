@@ -66,11 +66,17 @@ def fuse(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 class Identities(passes.IdentityEliminationPass):
-    """But for two outputs of one value, of which the library's pass would leave one; it has no public way to say so."""
+    """But for an output that repeats another output, or hands on a value from around its branch.
+
+    The library's pass would leave one name for both. It has no public way to say so.
+    """
 
     def _try_eliminate_identity_node(self, node: ir.Node) -> bool:
-        both = all(value.is_graph_output() for value in (*node.inputs, *node.outputs) if value is not None)
-        return not both and super()._try_eliminate_identity_node(node)
+        if node.op_type != "Identity":
+            return False
+        (x,), (y,) = node.inputs, node.outputs
+        needed = y.is_graph_output() and (x.is_graph_output() or x.graph is not node.graph)
+        return not needed and super()._try_eliminate_identity_node(node)
 
 
 # ---------------------------------------------------------------------------------------------------- what is known

@@ -127,6 +127,12 @@ def test_two_outputs_of_one_value_stay_two(tmp_path):
         np.testing.assert_allclose(found[name], y, atol=1e-5)
 
 
+def test_a_branch_may_hand_on_a_value_from_around_it(tmp_path):
+    layer = keras.layers.Resizing(7, 9, pad_to_aspect_ratio=True)
+    fused = fused_alike(of_layer(layer, (8, 10, 3)), tmp_path / "model.onnx", *random_inputs(8, 10, 3))
+    assert "If" in operators(fused)
+
+
 def test_a_product_over_two_axes_takes_its_weights_in_another_shape(tmp_path):
     layer = keras.layers.EinsumDense("abc,bcd->ad", output_shape=3)
     fused_alike(of_layer(layer, (8, 4)), tmp_path / "model.onnx", *random_inputs(8, 4))
