@@ -1,27 +1,68 @@
 """One loaded bundle: what its manifest promises, and the ONNX Runtime session that keeps it."""
 
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+
 import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as onnx_errors
 
 from kerasfound.errors import UserError
+from kerasfound.export import cases
+from kerasfound.export.difference import TOLERANCE, difference
 from kerasfound.export.manifest import Manifest, Tensor
+from kerasfound.serving.batching import Batcher, Tensors
 from kerasfound.serving.errors import ClientError
+from kerasfound.serving.limits import Limits
+from kerasfound.serving.metrics import Statistics
+from kerasfound.serving.raw import RawInput, raw_input
 from kerasfound.serving.tensors import DTYPES, Reader, described
+from kerasfound.serving.writing import Writer
 
 INTRA_OP_THREADS = 1
 """One: small models lose more by waking a second thread than they gain."""
-
+PROOF_SECONDS = 0.2
+"""For how long a bundle's recorded questions are asked when it is loaded, the small ones first."""
 FATAL = 4
 
 ONNX_ERRORS = tuple(e for e in vars(onnx_errors).values() if isinstance(e, type) and issubclass(e, Exception))
 """ONNX Runtime's errors share no base class of their own."""
 
 
-class Model:
-    """A model that answers: arrays in by name, arrays out by name."""
+def session(path: Path) -> onnxruntime.InferenceSession:
+    """An ONNX file, opened for one thread.
 
-    def __init__(self, manifest: Manifest, path: str):
+    Raises:
+        UserError: if ONNX Runtime does not take it.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = INTRA_OP_THREADS
+    options.inter_op_num_threads = 1
+    options.log_severity_level = FATAL  # what fails is raised too, and told once
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except ONNX_ERRORS as error:
+        raise UserError(f"ONNX Runtime cannot open it: {_line(error)}") from error
+
+
+class Model:
+    """A model that answers: arrays in by name, arrays out by name.
+
+    Args:
+        manifest: of the bundle.
+        folder: of the bundle.
+        limits: on what may be asked.
+        threads: where batches run.
+
+    Raises:
+        UserError: if the ONNX file is not what the manifest says, or does not answer as it is recorded there.
+    """
+
+    def __init__(self, manifest: Manifest, folder: Path, limits: Limits, threads: Executor):
+        self.manifest = manifest
+        self.folder = folder
         self.name = manifest.name
         self.version = manifest.version
         self.inputs = manifest.inputs
@@ -30,26 +71,52 @@ class Model:
             if tensor.dtype not in DTYPES:
                 raise UserError(f"{tensor.name!r} has dtype {tensor.dtype!r}, expected one of {', '.join(DTYPES)}.")
         self.readers = {declared.name: Reader(declared) for declared in manifest.inputs}
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = INTRA_OP_THREADS
-        options.inter_op_num_threads = 1
-        options.log_severity_level = FATAL  # what fails is raised too, and told once
-        try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except ONNX_ERRORS as error:
-            raise UserError(f"ONNX Runtime cannot open it: {_line(error)}") from error
+        self._session = session(folder / "model.onnx")
         _agree("inputs", manifest.inputs, self._session.get_inputs())
         _agree("outputs", manifest.outputs, self._session.get_outputs())
+        self.raw: RawInput | None = raw_input(manifest, folder)
+        self.writer = Writer(manifest, session(folder / manifest.generation.file)) if manifest.generation else None
+        self.limits = limits
+        self.statistics = Statistics(self.name)
+        batched = _batched([*manifest.inputs, *manifest.outputs])
+        self.queue = Batcher(self._run, batched, limits, threads, self.statistics)
+        self._warm()
+        self._prove(folder)
 
-    def predict(self, feeds: dict[str, np.ndarray], outputs: list[str] | None = None) -> dict[str, np.ndarray]:
+    async def predict(
+        self, feeds: Tensors, outputs: Sequence[str] = (), seconds: float | None = None, alone: bool = False
+    ) -> Tensors:
         """The named outputs, or all of them, for arrays that hold every input.
+
+        Args:
+            feeds: the inputs.
+            outputs: what is asked for.
+            seconds: how long the client waits, at most the server's own limit.
+            alone: whether no other request is under way.
 
         Raises:
             ClientError: when names or shapes are not the manifest's, or the model cannot take these values,
                 such as a token id beyond its vocabulary.
         """
-        names = outputs or list(self.outputs)
-        for name in names:
+        started = time.perf_counter()
+        try:
+            feeds = self._checked(feeds, outputs)
+            answers = await self.queue.ask(feeds, min(seconds or np.inf, self.limits.seconds), alone)
+        except ClientError:
+            self.statistics.fail.add(1, time.perf_counter() - started)
+            raise
+        self.statistics.success.add(1, time.perf_counter() - started)
+        return {name: answers[name] for name in outputs} if outputs else answers
+
+    def reader(self, name: str) -> Reader:
+        try:
+            return self.readers[name]
+        except KeyError:
+            raise ClientError(400, f"no input {name!r}; model {self.name!r} has {_listed(self.readers)}") from None
+
+    def _checked(self, feeds: Tensors, outputs: Sequence[str]) -> Tensors:
+        """The feeds in the manifest's order."""
+        for name in outputs:
             if name not in self.outputs:
                 raise ClientError(400, f"no output {name!r}; model {self.name!r} has {_listed(self.outputs)}")
         for name in self.readers:
@@ -58,25 +125,21 @@ class Model:
         sizes: dict[str, int] = {}
         for name, array in feeds.items():
             self.reader(name).check(array.shape, sizes)
+        return {name: feeds[name] for name in self.readers}
+
+    def _run(self, feeds: Tensors) -> Tensors:
         try:
-            return dict(zip(names, self._session.run(names, feeds), strict=True))
+            return dict(zip(self.outputs, self._session.run(list(self.outputs), feeds), strict=True))
         except ONNX_ERRORS as error:
             # The model ran when it was loaded and the CPU is no less able now, so it is this input that it cannot take.
             raise ClientError(400, f"the model cannot take this input: {_line(error)}") from error
 
-    def reader(self, name: str) -> Reader:
-        try:
-            return self.readers[name]
-        except KeyError:
-            raise ClientError(400, f"no input {name!r}; model {self.name!r} has {_listed(self.readers)}") from None
-
-    def warm(self) -> None:
+    def _warm(self) -> None:
         """Answers zeros once: the first request finds memory allocated, and outputs are held against the manifest."""
         error: ClientError | None = None
         for size in (1, 32):  # some models need more than one time step or pixel
-            feeds = {name: _zeros(reader, size) for name, reader in self.readers.items()}
             try:
-                answers = self.predict(feeds)
+                answers = self._run({name: _zeros(reader, size) for name, reader in self.readers.items()})
                 break
             except ClientError as raised:
                 error = raised
@@ -88,6 +151,27 @@ class Model:
             declared, found = self.outputs[name].shape, [*answer.shape]
             if len(found) != len(declared) or _conflict(declared, found):
                 raise UserError(f"output {name!r} has shape {described(found)}, not {described(declared)}.")
+
+    def _prove(self, folder: Path) -> None:
+        """Asks what was asked at export: this machine may answer otherwise."""
+        if cases.VECTORS.format("") not in self.manifest.files:
+            return
+        tolerance = max((record.tolerance for record in self.manifest.verification), default=TOLERANCE)
+        started = time.perf_counter()
+        for case in cases.load(folder):
+            answers = self._run(case.inputs)
+            for name, expected in case.outputs.items():
+                apart = difference(expected, answers[name])
+                if not apart.worst <= tolerance:
+                    raise UserError(f"it answers otherwise than the trained model: {name} {apart}.")
+            if time.perf_counter() - started > PROOF_SECONDS:
+                break
+
+
+def _batched(tensors: list[Tensor]) -> bool:
+    """Whether every tensor has one row for each that is asked, so that requests may share a call."""
+    first = {tensor.shape[0] if tensor.shape else 1 for tensor in tensors}
+    return len(first) == 1 and isinstance(first.pop(), str)
 
 
 def _agree(kind: str, declared: list[Tensor], found: list) -> None:

@@ -3,6 +3,8 @@
 JSON is decoded straight into the declared type, so `null`, a string or a boolean in a number tensor is refused where
 it stands; nothing is converted but an integer written where a float is expected.
 
+Binary tensors are the elements' bytes, little-endian and in C order; a text has its length before it, in four bytes.
+
 JSON has no NaN or infinity: as input they are malformed, and as output they are written `null`, as JavaScript does.
 TensorFlow Serving writes a bare `NaN` there, which strict JSON readers refuse. Where the manifest says that values may
 be missing, `null` is taken for one: NaN among numbers, an empty text among texts.
@@ -10,6 +12,7 @@ be missing, `null` is taken for one: NaN among numbers, an empty text among text
 
 import math
 import re
+import struct
 from typing import Any, NamedTuple
 
 import msgspec
@@ -44,6 +47,8 @@ DTYPES = {
     "float64": Dtype(np.float64, float, "tensor(double)", "DT_DOUBLE", "FP64"),
     "string": Dtype(np.object_, str, "tensor(string)", "DT_STRING", "BYTES"),
 }
+
+LENGTH = struct.Struct("<I")
 
 _NESTED = re.compile(rb"\s*\[\s*\[")
 
@@ -104,6 +109,37 @@ class Reader:
             raise self.fail(f"{len(values)} elements do not fill the shape {described([*shape])}")
         return self._array(values).reshape(shape)
 
+    def binary(self, data: memoryview, shape: list[int]) -> np.ndarray:
+        """From the elements' bytes."""
+        if min(shape, default=1) < 1:
+            raise self.fail(f"`shape` says {described([*shape])}, where every size must be at least 1")
+        count = math.prod(shape)
+        if self.dtype.json is str:
+            return np.array(self._texts(data, count), dtype=object).reshape(shape)
+        dtype = np.dtype(self.dtype.numpy).newbyteorder("<")
+        if count * dtype.itemsize != len(data):
+            raise self.fail(f"{len(data)} bytes do not fill the shape {described([*shape])}")
+        array = np.frombuffer(data, np.uint8 if dtype.kind == "b" else dtype)
+        if dtype.kind == "b":
+            if array.max() > 1:
+                raise self.fail("a boolean is neither 0 nor 1")
+            array = array.view(dtype)
+        self._refuse_infinite(array)
+        return np.require(array, dtype.newbyteorder("="), "A").reshape(shape)
+
+    def _texts(self, data: memoryview, count: int) -> list[str]:
+        found = split(data, self.what)
+        if len(found) != count:
+            raise self.fail(f"{len(found)} texts where {count} are expected")
+        try:
+            return [text.decode() for text in found]
+        except UnicodeDecodeError:
+            raise self.fail("a text is not UTF-8") from None
+
+    def _refuse_infinite(self, array: np.ndarray) -> None:
+        if array.dtype.kind == "f" and not (np.isfinite(array) | (self.missing & np.isnan(array))).all():
+            raise self.fail("a number is infinite, not a number, or too large for the dtype")
+
     def check(self, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
         """Holds `shape` against the manifest; `sizes` collects what each free size turned out to be."""
         if len(shape) != len(self.shape):
@@ -131,8 +167,28 @@ class Reader:
         except ValueError:
             raise self.fail("ragged lists") from None
         # JSON holds finite numbers only, so what is not finite now was too large for the dtype.
-        if self.dtype.json is float and not (np.isfinite(array) | (self.missing & np.isnan(array))).all():
-            raise self.fail("a number is too large for the dtype")
+        self._refuse_infinite(array)
         if self.dtype.json is str and self.missing:
             array = np.where(array == np.array(None), "", array)
         return array
+
+
+def split(data: memoryview, what: str) -> list[bytes]:
+    """The parts of a binary tensor of texts: each behind its length."""
+    found, place = [], 0
+    while place < len(data):
+        first = place + LENGTH.size
+        length = LENGTH.unpack(data[place:first])[0] if first <= len(data) else len(data)
+        place = first + length
+        if place > len(data):
+            raise ClientError(400, f"{what}: its last text is longer than the tensor")
+        found.append(bytes(data[first:place]))
+    return found
+
+
+def joined(array: np.ndarray) -> bytes:
+    """An answer as a binary tensor."""
+    if array.dtype.kind in "OU":
+        texts = [str(text).encode() for text in array.ravel()]
+        return b"".join(LENGTH.pack(len(text)) + text for text in texts)
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()

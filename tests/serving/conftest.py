@@ -13,7 +13,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from kerasfound.export import manifest
 
-START = "import sys; from kerasfound.serving import serve; serve(sys.argv[1], port=int(sys.argv[2]), max_body_mib=1)"
+START = """
+import sys
+from kerasfound.serving import serve
+serve(sys.argv[1], port=int(sys.argv[2]), max_body_mib=1, versions="all")
+"""
 
 
 @pytest.fixture(scope="session")
