@@ -158,6 +158,10 @@ class Model:
         tolerance = max((record.tolerance for record in self.manifest.verification), default=TOLERANCE)
         started = time.perf_counter()
         for case in cases.load(folder):
+            if case.inputs.keys() != self.readers.keys() or not case.outputs.keys() <= self.outputs.keys():
+                raise UserError(
+                    f"what was asked at export has other tensors: {_listed([*case.inputs, *case.outputs])}."
+                )
             try:
                 answers = self._run(case.inputs)
             except ClientError as error:

@@ -180,21 +180,18 @@ async def statistics(app: "App", request: Request, name: str | None = None, vers
 async def index(app: "App", request: Request) -> Response:
     """Every version that is served, and every one that is refused with the reason."""
     asked = decode(_INDEX, request.body or b"{}", "the request")
-    rows = [
-        {"name": name, "version": str(version), "state": "READY", "reason": ""}
-        for name, served in app.repository.models.items()
-        for version in served.versions
-    ]
-    if not asked.ready:
-        rows += [
-            {"name": path.parent.name, "version": path.name, "state": "UNAVAILABLE", "reason": reason}
-            for path, reason in app.repository.refused.items()
+    return web.json(
+        [
+            {
+                "name": found.name,
+                "version": found.version,
+                "state": "READY" if found.ready else "UNAVAILABLE",
+                "reason": found.reason,
+            }
+            for found in app.repository.index()
+            if found.ready or not asked.ready
         ]
-        rows += [
-            {"name": name, "version": "", "state": "UNAVAILABLE", "reason": "unloaded"}
-            for name in sorted(app.repository.unloaded)
-        ]
-    return web.json(rows)
+    )
 
 
 async def load(app: "App", request: Request, name: str) -> Response:
