@@ -43,16 +43,17 @@ def repository(tmp_path_factory):
 def start():
     """`start(folder, port, **options)`: the server as a process, its port bound by itself; all versions, 1 MiB."""
 
+    started = []
+
     def start(folder, port=0, **options):
         options = {"max_body_mib": 1, "versions": "all"} | options
-        return subprocess.Popen(
-            [sys.executable, "-c", START, str(folder), str(port), json.dumps(options)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        command = [sys.executable, "-c", START, str(folder), str(port), json.dumps(options)]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return started[-1]
 
-    return start
+    yield start
+    for process in started:  # of tests that failed
+        process.kill()
 
 
 @pytest.fixture(scope="session")
