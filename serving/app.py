@@ -10,6 +10,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from importlib import metadata as installed
 
 import msgspec
 
@@ -50,6 +51,7 @@ class App:
         self.repository = repository
         self.limits = limits
         self.routes = ROUTES
+        self.version = installed.version("kerasfound")
         self.draining = False
         self.under_way: Callable[[], int] = lambda: 2
         """How many requests there are; told by the server."""

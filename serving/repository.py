@@ -79,6 +79,7 @@ class Look(NamedTuple):
 
     models: dict[str, Served]
     refused: dict[tuple[str, str], str]
+    away: set[str]
     known: dict[Path, Known]
 
 
@@ -120,6 +121,8 @@ class Repository:
         self.models: dict[str, Served] = {}
         self.refused: dict[tuple[str, str], str] = {}
         """Why a version, or without one a model or its rules, cannot be had."""
+        self.away: set[str] = set()
+        """Models that a client put away."""
         self._limits = limits
         self._away = Path(away)
         self._default = Rules(versions)
@@ -168,7 +171,7 @@ class Repository:
             for name, served in self.models.items()
             for version in served.versions
         ]
-        away = [State(name, "", False, "unloaded") for name in sorted(self._put_away())]
+        away = [State(name, "", False, "unloaded") for name in sorted(self.away)]
         return [*ready, *(State(name, version, False, why) for (name, version), why in refused.items()), *away]
 
     # ---------------------------------------------------------------------------------------------- what comes and goes
@@ -182,19 +185,16 @@ class Repository:
             again: a model whose refused versions are tried again, though they are as they were.
         """
         with self._changing:
-            look = Look({}, {}, {})
             try:
-                names = _folders(self.folder)
+                names, look = _folders(self.folder), Look({}, {}, _files(self._away), {})
             except OSError as error:  # away, for a moment or for good: what is open goes on
                 reason = f"{error.filename or self.folder}: {error.strerror}; {_EXPECTED}."
-                look = Look(self.models, self.refused | {("", ""): reason}, self._known)
-                names = []
-            away = self._put_away()
+                names, look = [], Look(self.models, self.refused | {("", ""): reason}, self.away, self._known)
             for name in names:
-                if name not in away and (served := self._served(name, look, name == again)).versions:
+                if name not in look.away and (served := self._served(name, look, name == again)).versions:
                     look.models[name] = served
             self._tell(look)
-            self.models, self.refused, self._known = look
+            self.models, self.refused, self.away, self._known = look
 
     def load(self, name: str) -> None:
         """Look at a model again, though it was put away or refused.
@@ -202,7 +202,7 @@ class Repository:
         Raises:
             ClientError: if it is not there, or no version of it can be served.
         """
-        if name in self._put_away():
+        if name in _files(self._away):
             (self._away / name).unlink(missing_ok=True)
         self.refresh(again=name)
         if name not in self.models:
@@ -214,9 +214,6 @@ class Repository:
         self.served(name)
         (self._away / name).touch()
         self.refresh()
-
-    def _put_away(self) -> set[str]:
-        return {file.name for file in self._away.iterdir()}
 
     def _served(self, name: str, look: Look, again: bool) -> Served:
         folder, before = self.folder / name, self.models.get(name, Served({}, self._default))
@@ -247,9 +244,10 @@ class Repository:
         missing = rules.named - served.versions.keys()
         if missing and rules is not self._default:
             reason = f"{folder / RULES}: names version {_listed(sorted(missing))}, which cannot be served"
-            if before.versions and before.rules != rules:
+            as_before = _ready(before.rules, paths, model) if before.versions and before.rules != rules else None
+            if as_before and as_before.versions:
                 reason += "; the rules before it go on"
-                served = _ready(before.rules, paths, model)
+                served = as_before
             look.refused[name, ""] = reason + "."
         elif missing and paths and not served.versions:
             look.refused[name, ""] = f"{folder}: has no version {_listed(sorted(missing))}, but {_listed(paths)}."
@@ -327,6 +325,10 @@ def _folders(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir())
 
 
+def _files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
 def _versions(folder: Path) -> dict[int, Path]:
     """The version folders of a model, the newest first."""
     found = {int(path.name): path for path in folder.iterdir() if _VERSION.fullmatch(path.name) and path.is_dir()}
@@ -336,10 +338,10 @@ def _versions(folder: Path) -> dict[int, Path]:
 def _marks(path: Path) -> tuple:
     """What changes when a file that this server reads is written again, or may be read at last."""
     found = []
-    for file in sorted(path.rglob("*")):
-        name = file.relative_to(path).as_posix()
-        if name == "manifest.json" or _is_read(name):
-            with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # it is leaving, or being written
+        for file in sorted(path.rglob("*")):
+            name = file.relative_to(path).as_posix()
+            if name == "manifest.json" or _is_read(name):
                 stat = file.stat()
                 found.append((name, stat.st_ino, stat.st_ctime_ns, stat.st_size))
     return tuple(found)

@@ -8,7 +8,6 @@ binary tensors, classification, generate
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from importlib import metadata as installed
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -127,7 +126,7 @@ async def ready(app: "App", request: Request) -> Response:
 
 async def server(app: "App", request: Request) -> Response:
     """Name, version and extensions."""
-    return web.json({"name": "kerasfound", "version": installed.version("kerasfound"), "extensions": EXTENSIONS})
+    return web.json({"name": "kerasfound", "version": app.version, "extensions": EXTENSIONS})
 
 
 async def model_ready(app: "App", request: Request, name: str, version: str | None = None) -> Response:

@@ -11,6 +11,7 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import onnxruntime
@@ -57,6 +58,10 @@ def seal(path, *files):
     for file in files or ["model.onnx"]:
         promised.files[file] = hashlib.sha256((path / file).read_bytes()).hexdigest()
     manifest.write(promised, path / "manifest.json")
+
+
+def seal_as(path, **changes):
+    manifest.write(msgspec.structs.replace(manifest.read(path / "manifest.json"), **changes), path / "manifest.json")
 
 
 def prove(path, wrong=0.0, asked="image"):
@@ -501,10 +506,24 @@ def test_rules_are_taken_when_the_version_that_they_wait_for_comes(tmp_path, bun
         found.get("scores", label="canary")
 
 
-def test_rules_that_are_wrong_from_the_start_are_told_and_the_model_is_served(tmp_path, bundle, opened):
-    bundle(tmp_path, "scores", 1)
+def test_rules_that_are_wrong_from_the_start_are_told_and_followed_as_far_as_they_can(tmp_path, bundle, opened):
+    for version in (1, 2):
+        bundle(tmp_path, "scores", version)
+    rules(tmp_path / "scores", labels={"stable": 1, "canary": 3}, canary_share=1)
+    found = opened(tmp_path)
+    assert found.get("scores").version == 1
+    assert "names version 3" in states(found)["scores", ""].reason
+    shutil.rmtree(tmp_path / "scores" / "2")
     rules(tmp_path / "scores", versions=[1, 2])
-    assert served(opened(tmp_path)) == [1]
+    found = opened(tmp_path)
+    assert served(found) == [1]
+    shutil.move(tmp_path / "scores" / "1", tmp_path / "scores" / "4")  # neither rules fit any more
+    seal_as(tmp_path / "scores" / "4", version=4)
+    rules(tmp_path / "scores", versions=[4, 5])
+    found.refresh()
+    assert served(found) == [4]
+    shutil.rmtree(tmp_path / "scores" / "4")
+    bundle(tmp_path, "scores", 1)
     (tmp_path / "scores" / "serving.json").write_text("[]")
     found = opened(tmp_path)
     assert served(found) == [1]
