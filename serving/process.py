@@ -11,12 +11,11 @@ import sys
 import threading
 from collections.abc import Iterator
 
+import msgspec
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from kerasfound.serving import web
 from kerasfound.serving.app import App
-from kerasfound.serving.errors import ClientError
 
 LOG = logging.getLogger("kerasfound.serving")
 
@@ -24,8 +23,10 @@ GRACE_SECONDS = 5
 """How long requests under way may take after a signal to stop."""
 QUIET_SECONDS = 0.3
 """A connection that is kept alive, and silent for so long while the server stops, is let go of."""
-ACCEPT_SECONDS = 0.05
-"""Enough to accept every connection that the kernel made before it was told to make no more."""
+FIRST_SECONDS = 2.0
+"""The same for one that has sent nothing yet: who connects is about to ask."""
+ACCEPT_SECONDS = 0.2
+"""Enough to accept every connection that the kernel was making when it was told to make no more."""
 LAST_SECONDS = 8
 """Whatever a model is still computing so long after a signal to stop, for nobody, ends with the process."""
 WATCH_SECONDS = 1.0
@@ -69,7 +70,7 @@ class Connection(HttpToolsProtocol):
             self._close_in(KEEP_ALIVE_SECONDS)
 
     def send_400_response(self, msg: str) -> None:
-        body = web.failed(ClientError(400, msg)).body
+        body = msgspec.json.encode({"error": msg})
         head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
         self.transport.write(head + b"content-length: %d\r\n\r\n%b" % (len(body), body))
         self.transport.close()
@@ -159,11 +160,14 @@ class Server(uvicorn.Server):
     async def _drain(self) -> None:
         """Answer until every client has been told that its connection closes, or is silent."""
         state, now = self.server_state, asyncio.get_running_loop().time
-        end, quiet, asked = now() + GRACE_SECONDS, now(), state.total_requests
-        while state.connections and now() < min(end, quiet + QUIET_SECONDS) and not self.force_exit:
-            await asyncio.sleep(0.02)
+        end, last, asked = now() + GRACE_SECONDS, now(), state.total_requests
+        while state.connections and not self.force_exit:
             if state.tasks or state.total_requests != asked:
-                quiet, asked = now(), state.total_requests
+                last, asked = now(), state.total_requests
+            new = any(isinstance(each, Connection) and each.cycle is None for each in state.connections)
+            if now() > min(end, last + (FIRST_SECONDS if new else QUIET_SECONDS)):
+                break
+            await asyncio.sleep(0.02)
 
 
 def _abandon() -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
     from kerasfound.serving.process import Server
+    from kerasfound.serving.repository import Versions
 
 THREADS = 64
 """Where batches run, one for each model at a time: more than there are cores, so that none waits for slow ones."""
@@ -37,7 +38,7 @@ class Settings(NamedTuple):
     """What `serve` was told, as worker processes are told it."""
 
     repository: str
-    versions: str
+    versions: "Versions"
     limits: Limits
     api_key: str | None
     access_log: bool
@@ -193,9 +194,10 @@ def _connections() -> int:
     return wanted
 
 
-def _versions(text: str) -> list[int] | str:
-    if text in ("latest", "all"):
-        return text
+def _versions(text: str) -> "Versions":
+    words: dict[str, Versions] = {"latest": "latest", "all": "all"}
+    if text in words:
+        return words[text]
     if not re.fullmatch(r"[1-9]\d{0,17}(,[1-9]\d{0,17})*", text):
         raise UserError(f"--versions {text}: expected latest, all, or numbers such as 1,3.")
     return [int(number) for number in text.split(",")]

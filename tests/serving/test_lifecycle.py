@@ -357,10 +357,14 @@ def test_requests_under_way_are_answered_and_those_that_take_for_ever_are_told(t
     for thread in threads[1:]:
         thread.start()
         time.sleep(0.3)
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as half:
+    address = ("127.0.0.1", port)
+    with socket.create_connection(address, timeout=30) as half, socket.create_connection(address, timeout=30) as late:
         half.sendall(b"POST /v1/models/slow:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
         assert fetched(port, "/v2/health/live")[0] == 200
         process.terminate()
+        time.sleep(0.6)  # who connected is waited for longer than who was answered
+        late.sendall(b"GET /v2/health/ready HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert late.recv(1 << 16).startswith(b"HTTP/1.1 503")
         assert half.recv(1 << 16).startswith(b"HTTP/1.1 503")
     for thread in threads[1:]:
         thread.join(30)
