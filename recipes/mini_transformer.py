@@ -83,6 +83,7 @@ def train(config: Config, run: kf.training.Run) -> keras.Model:
         loss=kf.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         jit_compile=True if config.jit is None else config.jit,
+        steps_per_execution=config.steps_per_call,
     )
     kf.training.fit(model, batches, cut.validation, run, config)
     kf.training.finish(model, cut, run)
