@@ -12,12 +12,13 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from kerasfound.errors import UserError
 
 if TYPE_CHECKING:
     from kerasfound.serving.app import App
+    from kerasfound.serving.repository import Versions
 
 
 class Settings(NamedTuple):
@@ -162,9 +163,9 @@ def _supervise(settings: Settings, listener: socket.socket, where: str, workers:
                         running[-1].start()
 
 
-def _versions(text: str) -> list[int] | str:
+def _versions(text: str) -> "Versions":
     if text in ("latest", "all"):
-        return text
+        return cast("Versions", text)
     if not re.fullmatch(r"[1-9]\d{0,17}(,[1-9]\d{0,17})*", text):
         raise UserError(f"--versions {text}: expected latest, all, or numbers such as 1,3.")
     return [int(number) for number in text.split(",")]
