@@ -6,9 +6,11 @@ import hmac
 import itertools
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
+from importlib import metadata as installed
 
 import msgspec
 
@@ -21,7 +23,9 @@ from kerasfound.serving.web import Message, Receive, Request, Response, Send
 
 LOG = logging.getLogger("kerasfound.serving")
 ROUTES = (*v1.ROUTES, *v2.ROUTES, *page.ROUTES, *openapi.ROUTES)
-MAX_ID, MAX_PATH = 128, 512
+MAX_PATH = 512
+
+_ID = re.compile(rb"[!-~]{1,128}")
 
 
 class Asked:
@@ -47,6 +51,7 @@ class App:
         self.repository = repository
         self.limits = limits
         self.routes = ROUTES
+        self.version = installed.version("kerasfound")
         self.draining = False
         self.under_way: Callable[[], int] = lambda: 2
         """How many requests there are; told by the server."""
@@ -68,21 +73,28 @@ class App:
         except Exception:
             LOG.exception("%s %r failed", scope["method"], scope["path"])
             response = web.failed(ClientError(500, "the server failed on this request; its log says why"))
-        given = asked.headers.get(b"x-request-id", b"")[:MAX_ID] or next(self._ids).encode()
+        given = asked.headers.get(b"x-request-id", b"")
+        if not _ID.fullmatch(given):
+            given = next(self._ids).encode()
         extra = [(b"x-request-id", given)]
         if self.draining:
             extra.append((b"connection", b"close"))
-        await web.send_response(web.compressed(response, asked.headers), receive, send, extra)
-        seconds = time.perf_counter() - started
-        metrics.answered(asked.call, asked.model, response.status, seconds)
-        if self._log:
-            self._tell(scope, response, given, seconds)
+        try:
+            await web.send_response(web.compressed(response, asked.headers), receive, send, extra)
+        finally:
+            seconds = time.perf_counter() - started
+            metrics.answered(asked.call, asked.model, response.status, seconds)
+            if self._log:
+                self._tell(scope, response, given, seconds)
 
     async def _answer(self, asked: Asked, scope: Message, receive: Receive) -> Response:
         if len(scope["path"]) > MAX_PATH:
             raise ClientError(414, f"a path of {len(scope['path'])} characters; at most {MAX_PATH} are read")
         route, named = _routed(scope["method"], scope["path"])
         asked.call = route.call
+        if scope.get("state", {}).get("place", 0) > self.limits.connections and not route.open:
+            reason = f"more than {self.limits.connections} connections, the limit of this server; try again"
+            raise ClientError(503, reason, (("retry-after", "1"), ("connection", "close")))
         if named.get("name") in self.repository.models:
             asked.model = named["name"]
         if self._key and not route.open:
@@ -107,8 +119,12 @@ class App:
             "status": response.status,
             "milliseconds": round(1e3 * seconds, 3),
         }
-        sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
+            sys.stdout.flush()
+        except OSError as error:  # whoever read the log has left
+            self._log = False
+            LOG.warning("no more access log: %s", error)
 
 
 @functools.lru_cache(maxsize=4096)

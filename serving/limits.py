@@ -9,11 +9,16 @@ class Limits(NamedTuple):
     body: int = 16 << 20
     """Bytes of a request, and of what it decompresses to."""
     seconds: float = 30.0
-    """From the first byte of a request to its answer."""
+    """For the body of a request to come, and once it is there for its answer."""
     batch_rows: int = 32
-    """Rows that requests may fill together; one request may have more, and is then asked by itself."""
+    """Rows that are asked at once; a request with more is asked in pieces."""
     queue: int = 512
     """Requests that wait for one model."""
     connections: int = 2000
     text: int = 2000
     """Characters that one request may have written."""
+
+    @property
+    def values(self) -> int:
+        """Of one tensor, asked or answered: as many as a body holds in four bytes each, however they are written."""
+        return self.body // 4

@@ -50,6 +50,7 @@ class Statistics:
         """By rows."""
         self.last = 0.0
         """When it answered last, in seconds since 1970."""
+        self.waiting = QUEUE.labels(model)
         self._rows = BATCHES.labels(model)
         self._seconds = INFERENCE.labels(model)
 

@@ -1,7 +1,7 @@
 """One loaded bundle: what its manifest promises, and the ONNX Runtime session that keeps it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -78,9 +78,10 @@ class Model:
         self.writer = Writer(manifest, session(folder / manifest.generation.file)) if manifest.generation else None
         self.limits = limits
         self.statistics = Statistics(self.name)
-        batched = _batched([*manifest.inputs, *manifest.outputs])
-        self.queue = Batcher(self._run, batched, limits, threads, self.statistics)
-        self._warm()
+        self._run = _asking(self._session, list(self.outputs))
+        together = _by_row([*manifest.inputs, *manifest.outputs])
+        self.queue = Batcher(self._run, together, limits, threads, self.statistics)
+        self._warm(rows=2 if together else 1)
         self._prove(folder)
 
     async def predict(
@@ -125,32 +126,30 @@ class Model:
         sizes: dict[str, int] = {}
         for name, array in feeds.items():
             self.reader(name).check(array.shape, sizes)
+            if array.size > self.limits.values:
+                reason = f"input {name!r} has {array.size} values, more than {self.limits.values}"
+                raise ClientError(413, f"{reason}, the limit of this server")
         return {name: feeds[name] for name in self.readers}
 
-    def _run(self, feeds: Tensors) -> Tensors:
-        try:
-            return dict(zip(self.outputs, self._session.run(list(self.outputs), feeds), strict=True))
-        except ONNX_ERRORS as error:
-            # The model ran when it was loaded and the CPU is no less able now, so it is this input that it cannot take.
-            raise ClientError(400, f"the model cannot take this input: {_line(error)}") from error
-
-    def _warm(self) -> None:
+    def _warm(self, rows: int) -> None:
         """Answers zeros once: the first request finds memory allocated, and outputs are held against the manifest."""
-        error: ClientError | None = None
+        reason = ""
         for size in (1, 32):  # some models need more than one time step or pixel
             try:
-                answers = self._run({name: _zeros(reader, size) for name, reader in self.readers.items()})
+                answers = self._run({name: _zeros(reader, rows, size) for name, reader in self.readers.items()})
                 break
-            except ClientError as raised:
-                error = raised
+            except ClientError as error:
+                reason = error.reason
         else:
             if all(isinstance(size, int) for tensor in self.inputs for size in tensor.shape[1:]):
-                raise UserError(f"it does not answer zeros: {error}")
+                raise UserError(f"it does not answer zeros: {reason}")
             return  # no free sizes tried suit it; a client may know better
         for name, answer in answers.items():
             declared, found = self.outputs[name].shape, [*answer.shape]
-            if len(found) != len(declared) or _conflict(declared, found):
-                raise UserError(f"output {name!r} has shape {described(found)}, not {described(declared)}.")
+            by_row = [rows, *declared[1:]] if rows > 1 else declared
+            if len(found) != len(declared) or _conflict(by_row, found):
+                asked = f" to {rows} rows" if rows > 1 else ""
+                raise UserError(f"output {name!r}{asked} has shape {described(found)}, not {described(declared)}.")
 
     def _prove(self, folder: Path) -> None:
         """Asks what was asked at export: this machine may answer otherwise."""
@@ -159,7 +158,14 @@ class Model:
         tolerance = max((record.tolerance for record in self.manifest.verification), default=TOLERANCE)
         started = time.perf_counter()
         for case in cases.load(folder):
-            answers = self._run(case.inputs)
+            if case.inputs.keys() != self.readers.keys() or not case.outputs.keys() <= self.outputs.keys():
+                raise UserError(
+                    f"what was asked at export has other tensors: {_listed([*case.inputs, *case.outputs])}."
+                )
+            try:
+                answers = self._run(case.inputs)
+            except ClientError as error:
+                raise UserError(f"it does not take what was asked at export: {error.reason}") from None
             for name, expected in case.outputs.items():
                 apart = difference(expected, answers[name])
                 if not apart.worst <= tolerance:
@@ -168,7 +174,20 @@ class Model:
                 break
 
 
-def _batched(tensors: list[Tensor]) -> bool:
+def _asking(session: onnxruntime.InferenceSession, outputs: list[str]) -> Callable[[Tensors], Tensors]:
+    """Calls of the session by name; they know no `Model`, so that one that left is freed with its last request."""
+
+    def run(feeds: Tensors) -> Tensors:
+        try:
+            return dict(zip(outputs, session.run(outputs, feeds), strict=True))
+        except ONNX_ERRORS as error:
+            # The model ran when it was loaded and the CPU is no less able now, so it is this input that it cannot take.
+            raise ClientError(400, f"the model cannot take this input: {_line(error)}") from error
+
+    return run
+
+
+def _by_row(tensors: list[Tensor]) -> bool:
     """Whether every tensor has one row for each that is asked, so that requests may share a call."""
     first = {tensor.shape[0] if tensor.shape else 1 for tensor in tensors}
     return len(first) == 1 and isinstance(first.pop(), str)
@@ -200,8 +219,8 @@ def _conflict(declared: list[int | str], found: list) -> bool:
     return any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(declared, found, strict=False))
 
 
-def _zeros(reader: Reader, free: int) -> np.ndarray:
-    shape = [size if isinstance(size, int) else 1 if axis == 0 else free for axis, size in enumerate(reader.shape)]
+def _zeros(reader: Reader, rows: int, free: int) -> np.ndarray:
+    shape = [size if isinstance(size, int) else free if axis else rows for axis, size in enumerate(reader.shape)]
     return np.full(shape, "", object) if reader.dtype.json is str else np.zeros(shape, reader.dtype.numpy)
 
 

@@ -1,7 +1,6 @@
 """`/openapi.json`: every path, made from the routes themselves."""
 
 import re
-from importlib import metadata as installed
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -27,7 +26,7 @@ async def document(app: "App", request: Request) -> Response:
     return web.json(
         {
             "openapi": "3.1.0",
-            "info": {"title": "kerasfound", "version": installed.version("kerasfound")},
+            "info": {"title": "kerasfound", "version": app.version},
             "paths": paths,
             "components": {"schemas": components},
         }

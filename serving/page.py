@@ -59,8 +59,6 @@ async def models(app: "App", request: Request) -> Response:
 
 async def exposition(app: "App", request: Request) -> Response:
     """Counts and times in Prometheus's text format."""
-    for name, served in app.repository.models.items():
-        metrics.QUEUE.labels(name).set(sum(model.queue.waiting for model in served.versions.values()))
     return Response(metrics.exposition(), metrics.CONTENT_TYPE)
 
 

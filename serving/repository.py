@@ -1,6 +1,8 @@
 """The folder of bundles: watched, checked, opened, and handed out by name, version and label."""
 
+import contextlib
 import hashlib
+import logging
 import random
 import re
 import threading
@@ -12,12 +14,14 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 
 from kerasfound.errors import UserError
+from kerasfound.export.manifest import Manifest
 from kerasfound.export.manifest import read as read_manifest
 from kerasfound.serving import metrics
 from kerasfound.serving.errors import ClientError
 from kerasfound.serving.limits import Limits
 from kerasfound.serving.model import Model
 
+LOG = logging.getLogger("kerasfound.serving")
 RULES = "serving.json"
 MAX_RULES_BYTES = 1 << 16
 STABLE, CANARY = "stable", "canary"
@@ -28,11 +32,14 @@ _EXPECTED = (
     "expected <name>/<version>/ with model.onnx and manifest.json, as written by `kerasfound export RUN --to models/`"
 )
 
-Versions = Literal["latest", "all"] | list[int]
+Versions = Literal["latest", "all"] | Annotated[list[int], msgspec.Meta(min_length=1)]
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`<name>/serving.json`, read again whenever it changes: which versions of a model are served, and to whom."""
+    """`<name>/serving.json`, read again whenever it changes: which versions of a model are served, and to whom.
+
+    They are taken once every version that they name can be served; until then, those before them go on.
+    """
 
     versions: Versions = "latest"
     labels: dict[str, int] = {}
@@ -40,9 +47,19 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     canary_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     """Of the requests that name no version, how many `canary` answers."""
 
+    def __post_init__(self) -> None:
+        if CANARY in self.labels and STABLE not in self.labels:
+            raise ValueError(f"a label {CANARY!r} needs a label {STABLE!r} beside it")
+        if self.canary_share and CANARY not in self.labels:
+            raise ValueError(f"a `canary_share` needs a label {CANARY!r}")
+
+    @property
+    def named(self) -> set[int]:
+        return {*self.labels.values(), *(self.versions if isinstance(self.versions, list) else [])}
+
 
 class Served(NamedTuple):
-    """A model: the versions that are ready, the newest first, and their labels."""
+    """A model: the versions that are ready, the newest first, and by which rules."""
 
     versions: dict[int, Model]
     rules: Rules
@@ -53,6 +70,25 @@ class Known(NamedTuple):
 
     marks: tuple
     model: Model | None
+    """That answers; the one before, if what is there now is refused."""
+    reason: str
+
+
+class Look(NamedTuple):
+    """What one look at the folder found."""
+
+    models: dict[str, Served]
+    refused: dict[tuple[str, str], str]
+    away: set[str]
+    known: dict[Path, Known]
+
+
+class State(NamedTuple):
+    """Of one version for the index; without a version it is the model that something is said of."""
+
+    name: str
+    version: str
+    ready: bool
     reason: str
 
 
@@ -63,6 +99,7 @@ class Repository:
         folder: of bundles.
         limits: on what may be asked of a model.
         threads: where batches run.
+        away: a folder with an empty file for each model that a client put away; what several processes share of that.
         versions: that are served of a model without rules of its own: the newest that works, all, or those named.
         log: told, in one line, what came, went or was refused.
 
@@ -75,22 +112,26 @@ class Repository:
         folder: str | Path,
         limits: Limits,
         threads: Executor,
+        away: str | Path,
         versions: Versions = "latest",
         log: Callable[[str], None] = lambda line: None,
     ):
         self.folder = Path(folder)
-        self.models: dict[str, Served] = {}
-        self.refused: dict[Path, str] = {}
-        """Why a version, or a model's rules, cannot be had."""
-        self._limits = limits
         self.threads = threads
+        self.models: dict[str, Served] = {}
+        self.refused: dict[tuple[str, str], str] = {}
+        """Why a version, or without one a model or its rules, cannot be had."""
+        self.away: set[str] = set()
+        """Models that a client put away."""
+        self._limits = limits
+        self._away = Path(away)
         self._default = Rules(versions)
         self._log = log
         self._known: dict[Path, Known] = {}
-        self.unloaded: set[str] = set()
-        """Models that a client asked to put away."""
+        self._watched = False
         self._changing = threading.Lock()
         self.refresh()
+        self._watched = True
         if not self.models:
             broken = list(self.refused.values())
             if len(broken) == 1:
@@ -102,41 +143,58 @@ class Repository:
 
     def get(self, name: str, version: str | None = None, label: str | None = None) -> Model:
         """A model by version or label; by neither the stable one with its canary, or the newest."""
-        served = self.served(name)
+        versions, rules = self.served(name)
         if version is not None:
-            if not _VERSION.fullmatch(version) or int(version) not in served.versions:
-                raise ClientError(404, f"model {name!r} has no version {version!r}; served: {_listed(served.versions)}")
-            return served.versions[int(version)]
-        labels = served.rules.labels
+            if not _VERSION.fullmatch(version) or int(version) not in versions:
+                raise ClientError(404, f"model {name!r} has no version {version!r}; served: {_listed(versions)}")
+            return versions[int(version)]
+        labels = {key: number for key, number in rules.labels.items() if number in versions}
         if label is not None:
-            if labels.get(label) not in served.versions:
-                raise ClientError(404, f"model {name!r} has no label {label!r}; served: {_listed(labels)}")
-            return served.versions[labels[label]]
-        chosen = CANARY if labels and random.random() < served.rules.canary_share else STABLE
-        newest = next(iter(served.versions))
-        return served.versions.get(labels.get(chosen, newest)) or served.versions[newest]
+            if label not in labels:
+                raise ClientError(404, f"model {name!r} has no label {label!r}; served: {_listed(labels) or 'none'}")
+            return versions[labels[label]]
+        chosen = CANARY if CANARY in labels and random.random() < rules.canary_share else STABLE
+        return versions[labels.get(chosen, next(iter(versions)))]
 
     def served(self, name: str) -> Served:
         """A model with all its versions."""
-        if name not in self.models:
-            raise ClientError(404, f"no model {name!r}; served here: {', '.join(map(repr, sorted(self.models)))}")
-        return self.models[name]
+        models = self.models  # another thread may replace them between two looks
+        if name not in models:
+            raise ClientError(404, f"no model {name!r}; served here: {_listed(map(repr, sorted(models))) or 'none'}")
+        return models[name]
+
+    def index(self) -> list[State]:
+        """Every version that is served or refused, and every model that was put away."""
+        refused = dict(self.refused)
+        ready = [
+            State(name, str(version), True, refused.pop((name, str(version)), ""))
+            for name, served in self.models.items()
+            for version in served.versions
+        ]
+        away = [State(name, "", False, "unloaded") for name in sorted(self.away)]
+        return [*ready, *(State(name, version, False, why) for (name, version), why in refused.items()), *away]
 
     # ---------------------------------------------------------------------------------------------- what comes and goes
 
-    def refresh(self) -> None:
+    def refresh(self, again: str = "") -> None:
         """Look at the folder again: open what is new, let go of what left. It may take long, and hinders no request.
 
         A version is served after it was checked and asked, all at once, and the one before it answers until then.
+
+        Args:
+            again: a model whose refused versions are tried again, though they are as they were.
         """
         with self._changing:
-            found = _folders(self.folder)
-            self.refused = {}
-            models = {name: self._served(name, paths) for name, paths in found.items() if name not in self.unloaded}
-            before, self.models = self.models, {name: served for name, served in models.items() if served.versions}
-            used = {model.folder for served in self.models.values() for model in served.versions.values()}
-            self._known = {path: known for path, known in self._known.items() if path in used or path in self.refused}
-            self._tell(_pairs(before), _pairs(self.models))
+            try:
+                names, look = _folders(self.folder), Look({}, {}, _files(self._away), {})
+            except OSError as error:  # away, for a moment or for good: what is open goes on
+                reason = f"{error.filename or self.folder}: {error.strerror}; {_EXPECTED}."
+                names, look = [], Look(self.models, self.refused | {("", ""): reason}, self.away, self._known)
+            for name in names:
+                if name not in look.away and (served := self._served(name, look, name == again)).versions:
+                    look.models[name] = served
+            self._tell(look)
+            self.models, self.refused, self.away, self._known = look
 
     def load(self, name: str) -> None:
         """Look at a model again, though it was put away or refused.
@@ -144,65 +202,90 @@ class Repository:
         Raises:
             ClientError: if it is not there, or no version of it can be served.
         """
-        self.unloaded.discard(name)
-        self._known = {path: known for path, known in self._known.items() if known.model or path.parent.name != name}
-        self.refresh()
+        if name in _files(self._away):
+            (self._away / name).unlink(missing_ok=True)
+        self.refresh(again=name)
         if name not in self.models:
-            reasons = [reason for path, reason in self.refused.items() if path.parent.name == name]
+            reasons = [reason for (model, _), reason in self.refused.items() if model == name]
             raise ClientError(400, " ".join(reasons) or f"no model {name!r} in the repository")
 
     def unload(self, name: str) -> None:
         """Put a model away until `load`."""
         self.served(name)
-        self.unloaded.add(name)
+        (self._away / name).touch()
         self.refresh()
 
-    def _served(self, name: str, paths: dict[int, Path]) -> Served:
-        rules = self._rules(name)
-        labelled = [version for version in rules.labels.values() if version in paths]
-        if rules.versions == "latest":
-            newest = next((version for version in paths if self._model(paths[version])), None)
-            wanted = {newest, *labelled} - {None}
-        else:
-            wanted = set(paths) if rules.versions == "all" else {*rules.versions, *labelled}
-        ready = {version: self._model(path) for version, path in paths.items() if version in wanted}
-        return Served({version: model for version, model in ready.items() if model}, rules)
-
-    def _model(self, path: Path) -> Model | None:
-        """The bundle there, opened once for as long as it is the same."""
-        marks = _marks(path)
-        known = self._known.get(path)
-        if known is None or known.marks != marks:
-            before = known.reason if known else None
-            known = Known(marks, *self._open(path))
-            if known.reason and known.reason != before:
-                self._log(f"not served: {known.reason}")
-            self._known[path] = known
-        if known.reason:
-            self.refused[path] = known.reason
-        return known.model
-
-    def _open(self, path: Path) -> tuple[Model | None, str]:
+    def _served(self, name: str, look: Look, again: bool) -> Served:
+        folder, before = self.folder / name, self.models.get(name, Served({}, self._default))
+        known = {
+            path: found._replace(marks=()) if again and found.reason else found
+            for path, found in self._known.items()
+            if path.parent == folder
+        }
         try:
-            return _opened(path, self._limits, self.threads), ""
-        except UserError as error:
-            return None, str(error)
+            paths = _versions(folder)
+        except FileNotFoundError:
+            return Served({}, self._default)
+        except OSError as error:
+            look.refused[name, ""] = f"{folder}: cannot be read ({error.strerror})."
+            look.known.update(known)
+            return before
 
-    def _rules(self, name: str) -> Rules:
+        def model(version: int) -> Model | None:
+            path = paths[version]
+            if path not in look.known:
+                look.known[path] = found = self._found(path, known.get(path))
+                if found.reason:
+                    look.refused[name, path.name] = found.reason
+            return look.known[path].model
+
+        rules = self._rules(name, before.rules, look)
+        served = _ready(rules, paths, model)
+        missing = rules.named - served.versions.keys()
+        if missing and rules is not self._default:
+            reason = f"{folder / RULES}: names version {_listed(sorted(missing))}, which cannot be served"
+            as_before = _ready(before.rules, paths, model) if before.versions and before.rules != rules else None
+            if as_before and as_before.versions:
+                reason += "; the rules before it go on"
+                served = as_before
+            look.refused[name, ""] = reason + "."
+        elif missing and paths and not served.versions:
+            look.refused[name, ""] = f"{folder}: has no version {_listed(sorted(missing))}, but {_listed(paths)}."
+        return served
+
+    def _rules(self, name: str, before: Rules, look: Look) -> Rules:
         path = self.folder / name / RULES
         try:
             with path.open("rb") as file:
                 return msgspec.json.decode(file.read(MAX_RULES_BYTES), type=Rules)
         except FileNotFoundError:
             return self._default
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-            self.refused[path] = f"{path}: {error}; the rules before it go on."
-            return self.models[name].rules if name in self.models else self._default
+        except (OSError, msgspec.MsgspecError, ValueError) as error:
+            look.refused[name, ""] = f"{path}: {_line(error)}; the rules before it go on."
+            return before
 
-    def _tell(self, before: set[tuple[str, int]], now: set[tuple[str, int]]) -> None:
+    def _found(self, path: Path, before: Known | None) -> Known:
+        """The bundle there, opened once for as long as it is the same."""
+        marks = _marks(path)
+        if before and before.marks == marks:
+            return before
+        try:
+            return Known(marks, _opened(path, self._limits, self.threads), "")
+        except UserError as error:
+            reason = str(error)
+        except Exception as error:  # a bundle may be broken in more ways than are known; none may end the watch
+            LOG.exception("%s cannot be opened", path)
+            reason = f"{path}: cannot be opened ({type(error).__name__}: {_line(error)})."
+        return Known(marks, before.model if before else None, reason)
+
+    def _tell(self, look: Look) -> None:
+        before, now = _pairs(self.models), _pairs(look.models)
         for name, version in before | now:
             metrics.VERSIONS.labels(name, version).set((name, version) in now)
-        for name, version in sorted(now - before if before else ()):
+        for key, reason in look.refused.items():
+            if self.refused.get(key) != reason:
+                self._log(f"refused: {reason}")
+        for name, version in sorted(now - before if self._watched else ()):
             self._log(f"serves {name} version {version}")
         for name, version in sorted(before - now):
             self._log(f"serves {name} version {version} no longer")
@@ -214,39 +297,53 @@ class Repository:
         )
 
 
+def _ready(rules: Rules, paths: dict[int, Path], model: Callable[[int], Model | None]) -> Served:
+    """The versions that the rules want, as far as they are there and can be served."""
+    wanted = {*rules.named}
+    if rules.versions == "all":
+        wanted.update(paths)
+    elif rules.versions == "latest":
+        wanted.update(version for version in [next(filter(model, paths), None)] if version)
+    ready = {version: model(version) for version in paths if version in wanted}
+    return Served({version: found for version, found in ready.items() if found}, rules)
+
+
 def _listed(versions: Iterable[int | str]) -> str:
     return ", ".join(map(str, versions))
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _pairs(models: dict[str, Served]) -> set[tuple[str, int]]:
     return {(name, version) for name, served in models.items() for version in served.versions}
 
 
-def _folders(folder: Path) -> dict[str, dict[int, Path]]:
-    """The version folders of each model, the newest first; a name that starts with a dot is still being written."""
-    try:
-        return {
-            model.name: {
-                int(version.name): version
-                for version in sorted(model.iterdir(), key=lambda path: (len(path.name), path.name), reverse=True)
-                if _VERSION.fullmatch(version.name) and version.is_dir()
-            }
-            for model in sorted(folder.iterdir())
-            if not model.name.startswith(".") and model.is_dir()
-        }
-    except OSError as error:
-        raise UserError(f"{error.filename or folder}: {error.strerror}; {_EXPECTED}.") from error
+def _folders(folder: Path) -> list[str]:
+    """The names of models; one that starts with a dot is still being written."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir())
+
+
+def _files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def _versions(folder: Path) -> dict[int, Path]:
+    """The version folders of a model, the newest first."""
+    found = {int(path.name): path for path in folder.iterdir() if _VERSION.fullmatch(path.name) and path.is_dir()}
+    return dict(sorted(found.items(), reverse=True))
 
 
 def _marks(path: Path) -> tuple:
-    """What changes when a bundle is written again."""
+    """What changes when a file that this server reads is written again, or may be read at last."""
     found = []
-    for file in (path, path / "manifest.json", path / "model.onnx"):
-        try:
-            stat = file.stat()
-        except OSError:
-            continue
-        found.append((file.name, stat.st_ino, stat.st_mtime_ns, stat.st_size))
+    with contextlib.suppress(OSError):  # it is leaving, or being written
+        for file in sorted(path.rglob("*")):
+            name = file.relative_to(path).as_posix()
+            if name == "manifest.json" or _is_read(name):
+                stat = file.stat()
+                found.append((name, stat.st_ino, stat.st_ctime_ns, stat.st_size))
     return tuple(found)
 
 
@@ -256,8 +353,8 @@ def _opened(path: Path, limits: Limits, threads: Executor) -> Model:
     found = f"{path.parent.name} version {path.name}"
     if f"{promised.name} version {promised.version}" != found:
         raise UserError(f"{path}: its manifest is of {promised.name} version {promised.version}, not of {found}.")
-    for name in ["model.onnx", *filter(_is_read, promised.files)]:
-        if ".." in Path(name).parts:
+    for name in _needed(promised):
+        if ".." in Path(name).parts or Path(name).is_absolute():
             raise UserError(f"{path}: its manifest names {name!r}, outside of it.")
         _check_sum(path / name, promised.files.get(name))
     try:
@@ -266,9 +363,16 @@ def _opened(path: Path, limits: Limits, threads: Executor) -> Model:
         raise UserError(f"{path / 'model.onnx'}: {error}") from error
 
 
+def _needed(promised: Manifest) -> set[str]:
+    """Every file that a model of this manifest is made of."""
+    named = [step.file for step in [*promised.preprocessing, *promised.postprocessing]]
+    named.append(promised.generation.file if promised.generation else None)
+    return {"model.onnx", *filter(_is_read, promised.files), *filter(None, named)}
+
+
 def _is_read(file: str) -> bool:
     """Whether this server reads it: weights above 2 GB lie beside the model, in model.onnx.data."""
-    return file.startswith(("model.onnx.", "step.onnx", "verification.npz", "assets/"))
+    return file == "model.onnx" or file.startswith(("model.onnx.", "step.onnx", "verification.npz", "assets/"))
 
 
 def _check_sum(file: Path, expected: str | None) -> None:
@@ -277,9 +381,6 @@ def _check_sum(file: Path, expected: str | None) -> None:
             found = hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror}); export the run again.") from error
-    if found != expected:
-        promised = f"sha256 {expected[:12]}..." if expected else "no sha256 for it"
-        raise UserError(
-            f"{file}: not the file that was verified (sha256 {found[:12]}..., its manifest has {promised}); "
-            "export the run again."
-        )
+    if found != expected:  # not told: what was found, which is another while the file is still being copied
+        promised = f"sha256 {expected[:12]}... in its manifest" if expected else "no sha256 in its manifest"
+        raise UserError(f"{file}: not the file that was verified ({promised}); export the run again.")

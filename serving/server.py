@@ -1,7 +1,6 @@
 """From a folder of bundles to a listening port, and back down on a signal without a broken answer."""
 
 import contextlib
-import functools
 import os
 import re
 import signal
@@ -12,26 +11,39 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from kerasfound.errors import UserError
+from kerasfound.serving.limits import Limits
 
 if TYPE_CHECKING:
-    from kerasfound.serving.app import App
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnProcess
+
+    from kerasfound.serving.process import Server
     from kerasfound.serving.repository import Versions
+
+THREADS = 64
+"""Where batches run, one for each model at a time: more than there are cores, so that none waits for slow ones."""
+OTHER_FILES = 256
+"""That a process has open beside its connections."""
+TICK_SECONDS = 0.2
+AGAIN_SECONDS = 1.0
+"""Before a worker that died is started again, which may die at once, too."""
+LAST_SECONDS = 15
+"""More than a worker needs to stop."""
 
 
 class Settings(NamedTuple):
     """What `serve` was told, as worker processes are told it."""
 
     repository: str
-    versions: str
-    body: int
-    seconds: float
-    batch_rows: int
-    queue: int
+    versions: "Versions"
+    limits: Limits
     api_key: str | None
     access_log: bool
+    shared: str
+    """A folder of what the worker processes have in common: counts, and which models were put away."""
 
 
 def serve(
@@ -75,97 +87,117 @@ def serve(
             raise UserError(f"--{name} {value}: expected at least 1.")
     if max_queue < 0 or not timeout > 0:
         raise UserError(f"--max-queue {max_queue} --timeout {timeout}: expected at least 0, and more than 0 seconds.")
-    settings = Settings(
-        str(repository),
-        versions,
-        max_body_mib << 20,
-        timeout,
-        max_batch_rows,
-        max_queue,
-        _key(api_key_file) if api_key_file else None,
-        access_log,
-    )
-    with _listen(host, port) as listener, _on_signal(_leave):
+    limits = Limits(max_body_mib << 20, timeout, max_batch_rows, max_queue, _connections())
+    key = _key(api_key_file) if api_key_file else None
+    with _listen(host, port) as listener, tempfile.TemporaryDirectory() as shared, _on_signal(_leave):
+        settings = Settings(str(repository), _versions(versions), limits, key, access_log, shared)
         address = f"[{host}]" if ":" in host else host
         where = f"http://{address}:{listener.getsockname()[1]}"
         if workers == 1:
-            _work(settings, listener, where)
+            server = _server(settings, _tell)
+            with _on_signal(server.stop):
+                print(f"kerasfound: serving {server.application.repository} at {where}", flush=True)
+                server.run(sockets=[listener])
         else:
-            _supervise(settings, listener, where, workers)
+            models = str(_server(settings).application.repository)  # what cannot be served is told here, and once
+            print(f"kerasfound: serving {models} at {where}, in {workers} processes", flush=True)
+            _supervise(settings, listener, workers)
 
 
-def application(settings: Settings) -> "App":
-    """The application, with every model opened.
+def _server(settings: Settings, tell: Callable[[str], None] = lambda line: None) -> "Server":
+    """A server with every model opened.
 
     Raises:
         UserError: if there is nothing to serve, or a library is missing.
     """
     try:
         from kerasfound.serving.app import App
-        from kerasfound.serving.limits import Limits
+        from kerasfound.serving.process import Server
         from kerasfound.serving.repository import Repository
     except ImportError as error:
         raise UserError(f"serving needs {error.name}; pip install 'kerasfound[serving]'.") from error
-    limits = Limits(body=settings.body, seconds=settings.seconds, batch_rows=settings.batch_rows, queue=settings.queue)
-    threads = ThreadPoolExecutor(os.cpu_count(), "batch")
-    repository = Repository(settings.repository, limits, threads, _versions(settings.versions), _tell)
-    return App(repository, limits, settings.api_key, settings.access_log)
+    away = Path(settings.shared, "away")
+    away.mkdir(exist_ok=True)
+    threads = ThreadPoolExecutor(THREADS, "batch")
+    repository = Repository(settings.repository, settings.limits, threads, away, settings.versions, tell)
+    return Server(App(repository, settings.limits, settings.api_key, settings.access_log))
 
 
-def _work(settings: Settings, listener: socket.socket, where: str) -> None:
-    """One process that serves."""
-    app = application(settings)
-    from kerasfound.serving.process import Server
-
-    server = Server(app)
-
-    def stop() -> None:
-        server.should_exit = True
-
-    # uvicorn raises the signal again after it has stopped; it must find this and not the default, which kills.
-    with _on_signal(stop):
-        if where:
-            print(f"kerasfound: serving {app.repository} at {where}", flush=True)
+def _worker(settings: Settings, listener: socket.socket, leash: "Connection", tells: bool) -> None:
+    """One process of several, until the supervisor lets go of the leash; a signal is for the supervisor to judge."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_counts(settings))
+    with _on_signal(lambda: None):
+        try:
+            server = _server(settings, _tell if tells else lambda line: None)
+        except UserError as error:
+            raise SystemExit(f"kerasfound: {error}") from error
+        threading.Thread(target=_follow, args=[leash, server], daemon=True).start()
         server.run(sockets=[listener])
 
 
-def _supervise(settings: Settings, listener: socket.socket, where: str, workers: int) -> None:
-    """Several processes that serve; one that dies is started again."""
+def _follow(leash: "Connection", server: "Server") -> None:
+    leash.poll(None)
+    server.stop()
+
+
+def _supervise(settings: Settings, listener: socket.socket, workers: int) -> None:
+    """Several processes that serve; one that dies is started again, and all end with this one, however it ends."""
     from multiprocessing import connection, get_context
 
-    names = str(application(settings).repository)  # so that what cannot be served is told here, and once
-    with tempfile.TemporaryDirectory() as counts:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts
-        spawn = functools.partial(
-            get_context("spawn").Process, target=_work, args=(settings, listener, ""), daemon=True
-        )
-        running = [spawn() for _ in range(workers)]
-        stopping = False
+    from prometheus_client.multiprocess import mark_process_dead
 
-        def stop() -> None:
-            nonlocal stopping
-            stopping = True
-            for process in running:
-                if process.pid:
-                    process.terminate()
+    _counts(settings).mkdir()
+    spawn = get_context("spawn")
+    leash, hold = spawn.Pipe(duplex=False)
 
-        with _on_signal(stop):
-            for process in running:
-                process.start()
-            print(f"kerasfound: serving {names} at {where}, in {workers} processes", flush=True)
-            while running:
-                connection.wait([process.sentinel for process in running], timeout=1)
-                for process in [process for process in running if not process.is_alive()]:
-                    running.remove(process)
-                    if not stopping:
-                        _tell(f"a worker ended with {process.exitcode}; another one is started")
-                        running.append(spawn())
-                        running[-1].start()
+    def start(place: int) -> "SpawnProcess":
+        process = spawn.Process(target=_worker, args=(settings, listener, leash, place == 0), daemon=True)
+        process.start()
+        return process
+
+    stopping = threading.Event()
+    with _on_signal(stopping.set):
+        running = [start(place) for place in range(workers)]
+        while not stopping.is_set():
+            connection.wait([process.sentinel for process in running], timeout=TICK_SECONDS)
+            for place, process in enumerate(running):
+                if process.is_alive() or stopping.is_set():
+                    continue
+                _tell(f"a worker ended with {process.exitcode}; another one is started")
+                mark_process_dead(process.pid, _counts(settings))
+                if not stopping.wait(AGAIN_SECONDS):
+                    running[place] = start(place)
+        hold.close()
+        listener.close()
+        for process in running:
+            process.join(LAST_SECONDS)
+            if process.is_alive():
+                process.kill()
+                process.join()
+
+
+def _counts(settings: Settings) -> Path:
+    return Path(settings.shared, "counts")
+
+
+def _connections() -> int:
+    """As many as there may be open files, which are more from now on if they were few."""
+    wanted = Limits().connections
+    with contextlib.suppress(ImportError, OSError, ValueError):  # not a POSIX system, or not allowed
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if 0 <= soft < wanted + OTHER_FILES:
+            soft = wanted + OTHER_FILES if hard < 0 else min(wanted + OTHER_FILES, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            return max(1, soft - OTHER_FILES)
+    return wanted
 
 
 def _versions(text: str) -> "Versions":
-    if text in ("latest", "all"):
-        return cast("Versions", text)
+    words: dict[str, Versions] = {"latest": "latest", "all": "all"}
+    if text in words:
+        return words[text]
     if not re.fullmatch(r"[1-9]\d{0,17}(,[1-9]\d{0,17})*", text):
         raise UserError(f"--versions {text}: expected latest, all, or numbers such as 1,3.")
     return [int(number) for number in text.split(",")]
@@ -175,7 +207,8 @@ def _key(file: str) -> str:
     try:
         key = Path(file).read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--api-key-file {file}: cannot be read ({error}); expected a file with one key.") from error
+        reason = getattr(error, "strerror", None) or "not ASCII"
+        raise UserError(f"--api-key-file {file}: cannot be read ({reason}); expected a file with one key.") from error
     if not key or len(key.split()) > 1:
         raise UserError(f"--api-key-file {file}: expected one key, without spaces.")
     return key

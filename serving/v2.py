@@ -8,7 +8,6 @@ binary tensors, classification, generate
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from importlib import metadata as installed
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -127,7 +126,7 @@ async def ready(app: "App", request: Request) -> Response:
 
 async def server(app: "App", request: Request) -> Response:
     """Name, version and extensions."""
-    return web.json({"name": "kerasfound", "version": installed.version("kerasfound"), "extensions": EXTENSIONS})
+    return web.json({"name": "kerasfound", "version": app.version, "extensions": EXTENSIONS})
 
 
 async def model_ready(app: "App", request: Request, name: str, version: str | None = None) -> Response:
@@ -180,21 +179,18 @@ async def statistics(app: "App", request: Request, name: str | None = None, vers
 async def index(app: "App", request: Request) -> Response:
     """Every version that is served, and every one that is refused with the reason."""
     asked = decode(_INDEX, request.body or b"{}", "the request")
-    rows = [
-        {"name": name, "version": str(version), "state": "READY", "reason": ""}
-        for name, served in app.repository.models.items()
-        for version in served.versions
-    ]
-    if not asked.ready:
-        rows += [
-            {"name": path.parent.name, "version": path.name, "state": "UNAVAILABLE", "reason": reason}
-            for path, reason in app.repository.refused.items()
+    return web.json(
+        [
+            {
+                "name": found.name,
+                "version": found.version,
+                "state": "READY" if found.ready else "UNAVAILABLE",
+                "reason": found.reason,
+            }
+            for found in app.repository.index()
+            if found.ready or not asked.ready
         ]
-        rows += [
-            {"name": name, "version": "", "state": "UNAVAILABLE", "reason": "unloaded"}
-            for name in sorted(app.repository.unloaded)
-        ]
-    return web.json(rows)
+    )
 
 
 async def load(app: "App", request: Request, name: str) -> Response:

@@ -1,6 +1,7 @@
 """Small models in a repository, and a real server in a process of its own."""
 
 import hashlib
+import json
 import subprocess
 import sys
 
@@ -14,15 +15,15 @@ from onnx import TensorProto, helper, numpy_helper
 from kerasfound.export import manifest
 
 START = """
-import sys
+import json, sys
 from kerasfound.serving import serve
-serve(sys.argv[1], port=int(sys.argv[2]), max_body_mib=1, versions="all")
+serve(sys.argv[1], port=int(sys.argv[2]), **json.loads(sys.argv[3]))
 """
 
 
 @pytest.fixture(scope="session")
 def bundle():
-    """`bundle(folder, name, version, **changes)`: one of `GRAPHS`, exported, with a changed manifest."""
+    """`bundle(folder, name, version, **changes)`: one of `GRAPHS` or `SLOW`, exported, with a changed manifest."""
     return _bundle
 
 
@@ -40,17 +41,19 @@ def repository(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def start():
-    """`start(folder, port)`: the server as a process, its port bound by itself."""
+    """`start(folder, port, **options)`: the server as a process, its port bound by itself; all versions, 1 MiB."""
 
-    def start(folder, port=0):
-        return subprocess.Popen(
-            [sys.executable, "-c", START, str(folder), str(port)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    started = []
 
-    return start
+    def start(folder, port=0, **options):
+        options = {"max_body_mib": 1, "versions": "all"} | options
+        command = [sys.executable, "-c", START, str(folder), str(port), json.dumps(options)]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield start
+    for process in started:  # of tests that failed
+        process.kill()
 
 
 @pytest.fixture(scope="session")
@@ -118,6 +121,30 @@ def _echo(dtype, shape):
     return graph
 
 
+def _slow(version):
+    """Answers what it is asked, after as many steps; a million take a second or more."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Add", ["before", "before"], ["after"])],
+        "step",
+        [
+            helper.make_tensor_value_info("step", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("before", TensorProto.INT64, []),
+        ],
+        [
+            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("after", TensorProto.INT64, []),
+        ],
+    )
+    nodes = [
+        helper.make_node("ReduceMax", ["steps"], ["most"], keepdims=0),
+        helper.make_node("Loop", ["most", "go", "zero"], ["nothing"], body=body),
+        helper.make_node("Add", ["steps", "nothing"], ["taken"]),
+    ]
+    shape = [("steps", "int64", ["batch"])], [("taken", "int64", ["batch"])]
+    return nodes, *shape, {"go": np.array(True), "zero": np.array(0)}
+
+
 GRAPHS = {
     "scores": _scores,
     "pair": _pair,
@@ -126,6 +153,8 @@ GRAPHS = {
     "words": _echo("string", ["batch", 2]),
     "flags": _echo("bool", ["batch"]),
 }
+
+SLOW = {"slow": _slow}
 
 TYPES = {
     "float32": TensorProto.FLOAT,
@@ -137,7 +166,7 @@ TYPES = {
 
 
 def _bundle(folder, name, version, /, **changes):
-    nodes, inputs, outputs, constants = GRAPHS[name](version)
+    nodes, inputs, outputs, constants = (GRAPHS | SLOW)[name](version)
     graph = helper.make_graph(
         nodes,
         name,
