@@ -80,7 +80,7 @@ class App:
         if self.draining:
             extra.append((b"connection", b"close"))
         try:
-            await web.send_response(web.compressed(response, asked.headers), receive, send, extra)
+            await web.send_response(await web.compressed(response, asked.headers), receive, send, extra)
         finally:
             seconds = time.perf_counter() - started
             metrics.answered(asked.call, asked.model, response.status, seconds)
