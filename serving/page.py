@@ -107,8 +107,14 @@ def _text(model: Model, file: str) -> str:
 
 
 ROUTES = [
-    Route("GET", "/", page, open=True),
-    Route("GET", "/page/{file}", page, open=True),
+    Route("GET", "/", page, kinds=(b"text/html; charset=utf-8",), open=True),
+    Route(
+        "GET",
+        "/page/{file}",
+        page,
+        kinds=(b"text/html; charset=utf-8", b"text/css", b"text/javascript", b"image/svg+xml"),
+        open=True,
+    ),
     Route("GET", "/models", models),
-    Route("GET", "/metrics", exposition),
+    Route("GET", "/metrics", exposition, kinds=(metrics.CONTENT_TYPE,)),
 ]
