@@ -14,7 +14,7 @@ from importlib import metadata as installed
 
 import msgspec
 
-from kerasfound.serving import metrics, openapi, page, v1, v2, web
+from kerasfound.serving import metrics, openapi, page, triton, v1, v2, web
 from kerasfound.serving.errors import ClientError
 from kerasfound.serving.limits import Limits
 from kerasfound.serving.repository import Repository
@@ -22,7 +22,7 @@ from kerasfound.serving.routes import Route, found
 from kerasfound.serving.web import Message, Receive, Request, Response, Send
 
 LOG = logging.getLogger("kerasfound.serving")
-ROUTES = (*v1.ROUTES, *v2.ROUTES, *page.ROUTES, *openapi.ROUTES)
+ROUTES = (*v1.ROUTES, *triton.ROUTES, *v2.ROUTES, *page.ROUTES, *openapi.ROUTES)
 MAX_PATH = 512
 
 _ID = re.compile(rb"[!-~]{1,128}")
@@ -55,8 +55,8 @@ class App:
         self.draining = False
         self.under_way: Callable[[], int] = lambda: 2
         """How many requests there are; told by the server."""
-        self._key = key and key.encode()
-        self._log = log
+        self.key = key and key.encode()
+        self.log = log
         self._ids = map(f"{os.urandom(4).hex()}-{{:x}}".format, itertools.count())
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -80,11 +80,11 @@ class App:
         if self.draining:
             extra.append((b"connection", b"close"))
         try:
-            await web.send_response(web.compressed(response, asked.headers), receive, send, extra)
+            await web.send_response(await web.compressed(response, asked.headers), receive, send, extra)
         finally:
             seconds = time.perf_counter() - started
             metrics.answered(asked.call, asked.model, response.status, seconds)
-            if self._log:
+            if self.log:
                 self._tell(scope, response, given, seconds)
 
     async def _answer(self, asked: Asked, scope: Message, receive: Receive) -> Response:
@@ -97,7 +97,7 @@ class App:
             raise ClientError(503, reason, (("retry-after", "1"), ("connection", "close")))
         if named.get("name") in self.repository.models:
             asked.model = named["name"]
-        if self._key and not route.open:
+        if self.key and not route.open:
             self._check_key(asked.headers)
         body = await web.read_body(asked.headers, receive, self.limits) if route.method == "POST" else b""
         return await route.handler(self, Request(asked.headers, body, self.under_way() < 2), **named)
@@ -105,7 +105,7 @@ class App:
     def _check_key(self, headers: dict[bytes, bytes]) -> None:
         scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
         given = bearer.strip() if scheme.lower() == b"bearer" else headers.get(b"x-api-key", b"")
-        if not hmac.compare_digest(given, self._key or b""):
+        if not hmac.compare_digest(given, self.key or b""):
             reason = "a key is needed, as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
             raise ClientError(401, reason, (("www-authenticate", "Bearer"),))
 
@@ -123,7 +123,7 @@ class App:
             sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
             sys.stdout.flush()
         except OSError as error:  # whoever read the log has left
-            self._log = False
+            self.log = False
             LOG.warning("no more access log: %s", error)
 
 

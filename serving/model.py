@@ -1,5 +1,6 @@
 """One loaded bundle: what its manifest promises, and the ONNX Runtime session that keeps it."""
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -23,12 +24,22 @@ from kerasfound.serving.writing import Writer
 
 INTRA_OP_THREADS = 1
 """One: small models lose more by waking a second thread than they gain."""
+MEMORY = 1 << 30
+"""Bytes that all models together may compute in: attention over a long text takes the square of its length."""
 PROOF_SECONDS = 0.2
 """For how long a bundle's recorded questions are asked when it is loaded, the small ones first."""
 FATAL = 4
 
 ONNX_ERRORS = tuple(e for e in vars(onnx_errors).values() if isinstance(e, type) and issubclass(e, Exception))
 """ONNX Runtime's errors share no base class of their own."""
+
+
+@functools.cache
+def _bound_memory() -> None:
+    place = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    onnxruntime.create_and_register_allocator(place, onnxruntime.OrtArenaCfg({"max_mem": MEMORY}))
 
 
 def session(path: Path) -> onnxruntime.InferenceSession:
@@ -41,6 +52,9 @@ def session(path: Path) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = INTRA_OP_THREADS
     options.inter_op_num_threads = 1
     options.log_severity_level = FATAL  # what fails is raised too, and told once
+    _bound_memory()
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")  # weights are beside it
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except ONNX_ERRORS as error:
@@ -182,6 +196,9 @@ def _asking(session: onnxruntime.InferenceSession, outputs: list[str]) -> Callab
             return dict(zip(outputs, session.run(outputs, feeds), strict=True))
         except ONNX_ERRORS as error:
             # The model ran when it was loaded and the CPU is no less able now, so it is this input that it cannot take.
+            if "Available memory" in str(error):
+                reason = f"models compute in {MEMORY >> 20} MiB here, which is too little for this input"
+                raise ClientError(413, f"{reason}; send fewer rows or steps") from error
             raise ClientError(400, f"the model cannot take this input: {_line(error)}") from error
 
     return run

@@ -11,11 +11,13 @@ import sys
 import threading
 from collections.abc import Iterator
 
-import msgspec
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from kerasfound.serving import web
 from kerasfound.serving.app import App
+from kerasfound.serving.errors import ClientError
 
 LOG = logging.getLogger("kerasfound.serving")
 
@@ -33,6 +35,9 @@ WATCH_SECONDS = 1.0
 """Between two looks at the folder."""
 HEAD_SECONDS = 20
 """How long the head of a request may take to come."""
+HEAD_BYTES = 1 << 16
+READ_SECONDS = 20
+"""How long a client may read nothing of an answer that waits for it."""
 KEEP_ALIVE_SECONDS = 75
 """Longer than proxies keep a connection, 60 as a rule: who closes first is never surprised by a request."""
 
@@ -42,9 +47,17 @@ NO_SYN = ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0,
 
 
 class Connection(HttpToolsProtocol):
-    """Closes when the head of a request does not come in time; all else is bounded by uvicorn, or by `web`."""
+    """Closes when the head of a request does not come in time, or does not end, and when an answer is not read.
+
+    All else is bounded by uvicorn, or by `web`.
+    """
 
     closing: asyncio.TimerHandle | None = None
+    reading: asyncio.TimerHandle | None = None
+    head: int | None = None
+    """Bytes so far of the head that is coming."""
+    asking: RequestResponseCycle | None = None
+    """The request under way; uvicorn's own `cycle` is the last one that came."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -55,25 +68,63 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._close_in(None)
+        if self.reading:
+            self.reading.cancel()
+        if self.asking:
+            self.asking.disconnected = True
+            self.asking.message_event.set()
+
+    def data_received(self, data: bytes) -> None:
+        if self.head is not None:
+            self.head += len(data)
+            if self.head > HEAD_BYTES:
+                self._refuse(431, f"the head of the request is longer than {HEAD_BYTES} bytes")
+                return
+        super().data_received(data)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.head = 0
         self._close_in(HEAD_SECONDS)
 
     def on_headers_complete(self) -> None:
+        self.head = None
         self._close_in(None)
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self.asking = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.cycle.response_complete:
             self._close_in(KEEP_ALIVE_SECONDS)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._look_again(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.reading:
+            self.reading.cancel()
+
     def send_400_response(self, msg: str) -> None:
-        body = msgspec.json.encode({"error": msg})
-        head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
-        self.transport.write(head + b"content-length: %d\r\n\r\n%b" % (len(body), body))
+        self._refuse(400, msg)
+
+    def _refuse(self, status: int, reason: str) -> None:
+        body = web.failed(ClientError(status, reason)).body
+        head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+        self.transport.write(STATUS_LINE[status] + head + body)
         self.transport.close()
+
+    def _look_again(self, unread: int) -> None:
+        def look() -> None:
+            left = self.transport.get_write_buffer_size()
+            self.transport.abort() if left >= unread else self._look_again(left)
+
+        self.reading = self.loop.call_later(READ_SECONDS, look)
 
     def _close_in(self, seconds: float | None) -> None:
         if self.closing:
@@ -82,7 +133,7 @@ class Connection(HttpToolsProtocol):
 
     def _close(self) -> None:
         if self.cycle is None or self.cycle.response_complete:  # else a second head began before the first answer
-            self.transport.close()
+            self.transport.abort()
 
 
 class Server(uvicorn.Server):

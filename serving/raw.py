@@ -16,9 +16,14 @@ from kerasfound.data import images, texts
 from kerasfound.errors import UserError
 from kerasfound.export.manifest import Manifest, Step
 from kerasfound.serving.errors import ClientError
-from kerasfound.serving.tensors import decode
+from kerasfound.serving.tensors import decode, split
 
 Tensors = dict[str, np.ndarray]
+
+LONG = 1 << 12
+"""Bytes; to read more takes so long that other requests would wait for it."""
+MAX_TEXT = 1 << 19
+"""Bytes of all texts of a request: a tokenizer takes some hundred bytes of memory for each of them."""
 
 
 class Base64(msgspec.Struct):
@@ -43,12 +48,31 @@ class RawInput(NamedTuple):
     kind: str
     read: Callable[[list[bytes]], np.ndarray]
 
-    def from_json(self, text: bytes) -> np.ndarray:
+    def from_json(self, text: bytes, count: int | None = None) -> np.ndarray:
         """From a list of texts, or of pictures as base64, each of them alone or as `{"b64": ...}`."""
-        values = decode(_VALUES, text, f"input {self.name!r}, a list of {self.kind}s")
-        if not values:
-            raise ClientError(400, f"input {self.name!r}: an empty list; expected at least one {self.kind}")
-        return self.read([self._bytes(value) for value in values])
+        values = decode(_VALUES, text, f"{self.what}, a list of {self.kind}s")
+        return self._filled([self._bytes(value) for value in values], count)
+
+    def from_binary(self, data: memoryview, count: int) -> np.ndarray:
+        """From a binary tensor of texts, or of pictures' files."""
+        return self._filled(split(data, self.what), count)
+
+    @property
+    def what(self) -> str:
+        return f"input {self.name!r}"
+
+    def _filled(self, given: list[bytes], count: int | None) -> np.ndarray:
+        if not given:
+            raise ClientError(400, f"{self.what}: an empty list; expected at least one {self.kind}")
+        if count not in (None, len(given)):
+            raise ClientError(400, f"{self.what}: {len(given)} of {self.kind} do not fill a shape of {count}")
+        try:
+            return self.read(given)
+        except UserError as error:
+            raise ClientError(400, f"{self.what}: {error}") from None
+        except ImportError as error:
+            reason = f"this server cannot read raw input without {error.name}"
+            raise ClientError(415, f"{reason}: pip install 'kerasfound[raw]', or send tensors") from None
 
     def _bytes(self, value: str | Base64) -> bytes:
         if isinstance(value, str) and self.kind == "text":
@@ -56,7 +80,7 @@ class RawInput(NamedTuple):
         try:
             return base64.b64decode(value.b64 if isinstance(value, Base64) else value, validate=True)
         except (binascii.Error, ValueError) as error:
-            raise ClientError(400, f"input {self.name!r}: not base64 ({error})") from None
+            raise ClientError(400, f"{self.what}: not base64 ({error})") from None
 
 
 def raw_input(manifest: Manifest, folder: Path) -> RawInput | None:
@@ -99,15 +123,7 @@ def _image(manifest: Manifest, step: Step, folder: Path) -> RawInput:
     height, width, channels = (int(step.parameters[side]) for side in ("height", "width", "channels"))
 
     def read(files: list[bytes]) -> np.ndarray:
-        rows = []
-        for place, file in enumerate(files):
-            try:
-                rows.append(images.decode(file, (height, width, channels)))
-            except UserError as error:
-                raise ClientError(400, f"input {declared.name!r}, image {place}: {error}") from None
-            except ImportError as error:
-                raise _missing(error) from None
-        return np.stack(rows).astype(declared.dtype)
+        return images.decode(files, (height, width, channels)).astype(declared.dtype)
 
     return RawInput(declared.name, "image", read)
 
@@ -138,32 +154,24 @@ def _characters(manifest: Manifest, step: Step, folder: Path) -> RawInput:
     def read(given: list[bytes]) -> np.ndarray:
         decoded = _decoded(given)
         if len(set(map(len, decoded))) > 1 or not decoded[0]:
-            raise ClientError(
-                400, f"input {declared.name!r}: texts of one length, at least one character, are expected"
-            )
-        try:
-            return np.stack([texts.encode(text, alphabet) for text in decoded]).astype(declared.dtype)
-        except UserError as error:
-            raise ClientError(400, f"input {declared.name!r}: {error}") from None
+            raise UserError("texts of one length, at least one character, are expected.")
+        return np.stack([texts.encode(text, alphabet) for text in decoded]).astype(declared.dtype)
 
     return RawInput(declared.name, "text", read)
 
 
 def _decoded(given: list[bytes]) -> list[str]:
+    if sum(map(len, given)) > MAX_TEXT:
+        raise UserError(f"too long; at most {MAX_TEXT} bytes of text are read at once.")
     try:
         return [text.decode() for text in given]
     except UnicodeDecodeError as error:
-        raise ClientError(400, f"a text is not UTF-8 ({error.reason} at byte {error.start})") from None
-
-
-def _missing(error: ImportError) -> ClientError:
-    reason = f"this server cannot read raw input without {error.name}: pip install 'kerasfound[raw]', or send tensors"
-    return ClientError(415, reason)
+        raise UserError(f"a text is not UTF-8 ({error.reason} at byte {error.start}).") from None
 
 
 def _refusing(error: ImportError) -> Callable[[list[bytes]], np.ndarray]:
     def read(given: list[bytes]) -> np.ndarray:
-        raise _missing(error)
+        raise error
 
     return read
 

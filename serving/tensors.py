@@ -13,6 +13,7 @@ be missing, `null` is taken for one: NaN among numbers, an empty text among text
 import math
 import re
 import struct
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -50,11 +51,16 @@ DTYPES = {
 
 LENGTH = struct.Struct("<I")
 
+MAX_VALUES = 1 << 19
+"""Of numbers in JSON, and of texts, read or written at once: each takes a hundred bytes of memory meanwhile."""
+
 _NESTED = re.compile(rb"\s*\[\s*\[")
 
 
 def decode(decoder: msgspec.json.Decoder, text: bytes | msgspec.Raw, what: str) -> Any:
     """`text` decoded, or a 400 that begins with `what` and says where the JSON went wrong."""
+    if isinstance(text, bytes) and len(text) > MAX_VALUES and text.count(b",") > MAX_VALUES:
+        raise ClientError(413, f"{what}: more than {MAX_VALUES} values in JSON; send fewer rows, or binary tensors")
     try:
         return decoder.decode(text)
     except RecursionError:
@@ -76,7 +82,7 @@ class Reader:
         self.dtype = DTYPES[declared.dtype]
         self.expected = f"expected {declared.dtype} of shape {described(declared.shape)}"
         self.what = f"input {declared.name!r}"
-        self.missing = declared.missing
+        self.missing = declared.missing and self.dtype.json in (float, str)
         value: Any = self.dtype.json | None if self.missing else self.dtype.json
         nested: Any = value
         for _ in declared.shape:
@@ -96,6 +102,7 @@ class Reader:
 
     def shaped(self, text: msgspec.Raw, shape: list[int]) -> np.ndarray:
         """From a list, flat or nested, beside the shape that it claims."""
+        self.check(shape, {})
         if len(shape) != 1 and _NESTED.match(memoryview(text)):
             array = self.nested(text)
             if list(array.shape) != shape:
@@ -104,15 +111,13 @@ class Reader:
                 )
             return array
         values = self._decode(self._flat, text)
-        # Sizes are checked one by one: two negative ones would have a positive product.
-        if min(shape, default=1) < 1 or math.prod(shape) != len(values):
+        if math.prod(shape) != len(values):
             raise self.fail(f"{len(values)} elements do not fill the shape {described([*shape])}")
         return self._array(values).reshape(shape)
 
     def binary(self, data: memoryview, shape: list[int]) -> np.ndarray:
         """From the elements' bytes."""
-        if min(shape, default=1) < 1:
-            raise self.fail(f"`shape` says {described([*shape])}, where every size must be at least 1")
+        self.check(shape, {})
         count = math.prod(shape)
         if self.dtype.json is str:
             return np.array(self._texts(data, count), dtype=object).reshape(shape)
@@ -140,7 +145,7 @@ class Reader:
         if array.dtype.kind == "f" and not (np.isfinite(array) | (self.missing & np.isnan(array))).all():
             raise self.fail("a number is infinite, not a number, or too large for the dtype")
 
-    def check(self, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
+    def check(self, shape: Sequence[int], sizes: dict[str, int]) -> None:
         """Holds `shape` against the manifest; `sizes` collects what each free size turned out to be."""
         if len(shape) != len(self.shape):
             raise self.fail(f"got shape {described([*shape])}")
@@ -156,7 +161,7 @@ class Reader:
         try:
             return decode(decoder, text, self.what)
         except ClientError as error:
-            raise ClientError(400, f"{error.reason}; {self.expected}") from None
+            raise ClientError(error.status, f"{error.reason}; {self.expected}") from None
 
     def _array(self, values: list) -> np.ndarray:
         try:
@@ -183,6 +188,8 @@ def split(data: memoryview, what: str) -> list[bytes]:
         if place > len(data):
             raise ClientError(400, f"{what}: its last text is longer than the tensor")
         found.append(bytes(data[first:place]))
+        if len(found) > MAX_VALUES:
+            raise ClientError(413, f"{what}: more than {MAX_VALUES} texts; send fewer rows")
     return found
 
 
@@ -192,3 +199,11 @@ def joined(array: np.ndarray) -> bytes:
         texts = [str(text).encode() for text in array.ravel()]
         return b"".join(LENGTH.pack(len(text)) + text for text in texts)
     return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+
+
+def listed(name: str, array: np.ndarray) -> list:
+    """An answer for JSON."""
+    if array.size > MAX_VALUES:
+        reason = f"output {name!r} has {array.size} values, at most {MAX_VALUES} are written as JSON"
+        raise ClientError(413, f"{reason}; send fewer rows, or ask for binary tensors")
+    return array.tolist()

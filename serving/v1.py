@@ -4,8 +4,8 @@ https://www.tensorflow.org/tfx/serving/api_rest
 """
 
 import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -16,7 +16,7 @@ from kerasfound.serving.batching import Tensors
 from kerasfound.serving.errors import ClientError
 from kerasfound.serving.model import Model
 from kerasfound.serving.routes import Route, versioned
-from kerasfound.serving.tensors import DTYPES, decode
+from kerasfound.serving.tensors import DTYPES, decode, listed
 from kerasfound.serving.web import Request, Response
 
 if TYPE_CHECKING:
@@ -34,9 +34,10 @@ class PredictRequest(msgspec.Struct):
 
 
 class ClassifyRequest(msgspec.Struct):
-    """`examples`: a list of rows."""
+    """`examples`: a list of rows; `context`: inputs that are the same in all of them."""
 
     examples: msgspec.Raw
+    context: dict[str, msgspec.Raw] = {}
     signature_name: str = SIGNATURE
 
 
@@ -45,7 +46,7 @@ _CLASSIFY = msgspec.json.Decoder(ClassifyRequest)
 _NAMED = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ROWS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _OBJECTS = re.compile(rb'\[\s*\{(?!\s*"b64")')
-_RAW = re.compile(rb'\[\s*["{]')
+_RAW = re.compile(rb'[\[{]\s*["{]')
 
 
 async def status(
@@ -94,12 +95,12 @@ async def predict(
     by_row, by_column = bytes(asked.instances), bytes(asked.inputs)
     if bool(by_row) == bool(by_column):
         raise ClientError(400, "expected either `instances` (a list of rows) or `inputs` (whole tensors)")
-    feeds = _read_rows(model, by_row) if by_row else _read_columns(model, by_column)
+    feeds = await _read(model, by_row or by_column, _read_rows if by_row else _read_columns)
     answers = await model.predict(feeds, alone=request.alone)
     labels = raw.labels(model.manifest, answers)
     if by_row:
         return web.json({"predictions": _rows(answers, len(next(iter(feeds.values())))), **labels})
-    columns = {key: array.tolist() for key, array in answers.items()}
+    columns = {key: listed(key, array) for key, array in answers.items()}
     return web.json({"outputs": columns if len(columns) > 1 else next(iter(columns.values())), **labels})
 
 
@@ -110,30 +111,40 @@ async def classify(
     model = app.repository.get(name, version, label)
     asked = decode(_CLASSIFY, request.body, "the request")
     _check_signature(asked.signature_name)
-    answers = await model.predict(_read_rows(model, bytes(asked.examples)), alone=request.alone)
+    feeds = await _read(model, bytes(asked.examples), _read_rows, asked.context)
+    answers = await model.predict(feeds, alone=request.alone)
     scores = raw.class_scores(model.manifest, answers)
     if scores is None:
         raise ClientError(400, f"model {name!r} is no classifier with labels; ask it with :predict")
-    rows = [[[text, score] for text, score in zip(model.manifest.labels, row, strict=True)] for row in scores.tolist()]
-    return web.json({"results": rows})
+    labels = model.manifest.labels
+    return web.json({"results": [[*zip(labels, row, strict=True)] for row in listed("scores", scores)]})
 
 
 def _check_signature(name: str) -> None:
-    if name != SIGNATURE:
+    if name not in ("", SIGNATURE):
         raise ClientError(400, f"no signature {name!r}; expected {SIGNATURE!r}")
 
 
-def _read_rows(model: Model, text: bytes) -> Tensors:
+async def _read(model: Model, text: bytes, read: Callable[..., Tensors], *more: Any) -> Tensors:
+    long = raw.LONG if model.raw and _RAW.match(text) else web.LONG
+    return await web.beside(len(text) > long, read, model, text, *more)
+
+
+def _read_rows(model: Model, text: bytes, context: Mapping[str, msgspec.Raw] = {}) -> Tensors:
     """`[row, ...]`, where a row is an object of named inputs, or a bare value if the model has one input."""
-    if len(model.readers) == 1 and not _OBJECTS.match(text):
+    if len(model.readers) == 1 and not context and not _OBJECTS.match(text):
         (reader,) = model.readers.values()
         return {reader.name: _tensor(model, reader.name, text)}
-    rows = decode(_ROWS, text, "`instances`, a list of objects of inputs by name")
+    rows = decode(_ROWS, text, "the rows, a list of objects of inputs by name")
     if not rows:
-        raise ClientError(400, "`instances`: an empty list; expected at least one row")
+        raise ClientError(400, "the rows: an empty list; expected at least one")
+    if context:
+        for key in context:
+            model.reader(key)
+        rows = [{**context, **row} for row in rows]
     for i, row in enumerate(rows):
         if row.keys() != rows[0].keys():
-            raise ClientError(400, f"`instances[{i}]` names {sorted(row)}, `instances[0]` names {sorted(rows[0])}")
+            raise ClientError(400, f"row {i} names {sorted(row)}, row 0 names {sorted(rows[0])}")
     return {
         # One JSON list a tensor: decoded and checked in one go.
         key: _tensor(model, key, b"[" + b",".join(bytes(row[key]) for row in rows) + b"]")
@@ -166,8 +177,8 @@ def _rows(answers: Tensors, count: int) -> list:
         if array.shape[:1] != (count,):
             raise ClientError(400, f"output {key!r} does not have one value a row; ask with `inputs`, not `instances`")
     if len(answers) == 1:
-        return next(iter(answers.values())).tolist()
-    columns = [array.tolist() for array in answers.values()]
+        return listed(*next(iter(answers.items())))
+    columns = [listed(key, array) for key, array in answers.items()]
     return [dict(zip(answers, row, strict=True)) for row in zip(*columns, strict=True)]
 
 

@@ -1,14 +1,11 @@
-"""The Open Inference Protocol, version 2: health, metadata, infer in JSON and binary, and Triton's extensions of it.
+"""The Open Inference Protocol, version 2: health, metadata, and infer in JSON and binary; `triton.py` has the rest.
 
 https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
-https://github.com/triton-inference-server/server/tree/main/docs/protocol for config, statistics, the repository,
-binary tensors, classification, generate
+https://github.com/triton-inference-server/server/tree/main/docs/protocol for binary tensors and classification
 """
 
-import asyncio
-import time
-from collections.abc import AsyncGenerator, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import numpy as np
@@ -17,12 +14,10 @@ from kerasfound.export.manifest import Tensor
 from kerasfound.serving import raw, web
 from kerasfound.serving.batching import Tensors
 from kerasfound.serving.errors import ClientError
-from kerasfound.serving.metrics import Duration
 from kerasfound.serving.model import Model
 from kerasfound.serving.routes import Route, versioned
-from kerasfound.serving.tensors import DTYPES, decode, joined, split
-from kerasfound.serving.web import Request, Response
-from kerasfound.serving.writing import Wish
+from kerasfound.serving.tensors import DTYPES, MAX_VALUES, decode, described, joined, listed
+from kerasfound.serving.web import MAX_DIGITS, Request, Response
 
 if TYPE_CHECKING:
     from kerasfound.serving.app import App
@@ -31,6 +26,7 @@ EXTENSIONS = [
     "binary_tensor_data",
     "classification",
     "generate",
+    "logging",
     "model_configuration",
     "model_repository",
     "model_repository(unload_dependents)",
@@ -40,11 +36,14 @@ EXTENSIONS = [
 HEAD_LENGTH = b"inference-header-content-length"
 """Of a body or an answer with binary tensors: the bytes of JSON before them."""
 
+Whole = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
 
 class InputParameters(msgspec.Struct, frozen=True):
-    """`binary_data_size`: the bytes of this tensor, behind the JSON."""
+    """`binary_data_size`: the bytes of this tensor, behind the JSON. Shared memory is refused."""
 
-    binary_data_size: int | None = None
+    binary_data_size: Whole | None = None
+    shared_memory_region: str | None = None
 
 
 class Input(msgspec.Struct):
@@ -61,7 +60,8 @@ class OutputParameters(msgspec.Struct, frozen=True):
     """`binary_data`: whether it shall come behind the JSON; `classification`: how many of the likeliest classes."""
 
     binary_data: bool | None = None
-    classification: int = 0
+    classification: Whole = 0
+    shared_memory_region: str | None = None
 
 
 class Output(msgspec.Struct):
@@ -72,9 +72,9 @@ class Output(msgspec.Struct):
 
 
 class InferParameters(msgspec.Struct, frozen=True):
-    """`timeout` in microseconds; `binary_data_output`: whether outputs shall come behind the JSON."""
+    """`timeout` in microseconds, or 0; `binary_data_output`: whether outputs shall come behind the JSON."""
 
-    timeout: int | None = None
+    timeout: Whole = 0
     binary_data_output: bool = False
 
 
@@ -87,29 +87,7 @@ class InferRequest(msgspec.Struct):
     parameters: InferParameters = InferParameters()
 
 
-class GenerateRequest(msgspec.Struct):
-    """A text to go on from, and how: `max_tokens`, `temperature`, `top_k`, `top_p`, `seed`, here or in `parameters`."""
-
-    text_input: str
-    parameters: Wish = Wish()
-
-
-class LoadRequest(msgspec.Struct):
-    """No parameters: the folder says everything."""
-
-    parameters: dict[str, Any] = {}
-
-
-class IndexRequest(msgspec.Struct):
-    """`ready`: only what is served."""
-
-    ready: bool = False
-
-
 _INFER = msgspec.json.Decoder(InferRequest)
-_INDEX = msgspec.json.Decoder(IndexRequest)
-_LOAD = msgspec.json.Decoder(LoadRequest)
-_FLAT = msgspec.json.Decoder(dict[str, Any])
 
 
 async def live(app: "App", request: Request) -> Response:
@@ -142,70 +120,10 @@ async def model(app: "App", request: Request, name: str, version: str | None = N
             "name": found.name,
             "versions": [str(v) for v in app.repository.served(name).versions],
             "platform": "onnxruntime_onnx",
-            "inputs": _declared(found.inputs),
-            "outputs": _declared(found.outputs.values()),
+            "inputs": declared(found.inputs),
+            "outputs": declared(found.outputs.values()),
         }
     )
-
-
-async def config(app: "App", request: Request, name: str, version: str | None = None) -> Response:
-    """A model's settings as Triton names them."""
-    found = app.repository.get(name, version)
-    return web.json(
-        {
-            "name": found.name,
-            "platform": "onnxruntime_onnx",
-            "backend": "onnxruntime",
-            "version_policy": {"specific": {"versions": [*app.repository.served(name).versions]}},
-            "max_batch_size": app.limits.batch_rows if found.queue.together else 0,
-            "input": _configured(found.inputs, found.queue.together),
-            "output": _configured(found.outputs.values(), found.queue.together),
-            "dynamic_batching": {"max_queue_size": app.limits.queue},
-        }
-    )
-
-
-async def statistics(app: "App", request: Request, name: str | None = None, version: str | None = None) -> Response:
-    """How often, how long and how many rows at once each model was asked."""
-    if name is None:
-        found = [model for served in app.repository.models.values() for model in served.versions.values()]
-    elif version is None:
-        found = [*app.repository.served(name).versions.values()]
-    else:
-        found = [app.repository.get(name, version)]
-    return web.json({"model_stats": [_statistics(model) for model in found]})
-
-
-async def index(app: "App", request: Request) -> Response:
-    """Every version that is served, and every one that is refused with the reason."""
-    asked = decode(_INDEX, request.body or b"{}", "the request")
-    return web.json(
-        [
-            {
-                "name": found.name,
-                "version": found.version,
-                "state": "READY" if found.ready else "UNAVAILABLE",
-                "reason": found.reason,
-            }
-            for found in app.repository.index()
-            if found.ready or not asked.ready
-        ]
-    )
-
-
-async def load(app: "App", request: Request, name: str) -> Response:
-    """Look at a model's folder again, at once."""
-    asked = decode(_LOAD, request.body or b"{}", "the request")
-    if asked.parameters:
-        raise ClientError(400, "a model is loaded as its folder has it; expected no parameters")
-    await asyncio.to_thread(app.repository.load, name)
-    return web.json({})
-
-
-async def unload(app: "App", request: Request, name: str) -> Response:
-    """Put a model away."""
-    await asyncio.to_thread(app.repository.unload, name)
-    return web.json({})
 
 
 async def infer(app: "App", request: Request, name: str, version: str | None = None) -> Response:
@@ -213,9 +131,14 @@ async def infer(app: "App", request: Request, name: str, version: str | None = N
     found = app.repository.get(name, version)
     head, tensors = _split(request)
     asked = decode(_INFER, head, "the request")
-    feeds = _feeds(found, asked.inputs, tensors)
-    wanted = {output.name: output.parameters for output in asked.outputs or []}
-    seconds = asked.parameters.timeout / 1e6 if asked.parameters.timeout else None
+    wanted = {output.name: output.parameters for output in asked.outputs or ()}
+    parameters = [*(tensor.parameters for tensor in asked.inputs), *wanted.values()]
+    if any(each.shared_memory_region is not None for each in parameters):
+        raise ClientError(400, "there is no shared memory here; send the data, and ask for it, in the body")
+    texts = any(tensor.datatype == "BYTES" for tensor in asked.inputs)
+    long = len(head) > web.LONG or (texts and len(request.body) > raw.LONG)
+    feeds = await web.beside(long, _feeds, found, asked.inputs, tensors)
+    seconds = asked.parameters.timeout / 1e6 or None
     answers = await found.predict(feeds, [*wanted], seconds, request.alone)
     answer: dict[str, Any] = {"model_name": found.name, "model_version": str(found.version)}
     if asked.id is not None:
@@ -223,59 +146,12 @@ async def infer(app: "App", request: Request, name: str, version: str | None = N
     return _answer(answer, found, answers, wanted, asked.parameters.binary_data_output)
 
 
-async def generate(app: "App", request: Request, name: str, version: str | None = None) -> Response:
-    """Write a text on."""
-    found, pieces = _written(app, request, name, version)
-    text = await asyncio.to_thread("".join, pieces)
-    return web.json({"model_name": found.name, "model_version": str(found.version), "text_output": text})
-
-
-async def generate_stream(app: "App", request: Request, name: str, version: str | None = None) -> Response:
-    """Write a text on, each character as soon as it is there, as server-sent events."""
-    found, pieces = _written(app, request, name, version)
-    about = {"model_name": found.name, "model_version": str(found.version)}
-
-    async def events() -> AsyncGenerator[bytes, None]:
-        try:
-            while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-                yield b"data: " + msgspec.json.encode(about | {"text_output": piece}) + b"\n\n"
-        except ClientError as error:
-            yield b"data: " + msgspec.json.encode({"error": error.reason}) + b"\n\n"
-
-    return Response(events(), web.EVENTS, headers=[(b"cache-control", b"no-store")])
-
-
-def _written(app: "App", request: Request, name: str, version: str | None) -> tuple[Model, Iterator[str]]:
-    found = app.repository.get(name, version)
-    if found.writer is None:
-        raise ClientError(400, f"model {name!r} does not write texts; ask it with /infer")
-    given = decode(_FLAT, request.body, "the request")
-    flat = {key: value for key, value in given.items() if key in Wish.__struct_fields__}
-    rest = {key: value for key, value in given.items() if key not in flat}
-    parameters = rest.pop("parameters", None) or {}
-    try:
-        asked = msgspec.convert(rest | {"parameters": {**parameters, **flat}}, GenerateRequest)
-    except (msgspec.ValidationError, TypeError) as error:
-        raise ClientError(400, f"the request: {error}") from None
-    if asked.parameters.max_tokens > app.limits.text:
-        raise ClientError(400, f"max_tokens is {asked.parameters.max_tokens}, at most {app.limits.text} are written")
-    return found, _in_time(found.writer.write(asked.text_input, asked.parameters), app.limits.seconds)
-
-
-def _in_time(pieces: Iterator[str], seconds: float) -> Iterator[str]:
-    end = time.monotonic() + seconds
-    for piece in pieces:
-        if time.monotonic() > end:
-            raise ClientError(504, f"the text was not written within {seconds:g} seconds; ask for fewer characters")
-        yield piece
-
-
 def _split(request: Request) -> tuple[bytes, memoryview]:
     """The JSON of a body, and the binary tensors behind it."""
     if HEAD_LENGTH not in request.headers:
         return request.body, memoryview(b"")
     length = request.headers[HEAD_LENGTH]
-    if not length.isdigit() or len(length) > 12 or int(length) > len(request.body):
+    if not length.isdigit() or len(length) > MAX_DIGITS or int(length) > len(request.body):
         raise ClientError(
             400, f"{HEAD_LENGTH.decode()} is {length.decode('latin-1')!r}, the body has {len(request.body)} bytes"
         )
@@ -284,39 +160,32 @@ def _split(request: Request) -> tuple[bytes, memoryview]:
 
 def _feeds(model: Model, inputs: list[Input], tensors: memoryview) -> Tensors:
     feeds: Tensors = {}
-    place = 0
     for tensor in inputs:
         reader = model.reader(tensor.name)
         if tensor.name in feeds:
             raise reader.fail("given twice")
         size = tensor.parameters.binary_data_size
-        data = None if size is None else tensors[place : place + max(size, 0)]
-        if data is not None:
-            if size is None or size < 0 or len(data) != size or tensor.data:
-                raise reader.fail(f"binary_data_size is {size}, {len(tensors) - place} bytes are left")
-            place += size
+        if (size is None) != bool(tensor.data):
+            raise reader.fail("expected either `data` or `binary_data_size`")
+        if (size or 0) > len(tensors):
+            raise reader.fail(f"binary_data_size is {size}, {len(tensors)} bytes are left")
+        data, tensors = (None, tensors) if size is None else (tensors[:size], tensors[size:])
         feeds[tensor.name] = _feed(model, tensor, data)
-    if place != len(tensors):
-        raise ClientError(400, f"{len(tensors) - place} bytes behind the JSON belong to no input")
+    if tensors:
+        raise ClientError(400, f"{len(tensors)} bytes behind the JSON belong to no input")
     return feeds
 
 
 def _feed(model: Model, tensor: Input, data: memoryview | None) -> np.ndarray:
     reader = model.reader(tensor.name)
-    given = model.raw if model.raw and model.raw.name == tensor.name else None
-    if tensor.datatype == "BYTES" and given:
-        count = tensor.shape[0] if tensor.shape and tensor.shape[1:] in ([], [1]) else 0
-        x = given.from_json(bytes(tensor.data)) if data is None else given.read(split(data, reader.what) or [b""])
-        if len(x) != count:
-            raise reader.fail(f"{len(x)} of {given.kind} do not fill the shape {tensor.shape}")
-        return x
+    if tensor.datatype == "BYTES" and model.raw and model.raw.name == tensor.name:
+        if not tensor.shape or tensor.shape[1:] not in ([], [1]):
+            raise reader.fail(f"got shape {tensor.shape} of BYTES, where {model.raw.kind}s have [n] or [n, 1]")
+        count = tensor.shape[0]
+        return model.raw.from_json(bytes(tensor.data), count) if data is None else model.raw.from_binary(data, count)
     if tensor.datatype != reader.dtype.v2:
         raise reader.fail(f"got datatype {tensor.datatype!r}, expected {reader.dtype.v2!r}")
-    if data is not None:
-        return reader.binary(data, tensor.shape)
-    if not tensor.data:
-        raise reader.fail("no `data`")
-    return reader.shaped(tensor.data, tensor.shape)
+    return reader.shaped(tensor.data, tensor.shape) if data is None else reader.binary(data, tensor.shape)
 
 
 def _answer(
@@ -334,7 +203,7 @@ def _answer(
             behind.append(joined(array))
             output["parameters"] = {"binary_data_size": len(behind[-1])}
         else:
-            output["data"] = array.ravel().tolist()
+            output["data"] = listed(name, array.ravel())
         outputs.append(output)
     head = msgspec.json.encode(answer | {"outputs": outputs})
     if not behind:
@@ -344,20 +213,23 @@ def _answer(
 
 def _classes(model: Model, name: str, scores: np.ndarray, count: int) -> np.ndarray:
     """The likeliest classes of each row as texts, `score:number` or `score:number:label`."""
-    if scores.ndim != 2 or scores.dtype.kind not in "fiu" or count < 1:
-        raise ClientError(400, f"output {name!r} of shape {list(scores.shape)} has no {count} classes")
-    named = raw.class_scores(model.manifest, {name: scores}) is not None
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :count]
+    if scores.ndim != 2 or scores.dtype.kind not in "fiu":
+        raise ClientError(400, f"output {name!r} of shape {described([*scores.shape])} has no classes")
+    if len(scores) * min(count, scores.shape[1]) > MAX_VALUES:
+        raise ClientError(413, f"output {name!r}: more than {MAX_VALUES} classes in all; send fewer rows")
+    labels = model.manifest.labels if raw.class_scores(model.manifest, {name: scores}) is not None else None
+    written = "{:f}:{}".format if scores.dtype.kind == "f" else "{}:{}".format
+    best = np.argsort(-scores.astype("float64"), axis=1, kind="stable")[:, :count]
     return np.array(
         [
-            [f"{row[i]:f}:{i}" + (f":{model.manifest.labels[i]}" if named else "") for i in places]
+            [written(row[i], i) + (f":{labels[i]}" if labels else "") for i in places]
             for row, places in zip(scores, best, strict=True)
         ],
         dtype=object,
     )
 
 
-def _declared(tensors: Iterable[Tensor]) -> list[dict]:
+def declared(tensors: Iterable[Tensor]) -> list[dict]:
     return [
         {
             "name": tensor.name,
@@ -368,59 +240,14 @@ def _declared(tensors: Iterable[Tensor]) -> list[dict]:
     ]
 
 
-def _configured(tensors: Iterable[Tensor], batched: bool) -> list[dict]:
-    return [
-        {
-            "name": each["name"],
-            "data_type": "TYPE_" + each["datatype"].replace("BYTES", "STRING"),
-            "dims": each["shape"][1:] if batched else each["shape"],
-        }
-        for each in _declared(tensors)
-    ]
-
-
-def _statistics(model: Model) -> dict:
-    found = model.statistics
-    return {
-        "name": model.name,
-        "version": str(model.version),
-        "last_inference": int(1e3 * found.last),
-        "inference_count": found.rows,
-        "execution_count": sum(each.count for each in found.batches.values()),
-        "inference_stats": {
-            "success": _duration(found.success),
-            "fail": _duration(found.fail),
-            "queue": _duration(found.queue),
-            "compute_input": _duration(Duration()),
-            "compute_infer": _duration(found.inference),
-            "compute_output": _duration(Duration()),
-        },
-        "batch_stats": [
-            {"batch_size": rows, "compute_infer": _duration(each)} for rows, each in sorted(found.batches.items())
-        ],
-    }
-
-
-def _duration(found: Duration) -> dict:
-    return {"count": found.count, "ns": int(1e9 * found.seconds)}
-
-
 _MODEL = "/v2/models/{name}"
 
 ROUTES: list[Route] = [
-    *versioned("POST", _MODEL + "/infer", infer, InferRequest),
-    *versioned("POST", _MODEL + "/generate", generate, GenerateRequest),
-    *versioned("POST", _MODEL + "/generate_stream", generate_stream, GenerateRequest),
+    *versioned("POST", _MODEL + "/infer", infer, InferRequest, kinds=(web.JSON, web.BYTES)),
     Route("GET", "/v2/health/live", live, open=True),
     Route("GET", "/v2/health/ready", ready, open=True),
     Route("GET", "/v2", server),
     Route("GET", "/v2/", server),
-    Route("GET", "/v2/models/stats", statistics),
     *versioned("GET", _MODEL, model),
     *versioned("GET", _MODEL + "/ready", model_ready),
-    *versioned("GET", _MODEL + "/config", config),
-    *versioned("GET", _MODEL + "/stats", statistics),
-    Route("POST", "/v2/repository/index", index, IndexRequest),
-    Route("POST", "/v2/repository/models/{name}/load", load),
-    Route("POST", "/v2/repository/models/{name}/unload", unload),
 ]

@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import re
 import zlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -16,10 +17,17 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-JSON, BYTES, EVENTS = b"application/json", b"application/octet-stream", b"text/event-stream"
+JSON, BYTES, EVENTS = b"application/json", b"application/octet-stream", b"text/event-stream; charset=utf-8"
 WORTH_COMPRESSING = 4096
 """Bytes; to compress less takes longer than to send it."""
 WINDOWS = {b"gzip": zlib.MAX_WBITS | 16, b"deflate": zlib.MAX_WBITS}
+MAX_DIGITS = 18
+"""Of a number in a header."""
+LONG = 1 << 16
+"""Bytes; to read or to write more takes so long that other requests would wait for it."""
+
+_UNWANTED = re.compile(rb";\s*q\s*=\s*0(\.0*)?\s*$")
+_T = TypeVar("_T")
 
 
 class DisconnectedError(Exception):
@@ -53,18 +61,27 @@ def failed(error: ClientError) -> Response:
     return json({"error": error.reason}, error.status, [(key.encode(), value.encode()) for key, value in error.headers])
 
 
+async def beside(long: bool, work: Callable[..., _T], *arguments: Any) -> _T:
+    """What the work comes to; what takes long is done in a thread, beside the event loop."""
+    return await asyncio.to_thread(work, *arguments) if long else work(*arguments)
+
+
 async def read_body(headers: dict[bytes, bytes], receive: Receive, limits: Limits) -> bytes:
     """The whole body, decompressed.
 
     Raises:
-        ClientError: 408 if it comes too slowly, 413 if it is too large, 415 if its encoding is not known.
+        ClientError: 408 if it comes too slowly, 413 if it is too large, 415 if its encoding is not known, 400 if it is
+            not what its headers say.
         DisconnectedError: if the client leaves.
     """
     encoding = headers.get(b"content-encoding", b"identity").strip().lower()
     if encoding != b"identity" and encoding not in WINDOWS:
         raise ClientError(415, f"content encoding {encoding.decode('latin-1')!r}; expected gzip, deflate or none")
     # A length announced is judged before the body is sent; one that is not, while the body comes in.
-    if int(headers.get(b"content-length", 0)) > limits.body:
+    length = headers.get(b"content-length", b"0")
+    if not length.isdigit():
+        raise ClientError(400, f"content-length is {length.decode('latin-1')!r}, expected a number of bytes")
+    if len(length) > MAX_DIGITS or int(length) > limits.body:
         raise _too_large(limits)
     try:
         async with asyncio.timeout(limits.seconds):
@@ -72,7 +89,9 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, limits: Limit
     except TimeoutError:
         reason = f"the body did not come within {limits.seconds:g} seconds"
         raise ClientError(408, reason, (("connection", "close"),)) from None
-    return body if encoding == b"identity" else _decompressed(body, encoding, limits)
+    if encoding == b"identity":
+        return body
+    return await beside(len(body) > LONG, _decompressed, body, encoding, limits)
 
 
 async def _whole(receive: Receive, limits: Limits) -> bytes:
@@ -106,20 +125,22 @@ def _decompressed(body: bytes, encoding: bytes, limits: Limits) -> bytes:
     return whole
 
 
-def compressed(response: Response, headers: dict[bytes, bytes]) -> Response:
+async def compressed(response: Response, headers: dict[bytes, bytes]) -> Response:
     """The response as small as the client wants it, where that pays."""
     body, wanted = response.body, headers.get(b"accept-encoding")
-    if not wanted or not isinstance(body, bytes) or len(body) < WORTH_COMPRESSING or response.kind == EVENTS:
+    if not wanted or not isinstance(body, bytes) or len(body) < WORTH_COMPRESSING:
         return response
-    names = [
-        part.partition(b";")[0].strip().lower() for part in wanted.split(b",") if b"q=0" not in part.replace(b" ", b"")
-    ]
+    names = [part.partition(b";")[0].strip() for part in wanted.lower().split(b",") if not _UNWANTED.search(part)]
     encoding = next((name for name in WINDOWS if name in names), None)
     if encoding is None:
         return response
-    packing = zlib.compressobj(level=1, wbits=WINDOWS[encoding])
-    packed = packing.compress(body) + packing.flush()
+    packed = await beside(len(body) > LONG, _compressed, body, encoding)
     return response._replace(body=packed, headers=[*response.headers, (b"content-encoding", encoding)])
+
+
+def _compressed(body: bytes, encoding: bytes) -> bytes:
+    packing = zlib.compressobj(level=1, wbits=WINDOWS[encoding])
+    return packing.compress(body) + packing.flush()
 
 
 async def send_response(response: Response, receive: Receive, send: Send, extra: Headers) -> None:
@@ -132,10 +153,12 @@ async def send_response(response: Response, receive: Receive, send: Send, extra:
         await send({"type": "http.response.body", "body": response.body})
         return
     leaving = asyncio.ensure_future(receive())  # nothing but its leave is left to come
-    async with contextlib.aclosing(response.body) as pieces:
-        async for piece in pieces:
-            if leaving.done():
-                break
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-    leaving.cancel()
+    try:
+        async with contextlib.aclosing(response.body) as pieces:
+            async for piece in pieces:
+                if leaving.done():
+                    break
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+    finally:
+        leaving.cancel()
     await send({"type": "http.response.body", "body": b""})

@@ -13,9 +13,10 @@ from kerasfound.errors import UserError
 from kerasfound.export.manifest import Manifest
 from kerasfound.sampling import choose, draw
 from kerasfound.serving.errors import ClientError
+from kerasfound.serving.raw import MAX_TEXT
 
 
-class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """How a text is to be written on; `null` is no limit."""
 
     max_tokens: Annotated[int, msgspec.Meta(ge=1)] = 200
@@ -52,8 +53,9 @@ class Writer:
         Raises:
             ClientError: if the prompt is empty, or has a character that the model has never seen.
         """
-        if not prompt:
-            raise ClientError(400, "the prompt is empty; give at least one character to go on from")
+        if not 0 < len(prompt) <= MAX_TEXT:
+            reason = f"the prompt has {len(prompt)} characters; expected at least one to go on from, at most {MAX_TEXT}"
+            raise ClientError(400, reason)
         if not math.isfinite(wish.temperature):
             raise ClientError(400, f"temperature is {wish.temperature}, expected a finite number")
         try:

@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MNIST_VALIDATION = 5_000
 DIGITS_VALIDATION, DIGITS_TEST = 240, 360
 MAX_PIXELS = 50_000_000
+MAX_PIXELS_SENT = 1 << 24
+"""Of all images that somebody sends at once."""
 SIDES = 8, 64
 """The shortest and the longest side that images of a folder are scaled to."""
 SHARE = 0.15
@@ -101,10 +103,26 @@ def read(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         return _scaled(image, shape)
 
 
-def decode(file: bytes, shape: tuple[int, ...]) -> np.ndarray:
-    """The same of the bytes of a PNG or JPEG file, which may be anybody's."""
-    with _opened("the image", io.BytesIO(file), ("PNG", "JPEG")) as image:
-        return _scaled(image, shape)
+def decode(files: Iterable[bytes], shape: tuple[int, ...]) -> np.ndarray:
+    """The same of the bytes of PNG or JPEG files, which may be anybody's, as `(files, height, width, channels)`.
+
+    Raises:
+        UserError: if one of them is not an image, or all together have too many pixels.
+    """
+    rows, pixels = [], 0
+    for place, file in enumerate(files):
+        name = f"image {place}"
+        try:
+            with _opened(name, io.BytesIO(file), ("PNG", "JPEG")) as image:
+                pixels += image.width * image.height
+                if pixels > MAX_PIXELS_SENT:
+                    raise UserError(f"{name}: too many pixels; at most {MAX_PIXELS_SENT} are read at once.")
+                rows.append(_scaled(image, shape))
+        except (UserError, ImportError):
+            raise
+        except Exception as error:  # of a broken file Pillow raises what its parsers happen to
+            raise UserError(f"{name}: not an image that can be read.") from error
+    return np.stack(rows)
 
 
 def _scaled(image: "Image.Image", shape: tuple[int, ...]) -> np.ndarray:
