@@ -57,8 +57,7 @@ def json(answer: Any, status: int = 200, headers: Headers | None = None) -> Resp
 
 
 def failed(error: ClientError) -> Response:
-    """Both protocols write an error as `{"error": "one line"}`."""
-    return json({"error": error.reason}, error.status, [(key.encode(), value.encode()) for key, value in error.headers])
+    return Response(error.body, JSON, error.status, [(key.encode(), value.encode()) for key, value in error.headers])
 
 
 async def beside(long: bool, work: Callable[..., _T], *arguments: Any) -> _T:
