@@ -212,9 +212,11 @@ class Server(uvicorn.Server):
         state, now = self.server_state, asyncio.get_running_loop().time
         end, last, asked = now() + GRACE_SECONDS, now(), state.total_requests
         while state.connections and not self.force_exit:
-            if state.tasks or state.total_requests != asked:
+            connections = [each for each in state.connections if isinstance(each, Connection)]
+            sending = any(each.transport.get_write_buffer_size() for each in connections)
+            if sending or state.tasks or state.total_requests != asked:
                 last, asked = now(), state.total_requests
-            new = any(isinstance(each, Connection) and each.cycle is None for each in state.connections)
+            new = any(each.cycle is None for each in connections)
             if now() > min(end, last + (FIRST_SECONDS if new else QUIET_SECONDS)):
                 break
             await asyncio.sleep(0.02)
