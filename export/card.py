@@ -1,6 +1,7 @@
 """The model card: `README.md` of a bundle, for the person who finds it."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from kerasfound.export.manifest import Manifest, Quantization, Tensor, Verification
@@ -12,6 +13,8 @@ LIMITS = {
     "tabular_classification": "It knows the columns and categories of its training table; others count as missing.",
     "tabular_regression": "Beyond the range of its training table its numbers are guesses.",
 }
+PLACES = ("data", "data_dir", "out")
+"""Settings that tell where things lay on the machine of whoever trained, which is nobody else's concern."""
 UNTOLD = "Nothing about its training was given at its export: ask whoever made it before you rely on it."
 
 
@@ -61,8 +64,9 @@ def _tensors(manifest: Manifest) -> list[str]:
 def _training(manifest: Manifest, settings: dict[str, Any] | None) -> list[str]:
     if not manifest.measured_on or settings is None:
         return [UNTOLD]
-    data = f"Trained on `{manifest.measured_on.data}` (sha256 `{manifest.measured_on.sha256}`)."
-    told = "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in settings.items() if value is not None)
+    data = f"Trained on `{Path(manifest.measured_on.data).name}` (sha256 `{manifest.measured_on.sha256}`)."
+    kept = {name: value for name, value in settings.items() if value is not None and name not in PLACES}
+    told = "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in kept.items())
     return [data, f"Settings:\n\n{told}"]
 
 

@@ -70,6 +70,9 @@ def explain(model: keras.Model, sizes: Sizes | None = None, opset: int = graphs.
         UserError: if the model is not built or not a Keras model.
 
     Example:
+        >>> words = keras.Input((1,), dtype="string")
+        >>> model = keras.Model(words, keras.layers.Hashing(8, name="hash")(words), name="hashed")
+        >>> print(explain(model))  # doctest: +ELLIPSIS
         hashed goes to SavedModel:
         layer "hash" (Hashing)  ONNX  refused  ONNX has no StringToHashBucketFast
         To mend it: give the layer's words or numbers as the vocabulary of a StringLookup or IntegerLookup, ...

@@ -101,7 +101,8 @@ def convert(model: keras.Model, opset: int = OPSET, sizes: Sizes | None = None) 
     if (size := proto.ByteSize()) > LARGEST:
         reason = f"{size:,} bytes, where a file holds {LARGEST:,}"
         raise NoFormError("ONNX", [Obstacle(described(model), reason, "export a SavedModel")])
-    return fusion.fuse(proto if opset == OPSET else version_converter.convert_version(proto, opset))
+    with refused(model):
+        return fusion.fuse(proto if opset == OPSET else version_converter.convert_version(proto, opset))
 
 
 def _converted(model: keras.Model, traced: Traced) -> "onnx_format.ModelProto":

@@ -98,7 +98,10 @@ def first_line(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def refused(model: keras.Model) -> Iterator[None]:
-    """tf2onnx logs what it cannot convert, raises for some of it and goes on with the rest; refuse for all of it."""
+    """tf2onnx logs what it cannot convert, raises for some of it and goes on with the rest; refuse for all of it.
+
+    So is what the libraries raise that convert or rewrite a finished graph.
+    """
     log = logging.getLogger("tf2onnx")
     found: list[Obstacle] = []
 
@@ -120,7 +123,7 @@ def refused(model: keras.Model) -> Iterator[None]:
     logging.disable(logging.NOTSET)  # somebody else's `logging.disable` would hide what went wrong
     try:
         yield
-    except Exception as error:  # tf2onnx raises whatever its code runs into
+    except Exception as error:  # they raise whatever their code runs into
         found = found or [Obstacle(quoted_in(str(error), model), first_line(error))]
         raise NoFormError("ONNX", found) from error
     finally:

@@ -242,6 +242,7 @@ def train(config: Config, run: kf.training.Run) -> keras.Model:
         loss=kf.training.each(kf.losses.SparseCategoricalCrossentropy(from_logits=True)),
         metrics=[kf.training.accuracy],
         jit_compile=bool(config.jit),  # step by step over time, XLA is the slower one on a CPU
+        steps_per_execution=config.steps_per_call,
     )
     kf.training.fit(readers, batches, numbers.validation, run, config)
     answers = readers.predict(numbers.validation.x, batch_size=500, verbose=0)

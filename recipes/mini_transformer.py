@@ -29,7 +29,7 @@ class Config(kf.training.Config):
     """A named text, tiny_shakespeare or stdlib, or a text file (UTF-8)."""
     epochs: int = kf.training.number(5, at_least=1)
     """How often the validation text is read and a checkpoint written."""
-    steps: int = kf.training.number(190, at_least=1)
+    steps: int = kf.training.number(180, at_least=1)
     """Batches in an epoch, each of windows that begin anywhere in the text."""
     batch_size: int = kf.training.number(16, at_least=1)
     """Windows in one step."""
@@ -83,6 +83,7 @@ def train(config: Config, run: kf.training.Run) -> keras.Model:
         loss=kf.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         jit_compile=True if config.jit is None else config.jit,
+        steps_per_execution=config.steps_per_call,
     )
     kf.training.fit(model, batches, cut.validation, run, config)
     kf.training.finish(model, cut, run)

@@ -105,6 +105,7 @@ def train(config: Config, run: kf.training.Run) -> keras.Model:
         loss=kf.losses.SparseCategoricalCrossentropy(),
         metrics=["accuracy"],
         jit_compile="auto" if config.jit is None else config.jit,
+        steps_per_execution=config.steps_per_call,
     )
     kf.training.fit(model, batches, images.validation, run, config)
     kf.training.finish(model, images, run)

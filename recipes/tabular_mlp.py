@@ -242,6 +242,7 @@ def train(config: Config, run: kf.training.Run) -> keras.Model:
         loss=kf.training.each(loss),
         metrics=[kf.training.accuracy] if classes else [],
         jit_compile="auto" if config.jit is None else config.jit,
+        steps_per_execution=config.steps_per_call,
     )
     kf.training.fit(members, batches, watched, run, config)
     kf.training.finish(model, table, run)

@@ -1,86 +1,132 @@
-"""The ASGI application: which path is whose, how much may come in, and how errors go out."""
+"""The ASGI application: which path is whose, who may ask, and what is told, counted and logged of it."""
 
 import asyncio
+import functools
+import hmac
+import itertools
 import logging
+import os
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+import sys
+import time
+from collections.abc import Callable
+from importlib import metadata as installed
 
 import msgspec
 
-from kerasfound.serving import v1, v2
+from kerasfound.serving import metrics, openapi, page, triton, v1, v2, web
 from kerasfound.serving.errors import ClientError
+from kerasfound.serving.limits import Limits
 from kerasfound.serving.repository import Repository
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+from kerasfound.serving.routes import Route, found
+from kerasfound.serving.web import Message, Receive, Request, Response, Send
 
 LOG = logging.getLogger("kerasfound.serving")
+ROUTES = (*v1.ROUTES, *triton.ROUTES, *v2.ROUTES, *page.ROUTES, *openapi.ROUTES)
+MAX_PATH = 512
 
-_ROUTES = [(re.compile(path), *route) for path, route in (v1.ROUTES | v2.ROUTES).items()]
+_ID = re.compile(rb"[!-~]{1,128}")
 
 
-class Disconnected(Exception):  # noqa: N818 (an event rather than an error)
-    """The client left before its request was whole."""
+class Asked:
+    """What is known of a request, to be counted when it is answered; never a client's own words."""
+
+    def __init__(self, headers: dict[bytes, bytes]):
+        self.headers = headers
+        self.call = ""
+        self.model = ""
 
 
 class App:
-    """Answers both protocols from one repository; both write an error as `{"error": "one line"}`."""
+    """Answers both protocols from one repository.
 
-    def __init__(self, repository: Repository, max_body: int):
+    Args:
+        repository: of models.
+        limits: on what a client may ask.
+        key: that a client must know, as `Authorization: Bearer KEY` or `X-API-Key: KEY`; None lets everyone in.
+        log: whether each answer is told on stdout, a line of JSON.
+    """
+
+    def __init__(self, repository: Repository, limits: Limits, key: str | None = None, log: bool = False):
         self.repository = repository
-        self.max_body = max_body
+        self.limits = limits
+        self.routes = ROUTES
+        self.version = installed.version("kerasfound")
+        self.draining = False
+        self.under_way: Callable[[], int] = lambda: 2
+        """How many requests there are; told by the server."""
+        self.key = key and key.encode()
+        self.log = log
+        self._ids = map(f"{os.urandom(4).hex()}-{{:x}}".format, itertools.count())
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        status, headers = 200, [("content-type", "application/json")]
+        started = time.perf_counter()
+        asked = Asked(dict(scope["headers"]))
         try:
-            body = msgspec.json.encode(await self._answer(scope, receive))
+            response = await self._answer(asked, scope, receive)
         except ClientError as error:
-            status, body = error.status, _error(error.reason)
-            headers += error.headers
-        except Disconnected:
+            response = web.failed(error)
+        except web.DisconnectedError:
             return
         except asyncio.CancelledError:  # uvicorn, when the grace after a signal to stop is over
-            status, body = 503, _error("the server is stopping")
+            response = web.failed(ClientError(503, "the server is stopping"))
         except Exception:
             LOG.exception("%s %r failed", scope["method"], scope["path"])
-            status, body = 500, _error("the server failed on this request; its log says why")
-        headers += [("content-length", str(len(body)))]
-        await send(
-            {"type": "http.response.start", "status": status, "headers": [(k.encode(), v.encode()) for k, v in headers]}
-        )
-        await send({"type": "http.response.body", "body": body})
+            response = web.failed(ClientError(500, "the server failed on this request; its log says why"))
+        given = asked.headers.get(b"x-request-id", b"")
+        if not _ID.fullmatch(given):
+            given = next(self._ids).encode()
+        extra = [(b"x-request-id", given)]
+        if self.draining:
+            extra.append((b"connection", b"close"))
+        try:
+            await web.send_response(await web.compressed(response, asked.headers), receive, send, extra)
+        finally:
+            seconds = time.perf_counter() - started
+            metrics.answered(asked.call, asked.model, response.status, seconds)
+            if self.log:
+                self._tell(scope, response, given, seconds)
 
-    async def _answer(self, scope: Message, receive: Receive) -> dict:
-        path, method = scope["path"], scope["method"]
-        for pattern, expected, handler in _ROUTES:
-            if match := pattern.fullmatch(path):
-                if method != expected:
-                    raise ClientError(405, f"{path!r} takes {expected}, not {method}", (("allow", expected),))
-                if method == "POST":
-                    return handler(self.repository, **match.groupdict(), body=await self._body(scope, receive))
-                return handler(self.repository, **match.groupdict())
-        raise ClientError(404, f"nothing at {path!r}; see /v1/models/NAME or /v2/models/NAME")
+    async def _answer(self, asked: Asked, scope: Message, receive: Receive) -> Response:
+        if len(scope["path"]) > MAX_PATH:
+            raise ClientError(414, f"a path of {len(scope['path'])} characters; at most {MAX_PATH} are read")
+        route, named = _routed(scope["method"], scope["path"])
+        asked.call = route.call
+        if scope.get("state", {}).get("place", 0) > self.limits.connections and not route.open:
+            reason = f"more than {self.limits.connections} connections, the limit of this server; try again"
+            raise ClientError(503, reason, (("retry-after", "1"), ("connection", "close")))
+        if named.get("name") in self.repository.models:
+            asked.model = named["name"]
+        if self.key and not route.open:
+            self._check_key(asked.headers)
+        body = await web.read_body(asked.headers, receive, self.limits) if route.method == "POST" else b""
+        return await route.handler(self, Request(asked.headers, body, self.under_way() < 2), **named)
 
-    async def _body(self, scope: Message, receive: Receive) -> bytes:
-        headers = dict(scope["headers"])
-        encoding = headers.get(b"content-encoding", b"identity").decode("latin-1")
-        if encoding.strip().lower() != "identity":
-            raise ClientError(415, f"content encoding {encoding!r} is not supported; send the body as it is")
-        v2.refuse_binary(headers)
-        # A length announced is judged before the body is sent; one that is not, while the body comes in.
-        body, size, more = bytearray(), int(headers.get(b"content-length", 0)), True
-        while more and size <= self.max_body:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Disconnected
-            body += message.get("body", b"")
-            size, more = max(size, len(body)), message.get("more_body", False)
-        if size > self.max_body:
-            raise ClientError(413, f"the body is larger than {self.max_body >> 20} MiB, the limit of this server")
-        return bytes(body)
+    def _check_key(self, headers: dict[bytes, bytes]) -> None:
+        scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
+        given = bearer.strip() if scheme.lower() == b"bearer" else headers.get(b"x-api-key", b"")
+        if not hmac.compare_digest(given, self.key or b""):
+            reason = "a key is needed, as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
+            raise ClientError(401, reason, (("www-authenticate", "Bearer"),))
+
+    def _tell(self, scope: Message, response: Response, given: bytes, seconds: float) -> None:
+        line = {
+            "time": time.time(),
+            "id": given.decode("latin-1"),
+            "client": (scope.get("client") or [""])[0],
+            "method": scope["method"],
+            "path": scope["path"],
+            "status": response.status,
+            "milliseconds": round(1e3 * seconds, 3),
+        }
+        try:
+            sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
+            sys.stdout.flush()
+        except OSError as error:  # whoever read the log has left
+            self.log = False
+            LOG.warning("no more access log: %s", error)
 
 
-def _error(reason: str) -> bytes:
-    return msgspec.json.encode({"error": reason})
+@functools.lru_cache(maxsize=4096)
+def _routed(method: str, path: str) -> tuple[Route, dict[str, str]]:
+    return found(ROUTES, method, path)

@@ -1,27 +1,82 @@
 """One loaded bundle: what its manifest promises, and the ONNX Runtime session that keeps it."""
 
+import functools
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+
 import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as onnx_errors
 
 from kerasfound.errors import UserError
+from kerasfound.export import cases
+from kerasfound.export.difference import TOLERANCE, difference
 from kerasfound.export.manifest import Manifest, Tensor
+from kerasfound.serving.batching import Batcher, Tensors
 from kerasfound.serving.errors import ClientError
+from kerasfound.serving.limits import Limits
+from kerasfound.serving.metrics import Statistics
+from kerasfound.serving.raw import RawInput, raw_input
 from kerasfound.serving.tensors import DTYPES, Reader, described
+from kerasfound.serving.writing import Writer
 
 INTRA_OP_THREADS = 1
 """One: small models lose more by waking a second thread than they gain."""
-
+MEMORY = 1 << 30
+"""Bytes that all models together may compute in: attention over a long text takes the square of its length."""
+PROOF_SECONDS = 0.2
+"""For how long a bundle's recorded questions are asked when it is loaded, the small ones first."""
 FATAL = 4
 
 ONNX_ERRORS = tuple(e for e in vars(onnx_errors).values() if isinstance(e, type) and issubclass(e, Exception))
 """ONNX Runtime's errors share no base class of their own."""
 
 
-class Model:
-    """A model that answers: arrays in by name, arrays out by name."""
+@functools.cache
+def _bound_memory() -> None:
+    place = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    onnxruntime.create_and_register_allocator(place, onnxruntime.OrtArenaCfg({"max_mem": MEMORY}))
 
-    def __init__(self, manifest: Manifest, path: str):
+
+def session(path: Path) -> onnxruntime.InferenceSession:
+    """An ONNX file, opened for one thread.
+
+    Raises:
+        UserError: if ONNX Runtime does not take it.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = INTRA_OP_THREADS
+    options.inter_op_num_threads = 1
+    options.log_severity_level = FATAL  # what fails is raised too, and told once
+    _bound_memory()
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")  # weights are beside it
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except ONNX_ERRORS as error:
+        raise UserError(f"ONNX Runtime cannot open it: {_line(error)}") from error
+
+
+class Model:
+    """A model that answers: arrays in by name, arrays out by name.
+
+    Args:
+        manifest: of the bundle.
+        folder: of the bundle.
+        limits: on what may be asked.
+        threads: where batches run.
+
+    Raises:
+        UserError: if the ONNX file is not what the manifest says, or does not answer as it is recorded there.
+    """
+
+    def __init__(self, manifest: Manifest, folder: Path, limits: Limits, threads: Executor):
+        self.manifest = manifest
+        self.folder = folder
         self.name = manifest.name
         self.version = manifest.version
         self.inputs = manifest.inputs
@@ -30,26 +85,53 @@ class Model:
             if tensor.dtype not in DTYPES:
                 raise UserError(f"{tensor.name!r} has dtype {tensor.dtype!r}, expected one of {', '.join(DTYPES)}.")
         self.readers = {declared.name: Reader(declared) for declared in manifest.inputs}
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = INTRA_OP_THREADS
-        options.inter_op_num_threads = 1
-        options.log_severity_level = FATAL  # what fails is raised too, and told once
-        try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except ONNX_ERRORS as error:
-            raise UserError(f"ONNX Runtime cannot open it: {_line(error)}") from error
+        self._session = session(folder / "model.onnx")
         _agree("inputs", manifest.inputs, self._session.get_inputs())
         _agree("outputs", manifest.outputs, self._session.get_outputs())
+        self.raw: RawInput | None = raw_input(manifest, folder)
+        self.writer = Writer(manifest, session(folder / manifest.generation.file)) if manifest.generation else None
+        self.limits = limits
+        self.statistics = Statistics(self.name)
+        self._run = _asking(self._session, list(self.outputs))
+        together = _by_row([*manifest.inputs, *manifest.outputs])
+        self.queue = Batcher(self._run, together, limits, threads, self.statistics)
+        self._warm(rows=2 if together else 1)
+        self._prove(folder)
 
-    def predict(self, feeds: dict[str, np.ndarray], outputs: list[str] | None = None) -> dict[str, np.ndarray]:
+    async def predict(
+        self, feeds: Tensors, outputs: Sequence[str] = (), seconds: float | None = None, alone: bool = False
+    ) -> Tensors:
         """The named outputs, or all of them, for arrays that hold every input.
+
+        Args:
+            feeds: the inputs.
+            outputs: what is asked for.
+            seconds: how long the client waits, at most the server's own limit.
+            alone: whether no other request is under way.
 
         Raises:
             ClientError: when names or shapes are not the manifest's, or the model cannot take these values,
                 such as a token id beyond its vocabulary.
         """
-        names = outputs or list(self.outputs)
-        for name in names:
+        started = time.perf_counter()
+        try:
+            feeds = self._checked(feeds, outputs)
+            answers = await self.queue.ask(feeds, min(seconds or np.inf, self.limits.seconds), alone)
+        except ClientError:
+            self.statistics.fail.add(1, time.perf_counter() - started)
+            raise
+        self.statistics.success.add(1, time.perf_counter() - started)
+        return {name: answers[name] for name in outputs} if outputs else answers
+
+    def reader(self, name: str) -> Reader:
+        try:
+            return self.readers[name]
+        except KeyError:
+            raise ClientError(400, f"no input {name!r}; model {self.name!r} has {_listed(self.readers)}") from None
+
+    def _checked(self, feeds: Tensors, outputs: Sequence[str]) -> Tensors:
+        """The feeds in the manifest's order."""
+        for name in outputs:
             if name not in self.outputs:
                 raise ClientError(400, f"no output {name!r}; model {self.name!r} has {_listed(self.outputs)}")
         for name in self.readers:
@@ -58,36 +140,74 @@ class Model:
         sizes: dict[str, int] = {}
         for name, array in feeds.items():
             self.reader(name).check(array.shape, sizes)
-        try:
-            return dict(zip(names, self._session.run(names, feeds), strict=True))
-        except ONNX_ERRORS as error:
-            # The model ran when it was loaded and the CPU is no less able now, so it is this input that it cannot take.
-            raise ClientError(400, f"the model cannot take this input: {_line(error)}") from error
+            if array.size > self.limits.values:
+                reason = f"input {name!r} has {array.size} values, more than {self.limits.values}"
+                raise ClientError(413, f"{reason}, the limit of this server")
+        return {name: feeds[name] for name in self.readers}
 
-    def reader(self, name: str) -> Reader:
-        try:
-            return self.readers[name]
-        except KeyError:
-            raise ClientError(400, f"no input {name!r}; model {self.name!r} has {_listed(self.readers)}") from None
-
-    def warm(self) -> None:
+    def _warm(self, rows: int) -> None:
         """Answers zeros once: the first request finds memory allocated, and outputs are held against the manifest."""
-        error: ClientError | None = None
+        reason = ""
         for size in (1, 32):  # some models need more than one time step or pixel
-            feeds = {name: _zeros(reader, size) for name, reader in self.readers.items()}
             try:
-                answers = self.predict(feeds)
+                answers = self._run({name: _zeros(reader, rows, size) for name, reader in self.readers.items()})
                 break
-            except ClientError as raised:
-                error = raised
+            except ClientError as error:
+                reason = error.reason
         else:
             if all(isinstance(size, int) for tensor in self.inputs for size in tensor.shape[1:]):
-                raise UserError(f"it does not answer zeros: {error}")
+                raise UserError(f"it does not answer zeros: {reason}")
             return  # no free sizes tried suit it; a client may know better
         for name, answer in answers.items():
             declared, found = self.outputs[name].shape, [*answer.shape]
-            if len(found) != len(declared) or _conflict(declared, found):
-                raise UserError(f"output {name!r} has shape {described(found)}, not {described(declared)}.")
+            by_row = [rows, *declared[1:]] if rows > 1 else declared
+            if len(found) != len(declared) or _conflict(by_row, found):
+                asked = f" to {rows} rows" if rows > 1 else ""
+                raise UserError(f"output {name!r}{asked} has shape {described(found)}, not {described(declared)}.")
+
+    def _prove(self, folder: Path) -> None:
+        """Asks what was asked at export: this machine may answer otherwise."""
+        if cases.VECTORS.format("") not in self.manifest.files:
+            return
+        tolerance = max((record.tolerance for record in self.manifest.verification), default=TOLERANCE)
+        started = time.perf_counter()
+        for case in cases.load(folder):
+            if case.inputs.keys() != self.readers.keys() or not case.outputs.keys() <= self.outputs.keys():
+                raise UserError(
+                    f"what was asked at export has other tensors: {_listed([*case.inputs, *case.outputs])}."
+                )
+            try:
+                answers = self._run(case.inputs)
+            except ClientError as error:
+                raise UserError(f"it does not take what was asked at export: {error.reason}") from None
+            for name, expected in case.outputs.items():
+                apart = difference(expected, answers[name])
+                if not apart.worst <= tolerance:
+                    raise UserError(f"it answers otherwise than the trained model: {name} {apart}.")
+            if time.perf_counter() - started > PROOF_SECONDS:
+                break
+
+
+def _asking(session: onnxruntime.InferenceSession, outputs: list[str]) -> Callable[[Tensors], Tensors]:
+    """Calls of the session by name; they know no `Model`, so that one that left is freed with its last request."""
+
+    def run(feeds: Tensors) -> Tensors:
+        try:
+            return dict(zip(outputs, session.run(outputs, feeds), strict=True))
+        except ONNX_ERRORS as error:
+            # The model ran when it was loaded and the CPU is no less able now, so it is this input that it cannot take.
+            if "Available memory" in str(error):
+                reason = f"models compute in {MEMORY >> 20} MiB here, which is too little for this input"
+                raise ClientError(413, f"{reason}; send fewer rows or steps") from error
+            raise ClientError(400, f"the model cannot take this input: {_line(error)}") from error
+
+    return run
+
+
+def _by_row(tensors: list[Tensor]) -> bool:
+    """Whether every tensor has one row for each that is asked, so that requests may share a call."""
+    first = {tensor.shape[0] if tensor.shape else 1 for tensor in tensors}
+    return len(first) == 1 and isinstance(first.pop(), str)
 
 
 def _agree(kind: str, declared: list[Tensor], found: list) -> None:
@@ -116,8 +236,8 @@ def _conflict(declared: list[int | str], found: list) -> bool:
     return any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(declared, found, strict=False))
 
 
-def _zeros(reader: Reader, free: int) -> np.ndarray:
-    shape = [size if isinstance(size, int) else 1 if axis == 0 else free for axis, size in enumerate(reader.shape)]
+def _zeros(reader: Reader, rows: int, free: int) -> np.ndarray:
+    shape = [size if isinstance(size, int) else free if axis else rows for axis, size in enumerate(reader.shape)]
     return np.full(shape, "", object) if reader.dtype.json is str else np.zeros(shape, reader.dtype.numpy)
 
 

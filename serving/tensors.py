@@ -3,6 +3,8 @@
 JSON is decoded straight into the declared type, so `null`, a string or a boolean in a number tensor is refused where
 it stands; nothing is converted but an integer written where a float is expected.
 
+Binary tensors are the elements' bytes, little-endian and in C order; a text has its length before it, in four bytes.
+
 JSON has no NaN or infinity: as input they are malformed, and as output they are written `null`, as JavaScript does.
 TensorFlow Serving writes a bare `NaN` there, which strict JSON readers refuse. Where the manifest says that values may
 be missing, `null` is taken for one: NaN among numbers, an empty text among texts.
@@ -10,6 +12,8 @@ be missing, `null` is taken for one: NaN among numbers, an empty text among text
 
 import math
 import re
+import struct
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -45,11 +49,18 @@ DTYPES = {
     "string": Dtype(np.object_, str, "tensor(string)", "DT_STRING", "BYTES"),
 }
 
+LENGTH = struct.Struct("<I")
+
+MAX_VALUES = 1 << 19
+"""Of numbers in JSON, and of texts, read or written at once: each takes a hundred bytes of memory meanwhile."""
+
 _NESTED = re.compile(rb"\s*\[\s*\[")
 
 
 def decode(decoder: msgspec.json.Decoder, text: bytes | msgspec.Raw, what: str) -> Any:
     """`text` decoded, or a 400 that begins with `what` and says where the JSON went wrong."""
+    if isinstance(text, bytes) and len(text) > MAX_VALUES and text.count(b",") > MAX_VALUES:
+        raise ClientError(413, f"{what}: more than {MAX_VALUES} values in JSON; send fewer rows, or binary tensors")
     try:
         return decoder.decode(text)
     except RecursionError:
@@ -71,7 +82,7 @@ class Reader:
         self.dtype = DTYPES[declared.dtype]
         self.expected = f"expected {declared.dtype} of shape {described(declared.shape)}"
         self.what = f"input {declared.name!r}"
-        self.missing = declared.missing
+        self.missing = declared.missing and self.dtype.json in (float, str)
         value: Any = self.dtype.json | None if self.missing else self.dtype.json
         nested: Any = value
         for _ in declared.shape:
@@ -91,6 +102,7 @@ class Reader:
 
     def shaped(self, text: msgspec.Raw, shape: list[int]) -> np.ndarray:
         """From a list, flat or nested, beside the shape that it claims."""
+        self.check(shape, {})
         if len(shape) != 1 and _NESTED.match(memoryview(text)):
             array = self.nested(text)
             if list(array.shape) != shape:
@@ -99,12 +111,41 @@ class Reader:
                 )
             return array
         values = self._decode(self._flat, text)
-        # Sizes are checked one by one: two negative ones would have a positive product.
-        if min(shape, default=1) < 1 or math.prod(shape) != len(values):
+        if math.prod(shape) != len(values):
             raise self.fail(f"{len(values)} elements do not fill the shape {described([*shape])}")
         return self._array(values).reshape(shape)
 
-    def check(self, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
+    def binary(self, data: memoryview, shape: list[int]) -> np.ndarray:
+        """From the elements' bytes."""
+        self.check(shape, {})
+        count = math.prod(shape)
+        if self.dtype.json is str:
+            return np.array(self._texts(data, count), dtype=object).reshape(shape)
+        dtype = np.dtype(self.dtype.numpy).newbyteorder("<")
+        if count * dtype.itemsize != len(data):
+            raise self.fail(f"{len(data)} bytes do not fill the shape {described([*shape])}")
+        array = np.frombuffer(data, np.uint8 if dtype.kind == "b" else dtype)
+        if dtype.kind == "b":
+            if array.max() > 1:
+                raise self.fail("a boolean is neither 0 nor 1")
+            array = array.view(dtype)
+        self._refuse_infinite(array)
+        return np.require(array, dtype.newbyteorder("="), "A").reshape(shape)
+
+    def _texts(self, data: memoryview, count: int) -> list[str]:
+        found = split(data, self.what)
+        if len(found) != count:
+            raise self.fail(f"{len(found)} texts where {count} are expected")
+        try:
+            return [text.decode() for text in found]
+        except UnicodeDecodeError:
+            raise self.fail("a text is not UTF-8") from None
+
+    def _refuse_infinite(self, array: np.ndarray) -> None:
+        if array.dtype.kind == "f" and not (np.isfinite(array) | (self.missing & np.isnan(array))).all():
+            raise self.fail("a number is infinite, not a number, or too large for the dtype")
+
+    def check(self, shape: Sequence[int], sizes: dict[str, int]) -> None:
         """Holds `shape` against the manifest; `sizes` collects what each free size turned out to be."""
         if len(shape) != len(self.shape):
             raise self.fail(f"got shape {described([*shape])}")
@@ -120,7 +161,7 @@ class Reader:
         try:
             return decode(decoder, text, self.what)
         except ClientError as error:
-            raise ClientError(400, f"{error.reason}; {self.expected}") from None
+            raise ClientError(error.status, f"{error.reason}; {self.expected}") from None
 
     def _array(self, values: list) -> np.ndarray:
         try:
@@ -131,8 +172,38 @@ class Reader:
         except ValueError:
             raise self.fail("ragged lists") from None
         # JSON holds finite numbers only, so what is not finite now was too large for the dtype.
-        if self.dtype.json is float and not (np.isfinite(array) | (self.missing & np.isnan(array))).all():
-            raise self.fail("a number is too large for the dtype")
+        self._refuse_infinite(array)
         if self.dtype.json is str and self.missing:
             array = np.where(array == np.array(None), "", array)
         return array
+
+
+def split(data: memoryview, what: str) -> list[bytes]:
+    """The parts of a binary tensor of texts: each behind its length."""
+    found, place = [], 0
+    while place < len(data):
+        first = place + LENGTH.size
+        length = LENGTH.unpack(data[place:first])[0] if first <= len(data) else len(data)
+        place = first + length
+        if place > len(data):
+            raise ClientError(400, f"{what}: its last text is longer than the tensor")
+        found.append(bytes(data[first:place]))
+        if len(found) > MAX_VALUES:
+            raise ClientError(413, f"{what}: more than {MAX_VALUES} texts; send fewer rows")
+    return found
+
+
+def joined(array: np.ndarray) -> bytes:
+    """An answer as a binary tensor."""
+    if array.dtype.kind in "OU":
+        texts = [str(text).encode() for text in array.ravel()]
+        return b"".join(LENGTH.pack(len(text)) + text for text in texts)
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+
+
+def listed(name: str, array: np.ndarray) -> list:
+    """An answer for JSON."""
+    if array.size > MAX_VALUES:
+        reason = f"output {name!r} has {array.size} values, at most {MAX_VALUES} are written as JSON"
+        raise ClientError(413, f"{reason}; send fewer rows, or ask for binary tensors")
+    return array.tolist()

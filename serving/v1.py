@@ -1,112 +1,184 @@
-"""TensorFlow Serving's REST protocol: status, metadata and predict, in row and in column form.
+"""TensorFlow Serving's REST protocol: status, metadata, predict in row and in column form, classify.
 
 https://www.tensorflow.org/tfx/serving/api_rest
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
 from kerasfound.export.manifest import Tensor
+from kerasfound.serving import raw, web
+from kerasfound.serving.batching import Tensors
 from kerasfound.serving.errors import ClientError
 from kerasfound.serving.model import Model
-from kerasfound.serving.repository import Repository
-from kerasfound.serving.tensors import DTYPES, decode
+from kerasfound.serving.routes import Route, versioned
+from kerasfound.serving.tensors import DTYPES, decode, listed
+from kerasfound.serving.web import Request, Response
+
+if TYPE_CHECKING:
+    from kerasfound.serving.app import App
 
 SIGNATURE = "serving_default"
 
-_ABSENT = msgspec.Raw()
-
 
 class PredictRequest(msgspec.Struct):
+    """Either `instances`, a list of rows, or `inputs`, whole tensors."""
+
     signature_name: str = SIGNATURE
-    instances: msgspec.Raw = _ABSENT
-    inputs: msgspec.Raw = _ABSENT
+    instances: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    inputs: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
-_REQUEST = msgspec.json.Decoder(PredictRequest)
+class ClassifyRequest(msgspec.Struct):
+    """`examples`: a list of rows; `context`: inputs that are the same in all of them."""
+
+    examples: msgspec.Raw
+    context: dict[str, msgspec.Raw] = {}
+    signature_name: str = SIGNATURE
+
+
+_PREDICT = msgspec.json.Decoder(PredictRequest)
+_CLASSIFY = msgspec.json.Decoder(ClassifyRequest)
 _NAMED = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ROWS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
-_OBJECTS = re.compile(rb"\[\s*\{")
+_OBJECTS = re.compile(rb'\[\s*\{(?!\s*"b64")')
+_RAW = re.compile(rb'[\[{]\s*["{]')
 
 
-def status(repository: Repository, name: str, version: str | None) -> dict:
-    versions = repository.versions(name) if version is None else [repository.get(name, version).version]
-    return {
-        "model_version_status": [
-            {"version": str(v), "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
-            for v in versions
-        ]
-    }
+async def status(
+    app: "App", request: Request, name: str, version: str | None = None, label: str | None = None
+) -> Response:
+    """Which versions of a model are ready."""
+    served = app.repository.served(name)
+    versions = (
+        served.versions if version is None and label is None else [app.repository.get(name, version, label).version]
+    )
+    return web.json(
+        {
+            "model_version_status": [
+                {"version": str(v), "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+                for v in versions
+            ]
+        }
+    )
 
 
-def metadata(repository: Repository, name: str, version: str | None) -> dict:
-    model = repository.get(name, version)
+async def metadata(
+    app: "App", request: Request, name: str, version: str | None = None, label: str | None = None
+) -> Response:
+    """The inputs and outputs of a model."""
+    model = app.repository.get(name, version, label)
     signature = {
         "inputs": _signature(model.inputs),
         "outputs": _signature(model.outputs.values()),
         "method_name": "tensorflow/serving/predict",
     }
-    return {
-        "model_spec": {"name": model.name, "signature_name": "", "version": str(model.version)},
-        "metadata": {"signature_def": {"signature_def": {SIGNATURE: signature}}},
-    }
+    return web.json(
+        {
+            "model_spec": {"name": model.name, "signature_name": "", "version": str(model.version)},
+            "metadata": {"signature_def": {"signature_def": {SIGNATURE: signature}}},
+        }
+    )
 
 
-def predict(repository: Repository, name: str, version: str | None, body: bytes) -> dict:
-    model = repository.get(name, version)
-    request = decode(_REQUEST, body, "the request")
-    if request.signature_name != SIGNATURE:
-        raise ClientError(400, f"no signature {request.signature_name!r}; expected {SIGNATURE!r}")
-    by_row, by_column = bytes(request.instances), bytes(request.inputs)
+async def predict(
+    app: "App", request: Request, name: str, version: str | None = None, label: str | None = None
+) -> Response:
+    """Ask a model; of a classifier the likeliest labels come beside the tensors."""
+    model = app.repository.get(name, version, label)
+    asked = decode(_PREDICT, request.body, "the request")
+    _check_signature(asked.signature_name)
+    by_row, by_column = bytes(asked.instances), bytes(asked.inputs)
     if bool(by_row) == bool(by_column):
         raise ClientError(400, "expected either `instances` (a list of rows) or `inputs` (whole tensors)")
+    feeds = await _read(model, by_row or by_column, _read_rows if by_row else _read_columns)
+    answers = await model.predict(feeds, alone=request.alone)
+    labels = raw.labels(model.manifest, answers)
     if by_row:
-        feeds = _read_rows(model, by_row)
-        return {"predictions": _rows(model.predict(feeds), len(next(iter(feeds.values()))))}
-    answers = {key: array.tolist() for key, array in model.predict(_read_columns(model, by_column)).items()}
-    return {"outputs": answers if len(answers) > 1 else next(iter(answers.values()))}
+        return web.json({"predictions": _rows(answers, len(next(iter(feeds.values())))), **labels})
+    columns = {key: listed(key, array) for key, array in answers.items()}
+    return web.json({"outputs": columns if len(columns) > 1 else next(iter(columns.values())), **labels})
 
 
-def _read_rows(model: Model, text: bytes) -> dict[str, np.ndarray]:
+async def classify(
+    app: "App", request: Request, name: str, version: str | None = None, label: str | None = None
+) -> Response:
+    """Every label of each row with its score."""
+    model = app.repository.get(name, version, label)
+    asked = decode(_CLASSIFY, request.body, "the request")
+    _check_signature(asked.signature_name)
+    feeds = await _read(model, bytes(asked.examples), _read_rows, asked.context)
+    answers = await model.predict(feeds, alone=request.alone)
+    scores = raw.class_scores(model.manifest, answers)
+    if scores is None:
+        raise ClientError(400, f"model {name!r} is no classifier with labels; ask it with :predict")
+    labels = model.manifest.labels
+    return web.json({"results": [[*zip(labels, row, strict=True)] for row in listed("scores", scores)]})
+
+
+def _check_signature(name: str) -> None:
+    if name not in ("", SIGNATURE):
+        raise ClientError(400, f"no signature {name!r}; expected {SIGNATURE!r}")
+
+
+async def _read(model: Model, text: bytes, read: Callable[..., Tensors], *more: Any) -> Tensors:
+    long = raw.LONG if model.raw and _RAW.match(text) else web.LONG
+    return await web.beside(len(text) > long, read, model, text, *more)
+
+
+def _read_rows(model: Model, text: bytes, context: Mapping[str, msgspec.Raw] = {}) -> Tensors:
     """`[row, ...]`, where a row is an object of named inputs, or a bare value if the model has one input."""
-    if len(model.readers) == 1 and not _OBJECTS.match(text):
+    if len(model.readers) == 1 and not context and not _OBJECTS.match(text):
         (reader,) = model.readers.values()
-        return {reader.name: reader.nested(text)}
-    rows = decode(_ROWS, text, "`instances`, a list of objects of inputs by name")
+        return {reader.name: _tensor(model, reader.name, text)}
+    rows = decode(_ROWS, text, "the rows, a list of objects of inputs by name")
     if not rows:
-        raise ClientError(400, "`instances`: an empty list; expected at least one row")
+        raise ClientError(400, "the rows: an empty list; expected at least one")
+    if context:
+        for key in context:
+            model.reader(key)
+        rows = [{**context, **row} for row in rows]
     for i, row in enumerate(rows):
         if row.keys() != rows[0].keys():
-            raise ClientError(400, f"`instances[{i}]` names {sorted(row)}, `instances[0]` names {sorted(rows[0])}")
+            raise ClientError(400, f"row {i} names {sorted(row)}, row 0 names {sorted(rows[0])}")
     return {
         # One JSON list a tensor: decoded and checked in one go.
-        key: model.reader(key).nested(b"[" + b",".join(bytes(row[key]) for row in rows) + b"]")
+        key: _tensor(model, key, b"[" + b",".join(bytes(row[key]) for row in rows) + b"]")
         for key in rows[0]
     }
 
 
-def _read_columns(model: Model, text: bytes) -> dict[str, np.ndarray]:
+def _read_columns(model: Model, text: bytes) -> Tensors:
     """A whole tensor, or an object of them by name."""
     if text.startswith(b"{"):
         named = decode(_NAMED, text, "`inputs`")
-        return {key: model.reader(key).nested(value) for key, value in named.items()}
+        return {key: _tensor(model, key, bytes(value)) for key, value in named.items()}
     if len(model.readers) > 1:
         raise ClientError(400, f"`inputs`: expected an object of the inputs {', '.join(map(repr, model.readers))}")
     (reader,) = model.readers.values()
-    return {reader.name: reader.nested(text)}
+    return {reader.name: _tensor(model, reader.name, text)}
 
 
-def _rows(answers: dict[str, np.ndarray], count: int) -> list:
+def _tensor(model: Model, name: str, text: bytes) -> np.ndarray:
+    """From nested lists, or from a list of what the model takes raw."""
+    reader = model.reader(name)
+    if model.raw and model.raw.name == name and _RAW.match(text):
+        return model.raw.from_json(text)
+    return reader.nested(text)
+
+
+def _rows(answers: Tensors, count: int) -> list:
     """One value a row, or an object of them if the model has several outputs."""
     for key, array in answers.items():
         if array.shape[:1] != (count,):
             raise ClientError(400, f"output {key!r} does not have one value a row; ask with `inputs`, not `instances`")
     if len(answers) == 1:
-        return next(iter(answers.values())).tolist()
-    columns = [array.tolist() for array in answers.values()]
+        return listed(*next(iter(answers.items())))
+    columns = [listed(key, array) for key, array in answers.items()]
     return [dict(zip(answers, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
@@ -127,10 +199,11 @@ def _signature(tensors: Iterable[Tensor]) -> dict:
     }
 
 
-_MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>[^/:]+))?"
+_MODEL = "/v1/models/{name}"
 
-ROUTES: dict[str, tuple[str, Callable[..., dict]]] = {
-    _MODEL + ":predict": ("POST", predict),
-    _MODEL: ("GET", status),
-    _MODEL + "/metadata": ("GET", metadata),
-}
+ROUTES: list[Route] = [
+    *versioned("POST", _MODEL + ":predict", predict, PredictRequest, labels=True),
+    *versioned("POST", _MODEL + ":classify", classify, ClassifyRequest, labels=True),
+    *versioned("GET", _MODEL, status, labels=True),
+    *versioned("GET", _MODEL + "/metadata", metadata, labels=True),
+]

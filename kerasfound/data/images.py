@@ -1,7 +1,8 @@
 """Named sets of images: raw pixels 0..255 as `uint8`, one class an image."""
 
 import contextlib
-from collections.abc import Iterator
+import io
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 MNIST_VALIDATION = 5_000
 DIGITS_VALIDATION, DIGITS_TEST = 240, 360
 MAX_PIXELS = 50_000_000
+MAX_PIXELS_SENT = 1 << 24
+"""Of all images that somebody sends at once."""
 SIDES = 8, 64
 """The shortest and the longest side that images of a folder are scaled to."""
 SHARE = 0.15
@@ -96,16 +99,42 @@ def read(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     Raises:
         UserError: if it is missing, is not an image, or has too many pixels.
     """
+    with _opened(path, path) as image:
+        return _scaled(image, shape)
+
+
+def decode(files: Iterable[bytes], shape: tuple[int, ...]) -> np.ndarray:
+    """The same of the bytes of PNG or JPEG files, which may be anybody's, as `(files, height, width, channels)`.
+
+    Raises:
+        UserError: if one of them is not an image, or all together have too many pixels.
+    """
+    rows, pixels = [], 0
+    for place, file in enumerate(files):
+        name = f"image {place}"
+        try:
+            with _opened(name, io.BytesIO(file), ("PNG", "JPEG")) as image:
+                pixels += image.width * image.height
+                if pixels > MAX_PIXELS_SENT:
+                    raise UserError(f"{name}: too many pixels; at most {MAX_PIXELS_SENT} are read at once.")
+                rows.append(_scaled(image, shape))
+        except (UserError, ImportError):
+            raise
+        except Exception as error:  # of a broken file Pillow raises what its parsers happen to
+            raise UserError(f"{name}: not an image that can be read.") from error
+    return np.stack(rows)
+
+
+def _scaled(image: "Image.Image", shape: tuple[int, ...]) -> np.ndarray:
     height, width, channels = shape
-    with _opened(path) as image:
-        scaled = image.convert("L" if channels == 1 else "RGB").resize((width, height), resample=2)  # bilinear
-        return np.asarray(scaled, "uint8").reshape(shape)
+    scaled = image.convert("L" if channels == 1 else "RGB").resize((width, height), resample=2)  # bilinear
+    return np.asarray(scaled, "uint8").reshape(shape)
 
 
 def _common_shape(files: list[Path]) -> tuple[int, int, int]:
     sizes, colored = [], False
     for file in files:
-        with _opened(file) as image:
+        with _opened(file, file) as image:
             sizes.append((image.height, image.width))
             colored |= image.mode not in ("1", "L", "LA", "I", "I;16")
     height, width = (int(side) for side in np.clip(np.median(sizes, axis=0), *SIDES))
@@ -128,20 +157,22 @@ def _split_by_class(images: list[np.ndarray]) -> Arrays:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator["Image.Image"]:
+def _opened(
+    name: Path | str, file: Path | io.BytesIO, formats: tuple[str, ...] | None = None
+) -> Iterator["Image.Image"]:
     """An image file, its pixels not yet read; what goes wrong then and after is told as the user's mistake."""
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with Image.open(file, formats=formats) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             yield image
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; give an image.") from error
+        raise UserError(f"{name}: no such file; give an image.") from error
     except IsADirectoryError as error:
-        raise UserError(f"{path}: a folder; give image files.") from error
+        raise UserError(f"{name}: a folder; give image files.") from error
     except Image.DecompressionBombError as error:
-        raise UserError(f"{path}: too many pixels; at most {MAX_PIXELS} are read.") from error
+        raise UserError(f"{name}: too many pixels; at most {MAX_PIXELS} are read.") from error
     except (OSError, SyntaxError) as error:
-        raise UserError(f"{path}: not an image that can be read.") from error
+        raise UserError(f"{name}: not an image that can be read.") from error

@@ -37,6 +37,8 @@ class Config:
     """Mixed computes in half precision and keeps the weights in float32: for GPUs, which have units for it."""
     jit: bool | None = None
     """Compile with XLA. Defaults to what pays for the recipe; on JAX everything is compiled anyway."""
+    steps_per_call: int = number(1, at_least=1)
+    """Steps in one call of the backend. More save the time between short steps on a GPU; on a CPU they save nothing."""
     epochs: int | None = number(None, at_least=1)
     """Passes over the training rows."""
     patience: int | None = number(None, at_least=1)

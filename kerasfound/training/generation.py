@@ -2,20 +2,17 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
-from scipy.special import softmax
 
 from kerasfound.data import encode
 from kerasfound.errors import UserError
 from kerasfound.layers import CausalTransformerBlock
+from kerasfound.sampling import Answer, choose, draw
 from kerasfound.training.run import Run
-
-Answer = Callable[[list[int], int], np.ndarray]
-"""The logits of the character that follows, given all known ones and how many of them it has answered to before."""
 
 
 def generate(
@@ -60,27 +57,8 @@ def generate(
     model, window = run.load_model(), run.settings["block_size"]
     answer = remembering(model, window) if cache else recomputing(model, window)
     rng = np.random.default_rng(seed)
-    drawn = _draw(answer, known, window, lambda logits: choose(logits, temperature, top_k, top_p, rng))
+    drawn = draw(answer, known, window, lambda logits: choose(logits, temperature, top_k, top_p, rng))
     return (characters[i] for i in itertools.islice(drawn, length))
-
-
-def choose(
-    logits: np.ndarray, temperature: float, top_k: int | None, top_p: float | None, rng: np.random.Generator
-) -> int:
-    """Draw the number of a character from its logits, `(characters,)`, see `generate`.
-
-    Example:
-        >>> choose(np.array([1.0, 3.0, 2.0]), 0, None, None, np.random.default_rng(0))
-        1
-    """
-    order = np.argsort(-logits, kind="stable")
-    if temperature == 0:
-        return int(order[0])
-    p = softmax(logits[order].astype("float64") / temperature)
-    if top_p is not None:
-        p = p[: np.searchsorted(np.cumsum(p), top_p) + 1]
-    p = p[:top_k]
-    return int(order[rng.choice(len(p), p=p / p.sum())])
 
 
 class Step(keras.Model):
@@ -124,18 +102,6 @@ def recomputing(model: keras.Model, window: int) -> Answer:
         return model.predict_on_batch(np.array([_padded(known, window)], "int32"))[0, len(known) - 1]
 
     return answer
-
-
-def _draw(answer: Answer, known: list[int], window: int, choose: Callable[[np.ndarray], int]) -> Iterator[int]:
-    known, seen = known[-window:], 0
-    while True:
-        logits = answer(known, seen)
-        seen = len(known)
-        chosen = choose(logits)
-        yield chosen
-        known.append(chosen)
-        if len(known) > window:
-            known, seen = known[-(window // 2) :], 0
 
 
 def _padded(known: list[int], window: int) -> list[int]:

@@ -210,6 +210,7 @@ def test_the_card_says_what_a_person_needs_to_know(bundle, digits_run):
     card = (bundle / "README.md").read_text()
     read = manifest.read(bundle / "manifest.json")
     assert "Trained on `digits`" in card
+    assert str(digits_run.folder) not in card
     assert f"- epochs: {digits_run.settings['epochs']}" in card
     assert f"| accuracy | {read.metrics['accuracy']:.4f} |" in card
     assert "| input | `image` | float32 | batch, 8, 8, 1 |" in card

@@ -133,6 +133,15 @@ def test_a_branch_may_hand_on_a_value_from_around_it(tmp_path):
     assert "If" in operators(fused)
 
 
+def test_an_error_in_a_rule_is_told_as_one_of_the_model(tmp_path):
+    with (
+        mock.patch.object(fusion, "fuse", side_effect=RuntimeError("no such value")),
+        pytest.raises(kf.errors.UserError, match=r"no ONNX form.*no such value"),
+    ):
+        graphs.onnx(of_layer(keras.layers.Dense(2)), tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
+
+
 def test_a_product_over_two_axes_takes_its_weights_in_another_shape(tmp_path):
     layer = keras.layers.EinsumDense("abc,bcd->ad", output_shape=3)
     fused_alike(of_layer(layer, (8, 4)), tmp_path / "model.onnx", *random_inputs(8, 4))

@@ -100,3 +100,11 @@ def test_it_learns_a_folder_of_images(tmp_path):
 def test_a_shift_out_of_sight_is_refused(tmp_path):
     with pytest.raises(UserError, match="--shift 8 moves images"):
         kf.training.execute(mnist_cnn, mnist_cnn.Config(data="digits", shift=8, out=str(tmp_path / "run")))
+
+
+def test_several_steps_in_one_call_end_with_the_same_weights(tmp_path):
+    def weights(steps):
+        config = mnist_cnn.Config(data="digits", epochs=2, out=str(tmp_path / str(steps)), steps_per_call=steps)
+        return kf.training.execute(mnist_cnn, config).load_model().get_weights()
+
+    assert all(np.array_equal(a, b) for a, b in zip(weights(1), weights(4), strict=True))

@@ -1,8 +1,13 @@
-"""Small models in a repository, and a real server in a process of its own."""
+"""Small models in a repository, the application to be asked in this process, and a real server in one of its own."""
 
+import asyncio
 import hashlib
+import json
 import subprocess
 import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import httpx
 import numpy as np
@@ -12,13 +17,23 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from kerasfound.export import manifest
+from kerasfound.serving.app import App
+from kerasfound.serving.limits import Limits
+from kerasfound.serving.repository import Repository
 
-START = "import sys; from kerasfound.serving import serve; serve(sys.argv[1], port=int(sys.argv[2]), max_body_mib=1)"
+START = """
+import json, sys
+from kerasfound.serving import serve
+serve(sys.argv[1], port=int(sys.argv[2]), **json.loads(sys.argv[3]))
+"""
 
 
 @pytest.fixture(scope="session")
 def bundle():
-    """`bundle(folder, name, version, **changes)`: one of `GRAPHS`, exported, with a changed manifest."""
+    """`bundle(folder, name, version, beside, **changes)`: one of `GRAPHS` or `SLOW`, exported, with a changed manifest.
+
+    `beside` are further files, by their path in the bundle.
+    """
     return _bundle
 
 
@@ -34,19 +49,79 @@ def repository(tmp_path_factory):
     return folder
 
 
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self):
+        return json.loads(self.body)
+
+
+class Asking:
+    """The application of a folder, asked without a socket."""
+
+    def __init__(self, folder, **limits):
+        limits = Limits(**limits)
+        self.away = tempfile.TemporaryDirectory()
+        self.app = App(Repository(folder, limits, ThreadPoolExecutor(2), self.away.name, "all"), limits)
+        self.loop = asyncio.new_event_loop()
+        self.pieces = []
+        """What the last answer came in."""
+
+    def __call__(self, method, path, body=b"", headers=(), leaves_after=None):
+        """The answer; a client that leaves has read so many pieces of it."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        start, self.pieces = {}, []
+        left = asyncio.Event()
+        requests = iter([{"type": "http.request", "body": content}])
+
+        async def receive():
+            if (request := next(requests, None)) is None:
+                await left.wait()
+                return {"type": "http.disconnect"}
+            return request
+
+        async def send(message):
+            start.update(message if message["type"] == "http.response.start" else {})
+            self.pieces += filter(None, [message.get("body")])
+            if len(self.pieces) == leaves_after:
+                left.set()
+
+        named = [(name.lower().encode(), str(value).encode("latin-1")) for name, value in dict(headers).items()]
+        scope = {"type": "http", "method": method, "path": path, "headers": named, "client": ("test", 1)}
+        self.loop.run_until_complete(self.app(scope, receive, send))
+        told = {name.decode(): value.decode("latin-1") for name, value in start["headers"]}
+        return Answer(start["status"], told, b"".join(self.pieces))
+
+
+@pytest.fixture(scope="session")
+def asking():
+    """`asking(folder, **limits)`: the application, as a function of method, path, body and headers."""
+    return Asking
+
+
+@pytest.fixture(scope="session")
+def ask(repository, asking):
+    """The application of every small model."""
+    return asking(repository)
+
+
 @pytest.fixture(scope="session")
 def start():
-    """`start(folder, port)`: the server as a process, its port bound by itself."""
+    """`start(folder, port, **options)`: the server as a process, its port bound by itself; all versions, 1 MiB."""
 
-    def start(folder, port=0):
-        return subprocess.Popen(
-            [sys.executable, "-c", START, str(folder), str(port)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    started = []
 
-    return start
+    def start(folder, port=0, **options):
+        options = {"max_body_mib": 1, "versions": "all"} | options
+        command = [sys.executable, "-c", START, str(folder), str(port), json.dumps(options)]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield start
+    for process in started:  # of tests that failed
+        process.kill()
 
 
 @pytest.fixture(scope="session")
@@ -107,11 +182,41 @@ def _logarithm(version):
     return [helper.make_node("Log", ["x"], ["y"])], [("x", "float32", ["batch"])], [("y", "float32", ["batch"])], {}
 
 
+def _persons(version):
+    columns = [("age", "float32", ["batch"]), ("city", "string", ["batch"])]
+    nodes = [helper.make_node("Identity", [name], [f"its_{name}"]) for name, _, _ in columns]
+    return nodes, columns, [(f"its_{name}", dtype, shape) for name, dtype, shape in columns], {}
+
+
 def _echo(dtype, shape):
     def graph(version):
         return [helper.make_node("Identity", ["x"], ["y"])], [("x", dtype, shape)], [("y", dtype, shape)], {}
 
     return graph
+
+
+def _slow(version):
+    """Answers what it is asked, after as many steps; a million take a second or more."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Add", ["before", "before"], ["after"])],
+        "step",
+        [
+            helper.make_tensor_value_info("step", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("before", TensorProto.INT64, []),
+        ],
+        [
+            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("after", TensorProto.INT64, []),
+        ],
+    )
+    nodes = [
+        helper.make_node("ReduceMax", ["steps"], ["most"], keepdims=0),
+        helper.make_node("Loop", ["most", "go", "zero"], ["nothing"], body=body),
+        helper.make_node("Add", ["steps", "nothing"], ["taken"]),
+    ]
+    shape = [("steps", "int64", ["batch"])], [("taken", "int64", ["batch"])]
+    return nodes, *shape, {"go": np.array(True), "zero": np.array(0)}
 
 
 GRAPHS = {
@@ -121,10 +226,17 @@ GRAPHS = {
     "pixels": _echo("uint8", ["batch", 3]),
     "words": _echo("string", ["batch", 2]),
     "flags": _echo("bool", ["batch"]),
+    "picture": _echo("float32", ["batch", 4, 5, 3]),
+    "ids": _echo("int32", ["batch", "time"]),
+    "scalar": _echo("float32", []),
+    "persons": _persons,
 }
+
+SLOW = {"slow": _slow}
 
 TYPES = {
     "float32": TensorProto.FLOAT,
+    "int32": TensorProto.INT32,
     "int64": TensorProto.INT64,
     "uint8": TensorProto.UINT8,
     "bool": TensorProto.BOOL,
@@ -132,8 +244,8 @@ TYPES = {
 }
 
 
-def _bundle(folder, name, version, /, **changes):
-    nodes, inputs, outputs, constants = GRAPHS[name](version)
+def _bundle(folder, name, version, /, beside=None, **changes):
+    nodes, inputs, outputs, constants = (GRAPHS | SLOW)[name](version)
     graph = helper.make_graph(
         nodes,
         name,
@@ -145,6 +257,9 @@ def _bundle(folder, name, version, /, **changes):
     path = folder / name / str(version)
     path.mkdir(parents=True)
     onnx.save(model, path / "model.onnx")
+    for file, content in (beside or {}).items():
+        (path / file).parent.mkdir(exist_ok=True)
+        (path / file).write_bytes(content)
     promised = {
         "schema_version": manifest.SCHEMA_VERSION,
         "name": name,
@@ -160,7 +275,9 @@ def _bundle(folder, name, version, /, **changes):
         "verification": [],
         "versions": {},
         "created": "2025-01-01T00:00:00Z",
-        "files": {"model.onnx": hashlib.sha256((path / "model.onnx").read_bytes()).hexdigest()},
+        "files": {
+            file: hashlib.sha256((path / file).read_bytes()).hexdigest() for file in ("model.onnx", *(beside or {}))
+        },
     }
     manifest.write(manifest.Manifest(**promised | changes), path / "manifest.json")
     return path

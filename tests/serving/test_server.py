@@ -1,5 +1,6 @@
 """The process: its one line, its port, its end, and what it never imports."""
 
+import inspect
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 import httpx
 import pytest
 
+from kerasfound.cli import commands
 from kerasfound.errors import UserError
 from kerasfound.serving import serve
 
@@ -36,19 +38,6 @@ def test_says_one_line_answers_and_stops_on_a_signal(models, start, number):
     assert (process.returncode, output, errors) == (0, "", "")
 
 
-def test_stops_while_a_client_is_half_way_through_its_body(models, start):
-    process = start(models)
-    port = int(process.stdout.readline().rsplit(":", 1)[-1])
-    with socket.create_connection(("127.0.0.1", port)) as client:
-        client.sendall(b"POST /v1/models/flags:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-        assert httpx.get(f"http://127.0.0.1:{port}/v2/health/live").is_success
-        process.terminate()
-        _, errors = process.communicate(timeout=15)
-        assert client.recv(1 << 16).startswith(b"HTTP/1.1 503")
-    assert process.returncode == 0
-    assert "Traceback" not in errors
-
-
 def test_rubbish_and_clients_that_leave_do_no_harm(models, start):
     process = start(models)
     port = int(process.stdout.readline().rsplit(":", 1)[-1])
@@ -67,10 +56,8 @@ def test_a_bug_is_500_in_words_and_a_traceback_in_the_log(models):
 import sys
 from kerasfound.serving import serve
 from kerasfound.serving.model import Model
-warm = Model.warm
-def broken(self, *_): raise KeyError("secret")
-def warm_then_break(self): warm(self); Model.predict = broken
-Model.warm = warm_then_break
+def broken(*_, **__): raise KeyError("secret")
+Model.predict = broken
 serve(sys.argv[1], port=0)
 """
     process = subprocess.Popen(
@@ -113,9 +100,58 @@ def test_hosts_and_ports_that_cannot_be_had(models, host, port, part):
     assert "\n" not in str(raised.value)
 
 
-def test_a_body_limit_below_one_is_refused(models):
-    with pytest.raises(UserError, match="--max-body-mib 0"):
-        serve(str(models), port=0, max_body_mib=0)
+@pytest.mark.parametrize(
+    ("setting", "value", "part"),
+    [
+        ("max_body_mib", 0, "--max-body-mib 0"),
+        ("max_batch_rows", 0, "--max-batch-rows 0"),
+        ("workers", 0, "--workers 0"),
+        ("max_queue", -1, "--max-queue -1"),
+        ("timeout", 0, "--timeout 0"),
+        ("timeout", float("nan"), "--timeout nan"),
+        ("versions", "newest", "--versions newest: expected latest, all"),
+        ("versions", "1,", "--versions 1,"),
+        ("versions", "0", "--versions 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(models, setting, value, part):
+    with pytest.raises(UserError, match=part) as raised:
+        serve(str(models), port=0, **{setting: value})
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (None, "No such file"),
+        (b"", "one key"),
+        (b" \n", "one key"),
+        (b"two keys", "without spaces"),
+        (b"one\ntwo", "without spaces"),
+        (b"k\xc3\xa9y", "not ASCII"),
+    ],
+)
+def test_key_files_that_hold_no_key(models, tmp_path, content, part):
+    file = tmp_path / "key"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(UserError, match=part) as raised:
+        serve(str(models), port=0, api_key_file=str(file))
+    assert str(raised.value).startswith(f"--api-key-file {file}: ")
+    assert "\n" not in str(raised.value)
+
+
+def test_the_command_line_ends_with_2_and_one_line(kerasfound, models, tmp_path):
+    found = kerasfound("serve", models, "--port", 0, "--api-key-file", tmp_path / "none")
+    assert found.returncode == 2
+    assert found.stdout == ""
+    assert found.stderr.startswith("kerasfound: --api-key-file")
+    assert found.stderr.count("\n") == 1
+
+
+def test_this_machine_only_unless_told_otherwise():
+    for function in (serve, commands.serve):
+        assert inspect.signature(function).parameters["host"].default == "127.0.0.1"
 
 
 def test_a_missing_repository_gives_the_port_back(tmp_path):
@@ -159,6 +195,6 @@ print(json.dumps([before, after]), file=sys.stderr)
     answer, modules = done.stderr.strip().splitlines()
     assert json.loads(answer) == {"predictions": [True, False]}
     before, after = map(set, json.loads(modules))
-    assert not before & {"numpy", "onnxruntime", "uvicorn", "asyncio"}
+    assert not before & {"numpy", "onnxruntime", "uvicorn", "asyncio", "prometheus_client"}
     assert not after & {"keras", "tensorflow", "jax", "torch", "onnx", "tf2onnx", "starlette", "fastapi"}
     assert {"onnxruntime", "uvicorn"} <= after

@@ -1,4 +1,4 @@
-"""JSON to arrays: what is declared comes in, anything else is one ClientError."""
+"""JSON and bytes to arrays: what is declared comes in, anything else is one ClientError."""
 
 import json
 import math
@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from kerasfound.export.manifest import Tensor
+from kerasfound.serving import tensors
 from kerasfound.serving.errors import ClientError
-from kerasfound.serving.tensors import DTYPES, Reader
+from kerasfound.serving.tensors import DTYPES, Reader, joined, listed, split
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=12,
 )
+FINITE = {"allow_nan": False, "allow_infinity": False}
 SHAPES = st.lists(st.sampled_from(["batch", "time", 1, 2, 3]), max_size=4)
 
 
@@ -56,6 +59,59 @@ def test_any_json_value_beside_any_shape_is_an_array_or_a_client_error(dtype, de
 @given(st.sampled_from(["float32", "int64", "string"]), st.binary())
 def test_any_bytes_are_an_array_or_a_client_error(dtype, text):
     assert isinstance(outcome(Reader(Tensor("x", dtype, ["batch"])).nested, text), np.ndarray | ClientError)
+
+
+@given(st.sampled_from(sorted(DTYPES)), SHAPES, st.binary(max_size=64), st.lists(st.integers(), max_size=4))
+def test_any_bytes_beside_any_shape_are_an_array_or_a_client_error(dtype, declared, data, shape):
+    found = outcome(Reader(Tensor("x", dtype, declared)).binary, memoryview(data), shape)
+    assert isinstance(found, ClientError) or list(found.shape) == shape
+
+
+@pytest.mark.parametrize("dtype", sorted(DTYPES))
+@given(data=st.data())
+def test_what_is_written_in_binary_is_read_back_the_same(dtype, data):
+    shape = data.draw(hnp.array_shapes(max_dims=3, max_side=4))
+    elements = st.text() if dtype == "string" else hnp.from_dtype(np.dtype(DTYPES[dtype].numpy), **FINITE)
+    array = data.draw(hnp.arrays(DTYPES[dtype].numpy, shape, elements=elements))
+    offset = data.draw(st.integers(0, 7))  # what comes behind JSON may begin anywhere
+    written = memoryview(bytes(offset) + joined(array))[offset:]
+    found = Reader(Tensor("x", dtype, [*map(str, range(len(shape)))])).binary(written, [*shape])
+    assert found.dtype == array.dtype
+    np.testing.assert_array_equal(found, array)
+
+
+def test_binary_is_little_endian_in_c_order_with_lengths_before_texts():
+    assert joined(np.array([[1, 2], [3, -1]], ">i2").T) == b"\1\0\3\0\2\0\xff\xff"
+    assert joined(np.array([True, False])) == b"\1\0"
+    assert joined(np.array(["é", ""], object)) == b"\2\0\0\0\xc3\xa9\0\0\0\0"
+    assert split(memoryview(b"\2\0\0\0\xc3\xa9\0\0\0\0"), "x") == ["é".encode(), b""]
+
+
+def test_missing_values_are_null_in_json_and_nan_or_empty_in_binary():
+    number, text, flag = (Reader(Tensor("x", dtype, ["batch"], True)) for dtype in ("float32", "string", "bool"))
+    np.testing.assert_array_equal(number.nested(b"[1, null]"), np.array([1, np.nan], "float32"))
+    np.testing.assert_array_equal(number.binary(memoryview(joined(np.array([np.nan], "float32"))), [1]), [np.nan])
+    assert text.nested(b'["a", null]').tolist() == ["a", ""]
+    for reader, value in ((flag, b"[null]"), (Reader(Tensor("x", "float32", ["batch"])), b"[null]")):
+        with pytest.raises(ClientError, match="null"):
+            reader.nested(value)
+    with pytest.raises(ClientError, match="infinite"):
+        number.binary(memoryview(joined(np.array([np.inf], "float32"))), [1])
+
+
+def test_more_values_than_memory_is_kept_for_are_413(monkeypatch):
+    monkeypatch.setattr(tensors, "MAX_VALUES", 10)
+    reader = Reader(Tensor("x", "float32", ["batch"]))
+    assert len(reader.nested(b"[" + b"1," * 10 + b"1]")) == 11
+    for read, arguments in (
+        (reader.nested, [b"[" + b"1," * 11 + b"1]"]),
+        (split, [memoryview(bytes(4 * 11)), "x"]),
+        (listed, ["y", np.zeros(11)]),
+    ):
+        with pytest.raises(ClientError) as raised:
+            read(*arguments)
+        assert raised.value.status == 413
+        assert "10" in raised.value.reason
 
 
 @given(

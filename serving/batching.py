@@ -1,0 +1,201 @@
+"""Continuous batching: nobody waits for company; who comes while a batch runs is in the next one.
+
+A request that is alone is answered at once, in the event loop: to hand a small model to a thread costs more than to run
+it. Otherwise one thread runs a batch while the event loop reads the requests of the next. A request with more rows than
+a batch may have is asked in pieces: it takes no more memory at a time than others do, which have their turn in between.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import NamedTuple
+
+import numpy as np
+
+from kerasfound.serving.errors import ClientError
+from kerasfound.serving.limits import Limits
+from kerasfound.serving.metrics import Statistics
+
+Tensors = dict[str, np.ndarray]
+
+INLINE_SECONDS = 0.005
+"""What takes longer never runs in the event loop: health checks and other models would wait for it."""
+
+
+class Waiting(NamedTuple):
+    """One request in the queue, or a piece of one."""
+
+    feeds: Tensors
+    rows: int
+    sizes: tuple
+    """What rows must have in common to fill a batch together: every size but their number."""
+    answer: asyncio.Future
+    since: float
+
+
+class Ran(NamedTuple):
+    """One call of the model: an answer for each request, and what it cost."""
+
+    answers: list[Tensors]
+    rows: int
+    size: int
+    seconds: float
+
+
+class Batcher:
+    """Asks one model, one batch at a time.
+
+    Args:
+        run: the model.
+        together: whether it answers each row by itself, so that rows of several requests may be asked at once.
+        limits: on rows, queue and answers.
+        threads: where batches run.
+        statistics: are told of every batch.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Tensors], Tensors],
+        together: bool,
+        limits: Limits,
+        threads: Executor,
+        statistics: Statistics,
+    ):
+        self._run = run
+        self.together = together
+        self._limits = limits
+        self._threads = threads
+        self._statistics = statistics
+        self._queue: deque[Waiting] = deque()
+        self._working: asyncio.Task | None = None
+        self._seconds, self._size = INLINE_SECONDS, 1
+        """Of the last call; a model that was not asked yet may be slow."""
+
+    async def ask(self, feeds: Tensors, seconds: float, alone: bool) -> Tensors:
+        """The model's answer within `seconds`.
+
+        Raises:
+            ClientError: 413 if the answer would be too large, 429 if too many are waiting, 504 if the time is over.
+        """
+        rows = self._rows(feeds)
+        if alone and self._working is None and rows <= self._limits.batch_rows and self._quick(feeds):
+            found = self._run_together([feeds])
+            self._note(found)
+            return found.answers[0]
+        if self._working and self._full():
+            reason = f"{len(self._queue)} requests are waiting for this model, the limit of this server; try again"
+            raise ClientError(429, reason, (("retry-after", "1"),))
+        try:
+            async with asyncio.timeout(seconds):
+                if rows <= self._limits.batch_rows:
+                    return await self._queued(feeds)
+                return await self._in_pieces(feeds, rows)
+        except TimeoutError:
+            raise ClientError(504, f"no answer within {seconds:g} seconds") from None
+
+    async def _in_pieces(self, feeds: Tensors, rows: int) -> Tensors:
+        answers: list[Tensors] = []
+        most = self._limits.batch_rows
+        for first in range(0, rows, most):
+            answers.append(await self._queued({name: x[first : first + most] for name, x in feeds.items()}))
+            values = max(y.size for y in answers[0].values()) * rows // most
+            if values > self._limits.values:
+                reason = f"the answer to {rows} rows would have {values} values, more than {self._limits.values}"
+                raise ClientError(413, f"{reason}, the limit of this server; ask for fewer rows at a time")
+        return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+
+    def _queued(self, feeds: Tensors) -> asyncio.Future[Tensors]:
+        loop = asyncio.get_running_loop()
+        sizes = tuple(x.shape[1:] for x in feeds.values())
+        waiting = Waiting(feeds, self._rows(feeds), sizes, loop.create_future(), time.perf_counter())
+        self._queue.append(waiting)
+        self._statistics.waiting.inc()
+        if self._working is None:
+            self._working = loop.create_task(self._work())
+        return waiting.answer
+
+    def _full(self) -> bool:
+        if len(self._queue) >= self._limits.queue:
+            self._keep([waiting for waiting in self._queue if not waiting.answer.done()])
+        return len(self._queue) >= self._limits.queue
+
+    def _keep(self, left: list[Waiting]) -> None:
+        self._statistics.waiting.dec(len(self._queue) - len(left))
+        self._queue = deque(left)
+
+    async def _work(self) -> None:
+        try:
+            while taken := self._take():
+                await self._answer(taken)
+        finally:
+            self._working = None
+
+    def _take(self) -> list[Waiting]:
+        """The first in the queue and all that fit beside it; those whose clients gave up are forgotten."""
+        taken: list[Waiting] = []
+        left: list[Waiting] = []
+        rows = 0
+        for waiting in self._queue:
+            if waiting.answer.done():
+                continue
+            fits = self.together and taken and waiting.sizes == taken[0].sizes
+            if not taken or (fits and rows + waiting.rows <= self._limits.batch_rows):
+                taken.append(waiting)
+                rows += waiting.rows
+            else:
+                left.append(waiting)
+        self._keep(left)
+        return taken
+
+    async def _answer(self, taken: list[Waiting]) -> None:
+        started = time.perf_counter()
+        asked = [waiting.feeds for waiting in taken]
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(self._threads, self._run_together, asked)
+        except Exception as error:
+            if len(taken) > 1:  # one of them is at fault, and only that one shall hear of it
+                for waiting in taken:
+                    if not waiting.answer.done():
+                        await self._answer([waiting])
+            elif not taken[0].answer.done():
+                taken[0].answer.set_exception(error)
+            return
+        self._note(found)
+        self._statistics.queue.add(len(taken), sum(started - waiting.since for waiting in taken))
+        for waiting, answer in zip(taken, found.answers, strict=True):
+            if not waiting.answer.done():
+                waiting.answer.set_result(answer)
+
+    def _run_together(self, asked: list[Tensors]) -> Ran:
+        """Asks the model once for all of `asked`; touches nothing that the event loop does."""
+        started = time.perf_counter()
+        feeds = asked[0]
+        if len(asked) > 1:
+            feeds = {name: np.concatenate([each[name] for each in asked]) for name in feeds}
+        answers = self._run(feeds)
+        seconds = time.perf_counter() - started
+        parts = [answers]
+        if len(asked) > 1:
+            parts, first = [], 0
+            for each in asked:
+                last = first + self._rows(each)
+                parts.append({name: y[first:last] for name, y in answers.items()})
+                first = last
+        return Ran(parts, self._rows(feeds), _size(feeds), seconds)
+
+    def _note(self, ran: Ran) -> None:
+        self._seconds, self._size = ran.seconds, ran.size
+        self._statistics.batch(ran.rows, len(ran.answers), ran.seconds)
+
+    def _quick(self, feeds: Tensors) -> bool:
+        """Whether this much would run in the event loop's time, judged by the last call."""
+        return self._seconds * max(1.0, _size(feeds) / self._size) < INLINE_SECONDS
+
+    def _rows(self, feeds: Tensors) -> int:
+        return len(next(iter(feeds.values()))) if self.together else 1
+
+
+def _size(feeds: Tensors) -> int:
+    return max(1, sum(x.size for x in feeds.values()))

@@ -1,0 +1,292 @@
+"""Triton's extensions of the Open Inference Protocol: config, statistics, the repository, generate, settings.
+
+https://github.com/triton-inference-server/server/tree/main/docs/protocol
+
+What is not here is told as it is: traces are off, shared memory holds no region and takes none.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Iterable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from kerasfound.export.manifest import Tensor
+from kerasfound.serving import web
+from kerasfound.serving.errors import ClientError
+from kerasfound.serving.metrics import Duration
+from kerasfound.serving.model import Model
+from kerasfound.serving.routes import Route, versioned
+from kerasfound.serving.tensors import decode
+from kerasfound.serving.v2 import declared
+from kerasfound.serving.web import Request, Response
+from kerasfound.serving.writing import Wish
+
+if TYPE_CHECKING:
+    from kerasfound.serving.app import App
+
+LOGGING = {"log_file": "", "log_info": True, "log_warning": True, "log_error": True, "log_format": "default"}
+"""What is so, and cannot be changed."""
+TRACES = {
+    "trace_level": ["OFF"],
+    "trace_rate": "1000",
+    "trace_count": "-1",
+    "log_frequency": "0",
+    "trace_file": "",
+    "trace_mode": "triton",
+}
+
+
+class GenerateRequest(Wish, frozen=True, kw_only=True):
+    """A text to go on from, and how: here, or in `parameters`."""
+
+    text_input: str
+    parameters: Wish = Wish()
+
+
+class LoadRequest(msgspec.Struct):
+    """No parameters: the folder says everything."""
+
+    parameters: dict[str, Any] = {}
+
+
+class IndexRequest(msgspec.Struct):
+    """`ready`: only what is served."""
+
+    ready: bool = False
+
+
+Settings = dict[str, Any]
+
+_INDEX = msgspec.json.Decoder(IndexRequest)
+_LOAD = msgspec.json.Decoder(LoadRequest)
+_SETTINGS = msgspec.json.Decoder(Settings)
+
+
+async def config(app: "App", request: Request, name: str, version: str | None = None) -> Response:
+    """A model's settings as Triton names them."""
+    found = app.repository.get(name, version)
+    return web.json(
+        {
+            "name": found.name,
+            "platform": "onnxruntime_onnx",
+            "backend": "onnxruntime",
+            "version_policy": {"specific": {"versions": [*app.repository.served(name).versions]}},
+            "max_batch_size": app.limits.batch_rows if found.queue.together else 0,
+            "input": _configured(found.inputs, found.queue.together),
+            "output": _configured(found.outputs.values(), found.queue.together),
+            "dynamic_batching": {"max_queue_size": app.limits.queue},
+        }
+    )
+
+
+async def statistics(app: "App", request: Request, name: str | None = None, version: str | None = None) -> Response:
+    """How often, how long and how many rows at once each model was asked."""
+    if name is None:
+        found = [model for served in app.repository.models.values() for model in served.versions.values()]
+    elif version is None:
+        found = [*app.repository.served(name).versions.values()]
+    else:
+        found = [app.repository.get(name, version)]
+    return web.json({"model_stats": [_statistics(model) for model in found]})
+
+
+async def index(app: "App", request: Request) -> Response:
+    """Every version that is served, and every one that is refused with the reason."""
+    asked = decode(_INDEX, request.body or b"{}", "the request")
+    return web.json(
+        [
+            {
+                "name": found.name,
+                "version": found.version,
+                "state": "READY" if found.ready else "UNAVAILABLE",
+                "reason": found.reason,
+            }
+            for found in app.repository.index()
+            if found.ready or not asked.ready
+        ]
+    )
+
+
+async def load(app: "App", request: Request, name: str) -> Response:
+    """Look at a model's folder again, at once."""
+    asked = decode(_LOAD, request.body or b"{}", "the request")
+    if asked.parameters:
+        raise ClientError(400, "a model is loaded as its folder has it; expected no parameters")
+    await asyncio.to_thread(app.repository.load, name)
+    return web.json({})
+
+
+async def unload(app: "App", request: Request, name: str) -> Response:
+    """Put a model away."""
+    await asyncio.to_thread(app.repository.unload, name)
+    return web.json({})
+
+
+async def generate(app: "App", request: Request, name: str, version: str | None = None) -> Response:
+    """Write a text on."""
+    about, pieces = await _written(app, request, name, version)
+    return web.json(about | {"text_output": "".join([piece async for piece in pieces])})
+
+
+async def generate_stream(app: "App", request: Request, name: str, version: str | None = None) -> Response:
+    """Write a text on, each character as soon as it is there, as server-sent events."""
+    about, pieces = await _written(app, request, name, version)
+
+    async def events() -> AsyncGenerator[bytes, None]:
+        try:
+            async for piece in pieces:
+                yield b"data: " + msgspec.json.encode(about | {"text_output": piece}) + b"\n\n"
+        except ClientError as error:
+            yield b"data: " + msgspec.json.encode({"error": error.reason}) + b"\n\n"
+
+    return Response(events(), web.EVENTS, headers=[(b"cache-control", b"no-store")])
+
+
+async def _written(
+    app: "App", request: Request, name: str, version: str | None
+) -> tuple[dict[str, str], AsyncGenerator[str, None]]:
+    found = app.repository.get(name, version)
+    if found.writer is None:
+        raise ClientError(400, f"model {name!r} does not write texts; ask it with /infer")
+    given = decode(_SETTINGS, request.body, "the request")
+    try:
+        asked = msgspec.convert({**given.pop("parameters", {}), **given}, GenerateRequest)
+    except (msgspec.ValidationError, TypeError) as error:  # TypeError: `parameters` is no object
+        raise ClientError(400, f"the request: {error}") from None
+    if asked.max_tokens > app.limits.text:
+        raise ClientError(400, f"max_tokens is {asked.max_tokens}, at most {app.limits.text} are written")
+    end = time.monotonic() + app.limits.seconds
+    characters = await asyncio.to_thread(found.writer.write, asked.text_input, asked)
+
+    async def pieces() -> AsyncGenerator[str, None]:
+        while (piece := await asyncio.to_thread(next, characters, None)) is not None:
+            yield piece
+            if time.monotonic() > end:
+                reason = f"the text was not written within {app.limits.seconds:g} seconds; ask for fewer characters"
+                raise ClientError(504, reason)
+
+    return {"model_name": found.name, "model_version": str(found.version)}, pieces()
+
+
+async def log_settings(app: "App", request: Request) -> Response:
+    """What is logged: with `log_verbose_level` above 0, a line for each answer."""
+    return web.json(LOGGING | {"log_verbose_level": int(app.log)})
+
+
+async def change_log_settings(app: "App", request: Request) -> Response:
+    """Log each answer of this process, or none, by `log_verbose_level`."""
+    asked = decode(_SETTINGS, request.body, "the request")
+    level = asked.pop("log_verbose_level", None)
+    if not (level is None or (type(level) is int and level >= 0)):
+        raise ClientError(400, f"log_verbose_level is {level!r}, expected a whole number of at least 0")
+    _refuse_change(asked, LOGGING)
+    if level is not None:
+        app.log = level > 0
+    return await log_settings(app, request)
+
+
+async def trace_settings(app: "App", request: Request, name: str | None = None) -> Response:
+    """Traces are off."""
+    if name is not None:
+        app.repository.served(name)
+    return web.json(TRACES)
+
+
+async def change_trace_settings(app: "App", request: Request, name: str | None = None) -> Response:
+    """Traces are off, and stay so."""
+    _refuse_change(decode(_SETTINGS, request.body, "the request"), TRACES)
+    return await trace_settings(app, request, name)
+
+
+def _refuse_change(asked: Settings, now: Settings) -> None:
+    for name, value in asked.items():
+        if value is not None and value != now.get(name):
+            raise ClientError(400, f"{name!r} is {now.get(name)!r} here, and cannot be set to {value!r}")
+
+
+async def regions(app: "App", request: Request) -> Response:
+    """Regions of shared memory: none."""
+    return web.json([])
+
+
+async def region(app: "App", request: Request, region: str) -> Response:
+    """A region of shared memory: there is none."""
+    raise ClientError(404, f"no region {region!r}; there is no shared memory here")
+
+
+async def register(app: "App", request: Request, region: str) -> Response:
+    """Shared memory is not taken."""
+    raise ClientError(400, "there is no shared memory here; send the data, and ask for it, in the body")
+
+
+async def unregister(app: "App", request: Request, region: str = "") -> Response:
+    """Let go of shared memory: there is none."""
+    return web.json({})
+
+
+def _configured(tensors: Iterable[Tensor], batched: bool) -> list[dict]:
+    return [
+        {
+            "name": each["name"],
+            "data_type": "TYPE_" + each["datatype"].replace("BYTES", "STRING"),
+            "dims": each["shape"][1:] if batched else each["shape"],
+        }
+        for each in declared(tensors)
+    ]
+
+
+def _statistics(model: Model) -> dict:
+    found = model.statistics
+    return {
+        "name": model.name,
+        "version": str(model.version),
+        "last_inference": int(1e3 * found.last),
+        "inference_count": found.rows,
+        "execution_count": sum(each.count for each in found.batches.values()),
+        "inference_stats": {
+            "success": _duration(found.success),
+            "fail": _duration(found.fail),
+            "queue": _duration(found.queue),
+            "compute_input": _duration(Duration()),
+            "compute_infer": _duration(found.inference),
+            "compute_output": _duration(Duration()),
+            "cache_hit": _duration(Duration()),
+            "cache_miss": _duration(Duration()),
+        },
+        "batch_stats": [
+            {"batch_size": rows, "compute_infer": _duration(each)} for rows, each in sorted(found.batches.items())
+        ],
+    }
+
+
+def _duration(found: Duration) -> dict:
+    return {"count": found.count, "ns": int(1e9 * found.seconds)}
+
+
+_MODEL = "/v2/models/{name}"
+
+ROUTES: list[Route] = [
+    *versioned("POST", _MODEL + "/generate", generate, GenerateRequest),
+    *versioned("POST", _MODEL + "/generate_stream", generate_stream, GenerateRequest, kinds=(web.EVENTS,)),
+    Route("GET", "/v2/models/stats", statistics),
+    *versioned("GET", _MODEL + "/stats", statistics),
+    *versioned("GET", _MODEL + "/config", config),
+    Route("POST", "/v2/repository/index", index, IndexRequest, optional=True),
+    Route("POST", "/v2/repository/models/{name}/load", load, LoadRequest, optional=True),
+    Route("POST", "/v2/repository/models/{name}/unload", unload),
+    Route("GET", "/v2/logging", log_settings),
+    Route("POST", "/v2/logging", change_log_settings, Settings),
+    *[Route("GET", f"{of}/trace/setting", trace_settings) for of in ("/v2", _MODEL)],
+    *[Route("POST", f"{of}/trace/setting", change_trace_settings, Settings) for of in ("/v2", _MODEL)],
+]
+for _kind in ("system", "cuda"):
+    _memory = f"/v2/{_kind}sharedmemory"
+    ROUTES += [
+        Route("GET", f"{_memory}/status", regions),
+        Route("GET", f"{_memory}/region/{{region}}/status", region),
+        Route("POST", f"{_memory}/region/{{region}}/register", register),
+        Route("POST", f"{_memory}/region/{{region}}/unregister", unregister),
+        Route("POST", f"{_memory}/unregister", unregister),
+    ]

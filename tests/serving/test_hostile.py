@@ -1,0 +1,362 @@
+"""Whatever a client sends, it is answered with 200 or 4xx, in words, soon, and out of as much memory as before."""
+
+import contextlib
+import gzip
+import json
+import re
+import socket
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+MODELS = ["scores", "pair", "words", "flags", "scalar", "picture", "nothing"]
+WORDS = ["instances", "inputs", "outputs", "examples", "context", "signature_name", "name", "shape", "datatype", "data"]
+WORDS += ["parameters", "binary_data_size", "binary_data", "binary_data_output", "classification", "id", "b64", "ready"]
+WORDS += ["image", "ids", "weights", "x", "log_verbose_level", "trace_level", "text_input", "shared_memory_region"]
+VALUES = ["serving_default", "FP32", "INT64", "BYTES", "BOOL", "probabilities", "total", "y", "aGk="]
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 7)
+    | st.sampled_from([2**31, 2**63, -(2**63) - 1, 10**30, 10**400, 1e300, 0.5])
+    | st.floats()
+    | st.text(max_size=4)
+    | st.sampled_from([*WORDS, *VALUES, "\ud800"])
+)
+JSON = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=2), inner, max_size=4)
+        | st.lists(st.lists(inner, min_size=1, max_size=2), min_size=1, max_size=3)
+    ),
+    max_leaves=20,
+)
+IMAGE = {"name": "image", "shape": [1, 2, 3], "datatype": "FP32", "data": [1, 2, 3, 4, 5, 6]}
+PAIR = [
+    {"name": "ids", "shape": [1, 2], "datatype": "INT64", "data": [1, 2]},
+    {"name": "weights", "shape": [1, 2], "datatype": "FP32", "data": [[0.5, 1]], "parameters": {"priority": 1}},
+]
+VALID = [
+    ("/v1/models/scores:predict", {"instances": [[[1, 2, 3], [4, 5, 6]]], "signature_name": "serving_default"}),
+    ("/v1/models/scores:predict", {"inputs": {"image": [[[1, 2, 3], [4, 5, 6]]]}}),
+    (
+        "/v1/models/pair:predict",
+        {"instances": [{"ids": [1, 2], "weights": [1, 2]}, {"ids": [3, 2], "weights": [1, 2]}]},
+    ),
+    ("/v1/models/words:predict", {"instances": [["a", "b"], ["c", ""]]}),
+    ("/v1/models/pair:classify", {"examples": [{"ids": [1]}], "context": {"weights": [1]}}),
+    (
+        "/v2/models/scores/infer",
+        {"inputs": [IMAGE], "outputs": [{"name": "probabilities", "parameters": {"classification": 2}}]},
+    ),
+    ("/v2/models/pair/infer", {"inputs": PAIR, "id": "a", "parameters": {"binary_data_output": True}}),
+    ("/v2/models/words/infer", {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "BYTES", "data": ["a", "b"]}]}),
+    ("/v2/models/scalar/infer", {"inputs": [{"name": "x", "shape": [], "datatype": "FP32", "data": [1]}]}),
+    ("/v2/repository/index", {"ready": True}),
+    ("/v2/logging", {"log_verbose_level": 0, "log_info": True}),
+    ("/v2/trace/setting", {"trace_level": ["OFF"], "trace_rate": "1000"}),
+]
+
+
+def told(answer):
+    """200, or 4xx with one short line in the form of both protocols."""
+    assert answer.status == 200 or 400 <= answer.status < 500, answer
+    if answer.status != 200:
+        reason = answer.json()
+        assert [*reason] == ["error"]
+        assert 0 < len(reason["error"]) <= 400
+        assert "\n" not in reason["error"]
+    return answer
+
+
+def paths(app):
+    """Of every call that takes a body, but those that put models away."""
+    names = re.compile(r"\{\w+\}")
+    found = {route.path for route in app.routes if route.method == "POST" and "repository/models" not in route.path}
+    return st.tuples(st.sampled_from(sorted(found)), st.sampled_from(MODELS)).map(lambda two: names.sub(two[1], two[0]))
+
+
+def changed(value, data):
+    """The value with something else in one place of it."""
+    if isinstance(value, dict) and value and data.draw(st.integers(0, 4)):
+        key = data.draw(st.sampled_from(sorted(value)))
+        if not data.draw(st.integers(0, 5)):
+            return {name: each for name, each in value.items() if name != key}
+        return value | {key: changed(value[key], data)}
+    if isinstance(value, list) and value and data.draw(st.integers(0, 3)):
+        place = data.draw(st.integers(0, len(value) - 1))
+        return [
+            *value[:place],
+            *data.draw(st.sampled_from([[changed(value[place], data)], [], value])),
+            *value[place + 1 :],
+        ]
+    return data.draw(JSON)
+
+
+def test_the_bodies_that_are_changed_below_are_good_ones(ask):
+    for path, body in VALID:
+        expected = 400 if "classify" in path else 200  # of a model without labels
+        assert ask("POST", path, body).status == expected, path
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_any_json_is_answered_in_words(ask, data):
+    told(ask("POST", data.draw(paths(ask.app)), data.draw(JSON)))
+
+
+@settings(max_examples=250)
+@given(st.sampled_from(VALID), st.data())
+def test_a_good_body_with_something_else_in_it_is_answered_in_words(ask, valid, data):
+    path, body = valid
+    for _ in range(data.draw(st.integers(1, 3))):
+        body = changed(body, data)
+    told(ask("POST", path, body))
+
+
+@settings(max_examples=150)
+@given(st.sampled_from(VALID), st.data())
+def test_a_good_body_with_broken_bytes_is_answered_in_words(ask, valid, data):
+    path, body = valid
+    broken = bytearray(json.dumps(body).encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(broken) - 1))
+        broken[place : place + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=3))
+    told(ask("POST", path, bytes(broken)))
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_any_bytes_behind_any_head_are_answered_in_words(ask, data):
+    kind, datatype, shape = data.draw(
+        st.sampled_from([("scores", "FP32", [1, 2, 3]), ("words", "BYTES", [1, 2]), ("flags", "BOOL", [3])])
+    )
+    name = "image" if kind == "scores" else "x"
+    behind = data.draw(st.binary(max_size=40) | st.just(bytes(24)) | st.just(b"\1\0\0\0a" * 2))
+    size = data.draw(st.just(len(behind)) | st.integers(-2, 50) | st.sampled_from([2**32, 2**63, 10**30]))
+    shape = data.draw(st.just(shape) | st.lists(st.integers(-2, 2**70) | st.integers(0, 3), max_size=4))
+    tensor = {"name": name, "shape": shape, "datatype": datatype, "parameters": {"binary_data_size": size}}
+    inputs = [tensor] if data.draw(st.booleans()) else [changed(tensor, data)]
+    head = json.dumps({"inputs": inputs, "parameters": {"binary_data_output": data.draw(st.booleans())}}).encode()
+    length = data.draw(
+        st.just(len(head)) | st.integers(-1, len(head) + 60) | st.text(st.characters(codec="latin-1"), max_size=3)
+    )
+    told(ask("POST", f"/v2/models/{kind}/infer", head + behind, {"Inference-Header-Content-Length": length}))
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_any_headers_are_answered_in_words(ask, data):
+    names = ["content-length", "content-encoding", "accept-encoding", "content-type", "x-request-id", "authorization"]
+    values = st.text(st.characters(codec="latin-1", exclude_characters="\r\n\0"), max_size=20)
+    values |= st.sampled_from(["gzip", "deflate", "gzip;q=0", "gzip;q=x,;,q=0", "9" * 5000, "-1", "1e3", "0x10", "²"])
+    headers = data.draw(st.dictionaries(st.sampled_from(names), values))
+    path, body = data.draw(st.sampled_from(VALID))
+    content = json.dumps(body).encode()
+    pack = data.draw(
+        st.sampled_from([bytes, gzip.compress, zlib.compress, lambda content: gzip.compress(content)[:-3]])
+    )
+    told(ask("POST", path, pack(content), headers))
+
+
+@settings(max_examples=150)
+@given(st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "X"]), st.data())
+def test_any_path_is_answered_in_words(ask, method, data):
+    parts = ["v1", "v2", "models", "scores", "versions", "1", "labels", "infer", "metadata", "page", "..", "", "status"]
+    parts = st.lists(st.sampled_from(parts) | st.text(max_size=5), max_size=7).map(lambda parts: "/" + "/".join(parts))
+    told(ask(method, data.draw(parts | st.text(max_size=600))))
+
+
+# Over real connections
+
+
+HURRIED = """
+import sys
+from kerasfound.serving import process, serve
+process.HEAD_SECONDS = process.KEEP_ALIVE_SECONDS = process.READ_SECONDS = 0.3
+serve(sys.argv[1], port=0, max_body_mib=1, timeout=0.6)
+"""
+POST = b"POST /v1/models/pixels:predict HTTP/1.1\r\nHost: x\r\n"
+LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Served:
+    """A server that waits for nobody long, and what it takes."""
+
+    def __init__(self, folder):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", HURRIED, folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.url = self.process.stdout.readline().split(" at ")[-1].strip()
+        self.port = int(self.url.rsplit(":", 1)[-1])
+
+    @contextlib.contextmanager
+    def connection(self):
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as client:
+            yield client
+
+    def answer(self, *parts):
+        """All that comes back until the server closes; a client that is cut off has read nothing more."""
+        with self.connection() as client:
+            with contextlib.suppress(ConnectionError):
+                for part in parts:
+                    client.sendall(part)
+            return rest(client)
+
+    def peak(self):
+        """The most memory that it ever took, in MiB."""
+        (line,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.process.pid}/status").read_text())
+        return int(line) / 1024
+
+
+def rest(client):
+    found = b""
+    with contextlib.suppress(ConnectionError):
+        while part := client.recv(1 << 16):
+            found += part
+    return found
+
+
+@pytest.fixture(scope="module")
+def served(repository):
+    served = Served(repository)
+    yield served
+    assert httpx.get(f"{served.url}/v2/health/ready").is_success
+    served.process.terminate()
+    _, errors = served.process.communicate(timeout=20)
+    assert (served.process.returncode, errors) == (0, "")
+
+
+def refused(answer, status, part=""):
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status), answer
+    assert b"content-type: application/json" in head
+    (reason,) = json.loads(body).values()
+    assert part in reason
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"\0\1\2\3\r\n\r\n",
+        b"\xff\xfe\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET /v2 HTTP/9.9\r\n\r\n",
+        b"GET /v2/\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"CONNECT a:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+        LIVE + LIVE + b"rubbish\r\n\r\n",
+        POST + b"Content-Length: 2\r\n\r\n{}more than was announced\r\n\r\n",
+        POST + b"Content-Length: abc\r\n\r\n",
+        POST + b"Content-Length: -1\r\n\r\n",
+        POST + b"Content-Length: " + b"9" * 40 + b"\r\n\r\n",
+        POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n12",
+        POST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        POST + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 40 + b"\r\n",
+        POST + b"no colon\r\n\r\n",
+        POST + b"X-Request-Id: a\0b\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_is_400_and_closed(served, rubbish):
+    answer = served.answer(rubbish)
+    refused(answer[answer.rindex(b"HTTP/1.1 ") :], 400)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        [b"GET /" + b"a" * (1 << 20)],
+        [b"GET /v2 HTTP/1.1\r\n", b"X: " + b"a" * (1 << 20)],
+        [b"GET /v2 HTTP/1.1\r\n", *[b"X-%d: a\r\n" % i for i in range(100_000)]],
+    ],
+)
+def test_a_head_without_end_is_431_or_cut_off(served, head):
+    answer = served.answer(*head)
+    if answer:  # a client that still sends may be cut off before it reads
+        refused(answer, 431, "65536 bytes")
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /v2", LIVE[:-2], b"\r\n"])
+def test_a_head_that_does_not_come_is_waited_for_in_vain(served, sent):
+    assert served.answer(sent) == b""
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer", "then"),
+    [
+        (LIVE, b'{"live":true}', b"\r\n"),
+        (LIVE.replace(b"\r\n\r\n", b"\r\nContent-Length: 100\r\n\r\n"), b'{"live":true}', b"a"),
+        (POST + b"Content-Length: 80000000\r\n\r\n", b'the limit of this server"}', bytes(1000)),
+    ],
+)
+def test_after_an_answer_nobody_may_stay_without_asking(served, asked, answer, then):
+    """An empty line, or the rest of a body that was answered already, is no next request."""
+    with served.connection() as client:
+        client.sendall(asked)
+        found = b""
+        while not found.endswith(answer):
+            found += client.recv(1 << 16)
+        client.sendall(then)
+        assert rest(client) == b""
+
+
+def test_a_body_that_does_not_come_in_time_is_408(served):
+    for body in (b"", b'{"instances"'):
+        refused(served.answer(POST + b"Content-Length: 100\r\n\r\n" + body), 408, "0.6 seconds")
+    refused(served.answer(POST + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n{\r\n"), 408)
+
+
+def test_half_closed_connections_are_let_go_of(served):
+    for sent in (b"", LIVE[:9], LIVE, POST + b"Content-Length: 9\r\n\r\n{"):
+        with served.connection() as client:
+            client.sendall(sent)
+            client.shutdown(socket.SHUT_WR)
+            rest(client)
+
+
+def test_a_client_that_does_not_read_is_let_go_of(served):
+    body = json.dumps({"instances": [[100, 100, 100]] * 60_000}).encode()
+    asked = POST + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(20)
+        client.connect(("127.0.0.1", served.port))
+        with pytest.raises(ConnectionError):
+            client.sendall(asked * 30)
+
+
+def nested(depth):
+    return b'{"instances":' + b"[" * depth + b"]" * depth + b"}"
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells there what a process takes")
+def test_memory_stays_flat(served):
+    def ask(content, path="/v1/models/pixels:predict", **headers):
+        with contextlib.suppress(httpx.TransportError):  # cut off while it sends
+            answer = client.post(path, content=content, headers=headers)
+            assert 400 <= answer.status_code < 500
+            return answer.status_code
+
+    head = json.dumps({"inputs": [{"name": "x", "shape": [10**9, 3], "datatype": "UINT8"}]}).encode()
+    with httpx.Client(base_url=served.url, timeout=30) as client:
+        client.post("/v1/models/pixels:predict", json={"instances": [[1, 2, 3]] * 50_000}).raise_for_status()
+        before = served.peak()
+        for _ in range(2):
+            assert ask(bytes(80_000_000)) == 413
+            assert ask(bytes(1 << 20) for _ in range(80)) in (413, None)
+            assert ask(gzip.compress(bytes(80_000_000)), **{"Content-Encoding": "gzip"}) == 413
+            assert ask(nested(500_000)) == 400
+            assert ask(b'{"instances":[' + b"[]," * 340_000 + b"[]]}") == 400
+            assert ask(b'{"instances":[' + b'{"x":1},' * 130_000 + b"{}]}") == 400
+            assert ask(b'{"inputs":[' + b"{}," * 300_000 + b"{}]}", "/v2/models/pixels/infer") == 400
+            assert ask(head, "/v2/models/pixels/infer") == 400
+            served.answer(b"GET /v2 HTTP/1.1\r\nX: ", bytes(80_000_000))
+        assert served.peak() - before < 100

@@ -1,0 +1,379 @@
+"""What whoever runs the server relies on: bounds that hold, counts, a log, names of requests, keys, constant memory."""
+
+import collections
+import concurrent.futures
+import contextlib
+import http.client
+import json
+import re
+import resource
+import socket
+import subprocess
+import sys
+import threading
+import urllib.parse
+
+import httpx
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+PREDICT, IMAGE = "/v1/models/scores:predict", [[1, 2, 3], [4, 5, 6]]
+
+
+@pytest.fixture(scope="module")
+def running(start):
+    """`with running(folder, **options) as client`: an HTTP client of a server, which ends well."""
+
+    @contextlib.contextmanager
+    def running(folder, **options):
+        process = start(folder, **options)
+        url = re.search(r"http://[0-9.:]+", process.stdout.readline())[0]
+        with httpx.Client(base_url=url, timeout=30) as client:
+            yield client
+        process.terminate()
+        client.said, errors = process.communicate(timeout=30)
+        assert process.returncode == 0
+        assert errors == ""
+
+    return running
+
+
+def samples(client):
+    """Every sample of `/metrics` by its name and labels."""
+    response = client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=")
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+    }
+
+
+def grown(before, after, name, **labels):
+    key = (name, *sorted(labels.items()))
+    return after.get(key, 0) - before.get(key, 0)
+
+
+def at_once(count, ask):
+    """`ask(i)` for each i, from as many threads."""
+    with concurrent.futures.ThreadPoolExecutor(count) as threads:
+        return list(threads.map(ask, range(count)))
+
+
+class Quick:
+    """A client with a connection that is kept alive; a test that sends thousands of requests would wait for `httpx`."""
+
+    def __init__(self, client):
+        self.connection = http.client.HTTPConnection(client.base_url.host, client.base_url.port, timeout=30)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.connection.close()
+
+    def post(self, path, body):
+        self.connection.request("POST", path, json.dumps(body))
+        response = self.connection.getresponse()
+        return response.status, json.loads(response.read())
+
+
+# --------------------------------------------------------------------------------------------------------------- bounds
+
+
+@pytest.fixture
+def slow(tmp_path, bundle):
+    bundle(tmp_path, "slow", 1)
+    bundle(tmp_path, "pair", 1)
+    return tmp_path
+
+
+def steps(client, count):
+    return client.post("/v1/models/slow:predict", json={"instances": [count]})
+
+
+def test_beyond_the_queue_one_is_asked_to_come_again_and_all_others_get_their_own_answer(slow, running):
+    with running(slow, max_queue=4) as client:
+        responses = at_once(24, lambda i: steps(client, 300_000 + i))
+        refused = [response for response in responses if response.status_code == 429]
+        answered = [(i, response) for i, response in enumerate(responses) if response.status_code == 200]
+        assert len(refused) + len(answered) == 24
+        assert len(refused) >= 10
+        assert all(response.headers["retry-after"] == "1" for response in refused)
+        assert all("limit of this server" in response.json()["error"] for response in refused)
+        assert all(response.json() == {"predictions": [300_000 + i]} for i, response in answered)
+        assert steps(client, 3).json() == {"predictions": [3]}
+
+
+def test_a_slow_model_keeps_nobody_else_waiting_and_time_over_is_504(slow, running):
+    with running(slow, timeout=0.5) as client:
+        late = threading.Thread(target=lambda: statuses.append(steps(client, 1_500_000).status_code))
+        statuses = []
+        late.start()
+        for path in ("/v2/health/live", "/v2/health/ready", "/v2/models/pair", "/metrics"):
+            assert client.get(path).status_code == 200
+        pair = {"inputs": {"ids": [[1, 2]], "weights": [[1, 1]]}}
+        assert client.post("/v1/models/pair:predict", json=pair).status_code == 200
+        assert statuses == []
+        late.join()
+        assert statuses == [504]
+        while (response := steps(client, 5)).status_code == 504:
+            pass
+        assert response.json() == {"predictions": [5]}
+
+
+def test_only_who_sends_a_bad_row_hears_of_it(slow, running, direct):
+    """A token that is not in the vocabulary, in batches with those that are."""
+
+    def ask(i):
+        ids = np.array([[i % 10, (3 * i + j) % 10] for j in range(1 + i % 3)])
+        ids[0, 0] = 99 if i % 8 == 7 else ids[0, 0]
+        feeds = {"ids": ids, "weights": np.full(ids.shape, i, "float32")}
+        body = {"inputs": {key: array.tolist() for key, array in feeds.items()}}
+        with Quick(client) as own:
+            answers = [own.post("/v1/models/pair:predict", body) for _ in range(20)]
+        total = None if i % 8 == 7 else direct("pair", feeds)[0]
+        for status, answer in answers:
+            if i % 8 == 7:
+                assert status == 400
+                assert "the model cannot take this input" in answer["error"]
+            else:
+                np.testing.assert_allclose(answer["outputs"]["total"], total, rtol=1e-5)
+
+    with running(slow) as client:
+        at_once(16, ask)
+        found = client.get("/v2/models/pair/stats").json()["model_stats"][0]
+        assert found["inference_stats"]["success"]["count"] == 14 * 20
+        assert found["inference_stats"]["fail"]["count"] == 2 * 20
+        assert max(batch["batch_size"] for batch in found["batch_stats"]) > 3  # there were batches
+
+
+def test_thousands_of_rows_are_answered_in_pieces_and_too_many_numbers_are_refused(server, direct):
+    rows = np.random.default_rng(0).normal(size=(3000, 2, 3)).astype("float32").round(3)
+    answer = server.post("/v1/models/scores/versions/1:predict", json={"instances": rows.tolist()}).json()
+    np.testing.assert_allclose(answer["predictions"], direct("scores", {"image": rows})[0], rtol=1e-4)
+    stats = server.get("/v2/models/scores/versions/1/stats").json()["model_stats"][0]
+    assert max(batch["batch_size"] for batch in stats["batch_stats"]) <= 32
+    refused = server.post("/v1/models/pixels:predict", content=b'{"instances":[%s[1,1,1]]}' % (b"[1,1,1]," * 88_000))
+    assert refused.status_code == 413
+    assert "264003 values, more than 262144" in refused.json()["error"]
+
+
+def test_more_connections_than_there_may_be_are_told_so_and_those_before_them_go_on(repository):
+    """300 open files leave 44 connections; health is answered beyond them, and all is well when the crowd has left."""
+    script = "import sys; from kerasfound.serving import serve; serve(sys.argv[1], port=0)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(repository)],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300)),
+    )
+    port = int(process.stdout.readline().rsplit(":", 1)[-1])
+    first = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+
+    def get(path):
+        return httpx.get(f"{first.base_url}{path}", timeout=30, verify=False)
+
+    assert first.get("/v2").status_code == 200
+    with contextlib.ExitStack() as crowd:
+        for _ in range(60):
+            crowd.enter_context(socket.create_connection(("127.0.0.1", port)))
+        refused = get("/v2")
+        assert refused.status_code == 503
+        assert refused.headers["retry-after"] == "1"
+        assert refused.json() == {"error": "more than 44 connections, the limit of this server; try again"}
+        assert get("/v2/health/live").status_code == 200
+        assert first.get("/v2").status_code == 200
+        for _ in range(340):
+            crowd.enter_context(socket.create_connection(("127.0.0.1", port)))
+        assert first.get("/v2").status_code == 200
+    while get("/v2").status_code != 200:
+        pass
+    first.close()
+    process.terminate()
+    assert process.wait(timeout=30) == 0
+
+
+def test_heads_that_do_not_come_and_connections_that_are_not_used_are_let_go_of_and_answers_are_not(slow):
+    script = """
+import sys
+from kerasfound.serving import process, serve
+process.HEAD_SECONDS, process.KEEP_ALIVE_SECONDS = 0.3, 0.6
+serve(sys.argv[1], port=0)
+"""
+    process = subprocess.Popen([sys.executable, "-c", script, str(slow)], stdout=subprocess.PIPE, text=True)
+    address = ("127.0.0.1", int(process.stdout.readline().rsplit(":", 1)[-1]))
+    live = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+    body = b'{"instances": [500000]}'
+    head = b"POST /v1/models/slow:predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    for sent in (b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost", live, live + b"\r\n", live + b"GET"):
+        with socket.create_connection(address, timeout=30) as client:
+            client.sendall(sent)
+            received = b"".join(iter(lambda client=client: client.recv(1 << 16), b""))
+            assert received.count(b"HTTP/1.1 200") == sent.count(live)
+    with socket.create_connection(address, timeout=30) as client:
+        client.sendall(head + body + b"GET / HT")
+        assert client.recv(1 << 16).startswith(b"HTTP/1.1 200")
+    process.terminate()
+    assert process.wait(timeout=30) == 0
+
+
+def test_what_is_no_http_is_answered_as_an_error_of_the_protocols(server):
+    with socket.create_connection((server.base_url.host, server.base_url.port), timeout=30) as client:
+        client.sendall(b"nonsense\r\n\r\n")
+        response = http.client.HTTPResponse(client)
+        response.begin()
+        assert (response.status, response.headers["content-type"]) == (400, "application/json")
+        assert list(json.loads(response.read())) == ["error"]
+        assert client.recv(1) == b""
+
+
+# -------------------------------------------------------------------------------------------------------------- metrics
+
+
+def test_metrics_count_what_was_sent(repository, running):
+    with running(repository) as client:
+        before = samples(client)
+        for rows in (1, 1, 2, 3, 40):
+            assert client.post(PREDICT, json={"instances": [IMAGE] * rows}).status_code == 200
+        for _ in range(3):
+            assert client.post(PREDICT, json={"instances": []}).status_code == 400
+        for i in range(7):
+            assert client.get(f"/v2/models/{i}/ready").status_code == 404
+            assert client.get(f"/{i}").status_code == 404
+            assert client.delete(f"/v2/models/{i}").status_code == 405
+        after = samples(client)
+
+    def requests(**labels):
+        return grown(before, after, "kerasfound_requests_total", **labels)
+
+    assert requests(call="predict", model="scores", status="200") == 5
+    assert requests(call="predict", model="scores", status="400") == 3
+    assert requests(call="model_ready", model="", status="404") == 7
+    assert requests(call="", model="", status="404") == 7
+    assert requests(call="", model="", status="405") == 7
+    assert grown(before, after, "kerasfound_request_seconds_count", call="predict", model="scores") == 8
+    assert grown(before, after, "kerasfound_batch_rows_sum", model="scores") == 47
+    assert grown(before, after, "kerasfound_batch_rows_count", model="scores") == 6  # forty rows are two pieces
+    assert grown(before, after, "kerasfound_inference_seconds_count", model="scores") == 6
+    assert after["kerasfound_queue_requests", ("model", "scores")] == 0
+    assert after["kerasfound_model_served", ("model", "scores"), ("version", "12")] == 1
+    assert after["kerasfound_model_served", ("model", "scores"), ("version", "1")] == 1
+    seconds = {key for key in after if key[0] == "kerasfound_request_seconds_bucket"}
+    assert {dict(key[1:])["model"] for key in seconds} == {"", "scores"}
+
+
+def test_metrics_are_of_all_workers(repository, running):
+    with running(repository, workers=2) as client:
+
+        def ask(i):
+            with Quick(client) as own:
+                return own.post(PREDICT, {"instances": [IMAGE] * 2})[0]
+
+        assert {status for _ in range(4) for status in at_once(8, ask)} == {200}
+        after = samples(client)
+        processes = {key for _ in range(3) for key in samples(client)}
+    count = after["kerasfound_requests_total", ("call", "predict"), ("model", "scores"), ("status", "200")]
+    assert count == 32
+    assert after["kerasfound_batch_rows_sum", ("model", "scores")] == 64
+    assert after["kerasfound_queue_requests", ("model", "scores")] == 0
+    assert after["kerasfound_model_served", ("model", "scores"), ("version", "12")] == 1
+    assert not any(label == "pid" for _, *labels in processes for label, _ in labels)
+
+
+# ------------------------------------------------------------------------------------------------- log, names and keys
+
+
+def test_every_answer_is_a_line_of_json_in_the_log(repository, running):
+    sent = [
+        ("POST", PREDICT, 200),
+        ("POST", "/v2/models/none/infer", 404),
+        ("GET", "/v2/health/live", 200),
+        ("GET", '/"quoted"\n\u2028', 404),
+        ("DELETE", "/v2", 405),
+        ("POST", "/" + 600 * "x", 414),
+    ]
+    with running(repository, access_log=True) as client:
+        ids = []
+        for method, path, status in sent:
+            response = client.request(method, urllib.parse.quote(path, safe="/:"), json={"instances": [IMAGE]})
+            assert response.status_code == status
+            ids.append(response.headers["x-request-id"])
+    lines = [json.loads(line) for line in client.said.rstrip("\n").split("\n")]
+    assert [(line["method"], line["path"], line["status"]) for line in lines] == sent
+    assert [line["id"] for line in lines] == ids
+    assert all(line["client"] == "127.0.0.1" and line["milliseconds"] > 0 and line["time"] > 1e9 for line in lines)
+    assert client.said.count("\n") == len(sent)
+
+
+def test_a_log_that_nobody_reads_any_more_does_no_harm(repository, start):
+    process = start(repository, access_log=True)
+    url = process.stdout.readline().split(" at ")[-1].strip()
+    process.stdout.close()
+    with httpx.Client(base_url=url, timeout=30) as client:
+        for _ in range(5):
+            assert client.get("/v2").status_code == 200
+    process.terminate()
+    assert process.wait(timeout=30) == 0
+    assert process.stderr.read() == "no more access log: [Errno 32] Broken pipe\n"
+
+
+@pytest.mark.parametrize("given", ["a", "7f3c-1", "x" * 128, "{}/\\'\";"])
+def test_a_request_keeps_the_name_that_it_comes_with(server, given):
+    for path in ("/v2", "/nothing"):
+        assert server.get(path, headers={"X-Request-Id": given}).headers["x-request-id"] == given
+
+
+@pytest.mark.parametrize("given", [None, b"", b"a b", b"x" * 129, b"\xe9", b"a\tb"])
+def test_a_request_without_a_name_or_with_a_strange_one_is_given_one(server, given):
+    headers = {} if given is None else {b"X-Request-Id": given}
+    found = [server.get("/v2", headers=headers).headers["x-request-id"] for _ in range(3)]
+    assert len(set(found)) == 3
+    assert all(re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]+", name) for name in found)
+
+
+def test_who_knows_the_key_is_let_in_and_health_is_for_everyone(repository, running, tmp_path):
+    file = tmp_path / "key"
+    file.write_text("opensesame\n")
+    with running(repository, api_key_file=str(file)) as client:
+        right = [{"Authorization": "Bearer opensesame"}, {"authorization": "bearer  opensesame"}]
+        right += [{"X-API-Key": "opensesame"}, {"X-API-Key": "opensesame", "Authorization": "Basic b3Blbg=="}]
+        wrong = [{}, {"X-API-Key": ""}, {"X-API-Key": "opensesam"}, {"X-API-Key": "opensesame!"}]
+        wrong += [{"Authorization": "opensesame"}, {"Authorization": "Basic opensesame"}, {"Authorization": "Bearer"}]
+        wrong += [{"X-API-Key": "\u00f6"}, {"Authorization": "Bearer open sesame"}]
+        for method, path in (("GET", "/v2"), ("GET", "/metrics"), ("GET", "/openapi.json"), ("POST", PREDICT)):
+            for headers in right:
+                headers = {name: value.encode("latin-1") for name, value in headers.items()}
+                assert client.request(method, path, json={"instances": [IMAGE]}, headers=headers).status_code == 200
+            for headers in wrong:
+                headers = {name: value.encode("latin-1") for name, value in headers.items()}
+                response = client.request(method, path, json={"instances": [IMAGE]}, headers=headers)
+                assert response.status_code == 401
+                assert response.headers["www-authenticate"] == "Bearer"
+                assert "Authorization: Bearer KEY" in response.json()["error"]
+        for path in ("/v2/health/live", "/v2/health/ready"):
+            assert client.get(path).status_code == 200
+
+
+# ----------------------------------------------------------------------------------------------------------- over time
+
+
+def test_thousands_of_requests_leave_memory_as_it_was(repository, running):
+    def memory():
+        return samples(client)["process_resident_memory_bytes",]
+
+    def ask(i):
+        found = collections.Counter()
+        with Quick(client) as own:
+            for turn in range(250):
+                path, rows = (PREDICT, 1 + turn % 40) if turn % 5 else ("/nothing", 1)
+                found[own.post(path, {"instances": [IMAGE] * rows})[0]] += 1
+        return found
+
+    with running(repository) as client:
+        at_once(4, ask)
+        before = memory()
+        for _ in range(3):
+            assert sum(at_once(4, ask), collections.Counter()) == {200: 800, 404: 200}
+        assert memory() - before < 4 << 20
