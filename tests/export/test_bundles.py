@@ -1,5 +1,6 @@
 """A bundle appears whole and proven, or not at all; later its proof can be repeated."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import msgspec
@@ -20,6 +22,7 @@ import kerasfound as kf
 from kerasfound.errors import UserError
 from kerasfound.export import cases, graphs, manifest, repository, verification
 from kerasfound.export.staging import staging
+from kerasfound.serving.limits import Limits
 from kerasfound.serving.repository import Repository
 
 layers = keras.layers
@@ -188,6 +191,12 @@ def small():
     return keras.Sequential([keras.Input((4,), name="x"), layers.Dense(3, name="y")], name="small")
 
 
+def served(folder):
+    """What our own server makes of a folder of bundles."""
+    (folder / ".away").mkdir()
+    return Repository(folder, Limits(), ThreadPoolExecutor(1), folder / ".away")
+
+
 def empty(folder):
     return not folder.exists() or not any(folder.iterdir())
 
@@ -201,7 +210,7 @@ def test_a_model_of_several_inputs_and_outputs_is_bundled_proven_and_served(tmp_
     assert [(y.dtype, y.shape) for y in read.outputs] == [("float32", ["batch", 3]), ("bool", ["batch"])]
     assert [record.sizes for record in kf.export.verify(tmp_path / "both")] == [{"time": [1, 2, 7, 16]}] * 2
     feeds = {"row": np.ones((2, 3), "float32"), "ids": np.ones((2, 5), "int32")}
-    answers = Repository(tmp_path).get("both").predict(feeds)
+    answers = asyncio.run(served(tmp_path).get("both").predict(feeds))
     for expected, found in zip(model([feeds["row"], feeds["ids"]]), answers.values(), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
@@ -393,7 +402,7 @@ def test_a_killed_export_leaves_nothing_that_is_served_and_the_next_one_sweeps(t
     visible = {name: content for name, content in tree(tmp_path).items() if not name.startswith(".export-")}
     assert visible == before
     assert len(list(tmp_path.glob(".export-*"))) == 1
-    assert Repository(tmp_path).versions("small") == [1]
+    assert [*served(tmp_path).served("small").versions] == [1]
     kf.export.bundle(small(), tmp_path)
     assert not list(tmp_path.glob(".export-*"))
     assert repository.numbered(tmp_path / "small") == [1, 2]

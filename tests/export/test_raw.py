@@ -1,5 +1,6 @@
 """Raw things into the files of a bundle: rows of cells, texts, and text written on with what was computed before."""
 
+import asyncio
 import dataclasses
 import itertools
 import json
@@ -7,6 +8,7 @@ import os
 import re
 import shutil
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
@@ -23,8 +25,11 @@ from kerasfound.errors import UserError
 from kerasfound.export import cases, manifest, rows, texts, verification
 from kerasfound.recipes import imdb_lstm, mini_transformer, tabular_mlp
 from kerasfound.serving import v1, v2
+from kerasfound.serving.app import App
 from kerasfound.serving.errors import ClientError
+from kerasfound.serving.limits import Limits
 from kerasfound.serving.repository import Repository
+from kerasfound.serving.web import Request
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="exported from TensorFlow")
 
@@ -171,19 +176,25 @@ def test_a_client_sends_rows_of_numbers_texts_and_gaps(priced, ask, tmp_path):
     sent = {name: [None if value in ("",) or value != value else value for value in x] for name, x in cells.items()}
     instances = [dict(zip(sent, row, strict=True)) for row in zip(*sent.values(), strict=True)]
     assert any(value is None for row in instances for value in row.values())
-    repository = Repository(bundle.parent.parent)
-    answer = v1.predict(repository, "price", None, json.dumps({"instances": instances}).encode())
+    (tmp_path / "away").mkdir()
+    app = App(Repository(bundle.parent.parent, Limits(), ThreadPoolExecutor(1), tmp_path / "away"), Limits())
+
+    def answered(handler, **body):
+        response = asyncio.run(handler(app, Request({}, json.dumps(body).encode(), alone=True), "price"))
+        return json.loads(response.body)
+
+    answer = answered(v1.predict, instances=instances)
     np.testing.assert_allclose(answer["predictions"], expected, atol=1e-6)
     kinds = {"float32": "FP32", "string": "BYTES"}
     tensors = [
         {"name": x.name, "shape": [30], "datatype": kinds[x.dtype], "data": sent[x.name]}
         for x in declared(bundle).inputs
     ]
-    answer = v2.infer(repository, "price", None, json.dumps({"inputs": tensors}).encode())
+    answer = answered(v2.infer, inputs=tensors)
     np.testing.assert_allclose(np.reshape(answer["outputs"][0]["data"], (30, 2)), expected, atol=1e-6)
     instances[7]["since"] = "soon"
     with pytest.raises(ClientError, match=r"the model cannot take this input.*since is not a date"):
-        v1.predict(repository, "price", None, json.dumps({"instances": instances}).encode())
+        answered(v1.predict, instances=instances)
 
 
 def test_cells_of_encoded_rows_are_encoded_to_the_same(priced):
