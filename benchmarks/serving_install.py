@@ -1,25 +1,19 @@
-"""Size of a `[serving]`-only install, and seconds from process start to the first right answer.
+"""Size of a `[serving]`-only install.
 
-    python benchmarks/serving_install.py models/mnist_cnn
+    python benchmarks/serving_install.py
 
-Builds the wheel, installs it in a fresh environment, and serves the bundle there: median and range of ten starts.
+Builds the wheel and installs it in a fresh environment. `benchmarks/serving.py` measures how it answers there.
 """
 
-import json
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 import venv
 from pathlib import Path
 
 import cyclopts
-import numpy as np
 
 ROOT = Path(__file__).parent.parent
-STARTS = 10
 
 
 def install(folder: Path) -> Path:
@@ -35,7 +29,7 @@ def install(folder: Path) -> Path:
 
 
 def sizes(python: Path) -> dict[str, float]:
-    """MB of each folder of site-packages, but for pip and setuptools, which every environment has."""
+    """MB of each entry of site-packages, but for pip and setuptools, which every environment has."""
     (packages,) = python.parent.parent.glob("lib/*/site-packages")
     found = {}
     for entry in packages.iterdir():
@@ -45,38 +39,12 @@ def sizes(python: Path) -> dict[str, float]:
     return found
 
 
-def first_answer(python: Path, model: Path) -> tuple[float, float]:
-    """Seconds until the first right answer, and the server's resident MB after it."""
-    with np.load(next(model.glob("*/verification.npz"))) as vectors:
-        name = next(key for key in vectors if key.startswith("input."))
-        asked, expected = vectors[name][:1], vectors[next(key for key in vectors if key.startswith("output."))][:1]
-    body = json.dumps({"instances": asked.tolist()}).encode()
-    command = [python, "-m", "kerasfound", "serve", str(model.parent), "--port", "0"]
-    started = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        address = server.stdout.readline().split()[-1]
-        request = urllib.request.Request(f"{address}/v1/models/{model.name}:predict", body)
-        with urllib.request.urlopen(request) as response:
-            answer = json.load(response)["predictions"]
-        seconds = time.perf_counter() - started
-        assert np.allclose(answer, expected, atol=1e-5)
-        status = Path(f"/proc/{server.pid}/status").read_text()
-        server.terminate()
-    resident = int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1e3
-    return seconds, resident
-
-
-def main(model: Path) -> None:
-    """Measure with one model's folder, such as models/mnist_cnn."""
+def main() -> None:
+    """Print the sum, and what is larger than half a megabyte."""
     with tempfile.TemporaryDirectory() as folder:
-        python = install(Path(folder))
-        found = sizes(python)
-        largest = sorted(found.items(), key=lambda item: -item[1])[:8]
-        print(f"installed {sum(found.values()):.0f} MB: " + ", ".join(f"{n} {mb:.0f}" for n, mb in largest))
-        starts = [first_answer(python, model.absolute()) for _ in range(STARTS)]
-        seconds = [second for second, _ in starts]
-        print(f"first answer {statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})")
-        print(f"resident {statistics.median(mb for _, mb in starts):.0f} MB")
+        found = sizes(install(Path(folder)))
+    largest = sorted(((mb, name) for name, mb in found.items() if mb > 0.5), reverse=True)
+    print(f"{sum(found.values()):.0f} MB: " + ", ".join(f"{name} {mb:.1f}" for mb, name in largest))
 
 
 if __name__ == "__main__":

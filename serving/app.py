@@ -24,6 +24,8 @@ from kerasfound.serving.web import Message, Receive, Request, Response, Send
 LOG = logging.getLogger("kerasfound.serving")
 ROUTES = (*v1.ROUTES, *triton.ROUTES, *v2.ROUTES, *page.ROUTES, *openapi.ROUTES)
 MAX_PATH = 512
+HELD = 1 << 29
+"""Bytes of bodies that all requests under way may have together."""
 
 _ID = re.compile(rb"[!-~]{1,128}")
 
@@ -35,6 +37,7 @@ class Asked:
         self.headers = headers
         self.call = ""
         self.model = ""
+        self.held = 0
 
 
 class App:
@@ -53,6 +56,8 @@ class App:
         self.routes = ROUTES
         self.version = installed.version("kerasfound")
         self.draining = False
+        self.held = 0
+        self.may_hold = max(HELD, 2 * limits.body)
         self.under_way: Callable[[], int] = lambda: 2
         """How many requests there are; told by the server."""
         self.key = key and key.encode()
@@ -99,8 +104,20 @@ class App:
             asked.model = named["name"]
         if self.key and not route.open:
             self._check_key(asked.headers)
-        body = await web.read_body(asked.headers, receive, self.limits) if route.method == "POST" else b""
-        return await route.handler(self, Request(asked.headers, body, self.under_way() < 2), **named)
+        body = b""
+        try:
+            if route.method == "POST":
+                body = await web.read_body(asked.headers, receive, self.limits, functools.partial(self._hold, asked))
+            return await route.handler(self, Request(asked.headers, body, self.under_way() < 2, receive), **named)
+        finally:
+            self.held -= asked.held
+
+    def _hold(self, asked: Asked, size: int) -> None:
+        asked.held += size
+        self.held += size
+        if self.held > self.may_hold:
+            reason = f"requests of {self.may_hold >> 20} MiB are under way, the limit of this server; try again"
+            raise ClientError(429, reason, (("retry-after", "1"),))
 
     def _check_key(self, headers: dict[bytes, bytes]) -> None:
         scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")

@@ -1,5 +1,7 @@
 """The one error that a client, rather than the server's owner, is meant to read."""
 
+import msgspec
+
 MAX_CHARACTERS = 400
 
 
@@ -13,3 +15,8 @@ class ClientError(Exception):
         self.status = status
         self.headers = headers
         super().__init__(self.reason)
+
+    @property
+    def body(self) -> bytes:
+        """As both protocols write an error."""
+        return msgspec.json.encode({"error": self.reason})

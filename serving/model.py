@@ -197,7 +197,7 @@ def _asking(session: onnxruntime.InferenceSession, outputs: list[str]) -> Callab
         except ONNX_ERRORS as error:
             # The model ran when it was loaded and the CPU is no less able now, so it is this input that it cannot take.
             if "Available memory" in str(error):
-                reason = f"models compute in {MEMORY >> 20} MiB here, which is too little for this input"
+                reason = f"models compute in {MEMORY >> 20} MiB of memory here, which is too little for this input"
                 raise ClientError(413, f"{reason}; send fewer rows or steps") from error
             raise ClientError(400, f"the model cannot take this input: {_line(error)}") from error
 

@@ -15,7 +15,6 @@ import uvicorn
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from kerasfound.serving import web
 from kerasfound.serving.app import App
 from kerasfound.serving.errors import ClientError
 
@@ -114,7 +113,7 @@ class Connection(HttpToolsProtocol):
         self._refuse(400, msg)
 
     def _refuse(self, status: int, reason: str) -> None:
-        body = web.failed(ClientError(status, reason)).body
+        body = ClientError(status, reason).body
         head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
         self.transport.write(STATUS_LINE[status] + head + body)
         self.transport.close()

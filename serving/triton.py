@@ -127,7 +127,8 @@ async def unload(app: "App", request: Request, name: str) -> Response:
 async def generate(app: "App", request: Request, name: str, version: str | None = None) -> Response:
     """Write a text on."""
     about, pieces = await _written(app, request, name, version)
-    return web.json(about | {"text_output": "".join([piece async for piece in pieces])})
+    text = "".join([piece async for piece in web.until_left(pieces, request.receive)])
+    return web.json(about | {"text_output": text})
 
 
 async def generate_stream(app: "App", request: Request, name: str, version: str | None = None) -> Response:

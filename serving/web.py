@@ -41,6 +41,8 @@ class Request(NamedTuple):
     body: bytes
     alone: bool
     """Whether no other request is under way."""
+    receive: Receive
+    """After the body nothing but the client's leave is left to come."""
 
 
 class Response(NamedTuple):
@@ -57,8 +59,7 @@ def json(answer: Any, status: int = 200, headers: Headers | None = None) -> Resp
 
 
 def failed(error: ClientError) -> Response:
-    """Both protocols write an error as `{"error": "one line"}`."""
-    return json({"error": error.reason}, error.status, [(key.encode(), value.encode()) for key, value in error.headers])
+    return Response(error.body, JSON, error.status, [(key.encode(), value.encode()) for key, value in error.headers])
 
 
 async def beside(long: bool, work: Callable[..., _T], *arguments: Any) -> _T:
@@ -66,8 +67,10 @@ async def beside(long: bool, work: Callable[..., _T], *arguments: Any) -> _T:
     return await asyncio.to_thread(work, *arguments) if long else work(*arguments)
 
 
-async def read_body(headers: dict[bytes, bytes], receive: Receive, limits: Limits) -> bytes:
-    """The whole body, decompressed.
+async def read_body(
+    headers: dict[bytes, bytes], receive: Receive, limits: Limits, hold: Callable[[int], None]
+) -> bytes:
+    """The whole body, decompressed; `hold` is told of each part of it how many bytes it has.
 
     Raises:
         ClientError: 408 if it comes too slowly, 413 if it is too large, 415 if its encoding is not known, 400 if it is
@@ -85,7 +88,7 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, limits: Limit
         raise _too_large(limits)
     try:
         async with asyncio.timeout(limits.seconds):
-            body = await _whole(receive, limits)
+            body = await _whole(receive, limits, hold)
     except TimeoutError:
         reason = f"the body did not come within {limits.seconds:g} seconds"
         raise ClientError(408, reason, (("connection", "close"),)) from None
@@ -94,7 +97,7 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, limits: Limit
     return await beside(len(body) > LONG, _decompressed, body, encoding, limits)
 
 
-async def _whole(receive: Receive, limits: Limits) -> bytes:
+async def _whole(receive: Receive, limits: Limits, hold: Callable[[int], None]) -> bytes:
     parts, size, more = [], 0, True
     while more:
         message = await receive()
@@ -105,6 +108,7 @@ async def _whole(receive: Receive, limits: Limits) -> bytes:
         size, more = size + len(part), message.get("more_body", False)
         if size > limits.body:
             raise _too_large(limits)
+        hold(len(part))
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -152,13 +156,19 @@ async def send_response(response: Response, receive: Receive, send: Send, extra:
     if isinstance(response.body, bytes):
         await send({"type": "http.response.body", "body": response.body})
         return
-    leaving = asyncio.ensure_future(receive())  # nothing but its leave is left to come
+    async for piece in until_left(response.body, receive):
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def until_left(pieces: AsyncGenerator[_T, None], receive: Receive) -> AsyncGenerator[_T, None]:
+    """The pieces, for as long as the client is there."""
+    leaving = asyncio.ensure_future(receive())
     try:
-        async with contextlib.aclosing(response.body) as pieces:
+        async with contextlib.aclosing(pieces):
             async for piece in pieces:
                 if leaving.done():
                     break
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                yield piece
     finally:
         leaving.cancel()
-    await send({"type": "http.response.body", "body": b""})

@@ -68,12 +68,13 @@ class Asking:
         self.loop = asyncio.new_event_loop()
         self.pieces = []
         """What the last answer came in."""
+        self.left = asyncio.Event()
+        """Set when the client leaves."""
 
-    def __call__(self, method, path, body=b"", headers=(), leaves_after=None):
-        """The answer; a client that leaves has read so many pieces of it."""
+    def __call__(self, method, path, body=b"", headers=()):
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         start, self.pieces = {}, []
-        left = asyncio.Event()
+        left = self.left = asyncio.Event()
         requests = iter([{"type": "http.request", "body": content}])
 
         async def receive():
@@ -85,8 +86,6 @@ class Asking:
         async def send(message):
             start.update(message if message["type"] == "http.response.start" else {})
             self.pieces += filter(None, [message.get("body")])
-            if len(self.pieces) == leaves_after:
-                left.set()
 
         named = [(name.lower().encode(), str(value).encode("latin-1")) for name, value in dict(headers).items()]
         scope = {"type": "http", "method": method, "path": path, "headers": named, "client": ("test", 1)}
@@ -182,6 +181,18 @@ def _logarithm(version):
     return [helper.make_node("Log", ["x"], ["y"])], [("x", "float32", ["batch"])], [("y", "float32", ["batch"])], {}
 
 
+def _products(version):
+    """The sum of all products of two numbers of a row, each of which is held in memory."""
+    nodes = [
+        helper.make_node("Unsqueeze", ["x", "one"], ["across"]),
+        helper.make_node("Unsqueeze", ["x", "two"], ["down"]),
+        helper.make_node("Mul", ["across", "down"], ["products"]),
+        helper.make_node("ReduceSum", ["products", "both"], ["y"], keepdims=0),
+    ]
+    constants = {"one": np.array([1]), "two": np.array([2]), "both": np.array([1, 2])}
+    return nodes, [("x", "float32", ["batch", "time"])], [("y", "float32", ["batch"])], constants
+
+
 def _persons(version):
     columns = [("age", "float32", ["batch"]), ("city", "string", ["batch"])]
     nodes = [helper.make_node("Identity", [name], [f"its_{name}"]) for name, _, _ in columns]
@@ -230,6 +241,7 @@ GRAPHS = {
     "ids": _echo("int32", ["batch", "time"]),
     "scalar": _echo("float32", []),
     "persons": _persons,
+    "products": _products,
 }
 
 SLOW = {"slow": _slow}

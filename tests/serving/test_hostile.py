@@ -174,26 +174,46 @@ def test_any_path_is_answered_in_words(ask, method, data):
     told(ask(method, data.draw(parts | st.text(max_size=600))))
 
 
+def test_bodies_are_bounded_together_and_forgotten_with_their_answers(ask, monkeypatch):
+    path, body = VALID[0]
+    monkeypatch.setattr(ask.app, "may_hold", 10)
+    answer = ask("POST", path, body)
+    assert answer.status == 429
+    assert answer.headers["retry-after"] == "1"
+    told(answer)
+    monkeypatch.undo()
+    assert ask.app.held == 0
+    assert ask("POST", path, body).status == 200
+    assert ask.app.held == 0
+
+
+def test_a_model_that_needs_more_memory_than_there_is_for_models_refuses(ask):
+    """Its activations are the square of its input: of 40,000 numbers they would take 6 GB."""
+    for size, status in ((1000, 200), (40_000, 413), (1000, 200)):
+        answer = told(ask("POST", "/v1/models/products:predict", {"instances": [[1] * size]}))
+        assert answer.status == status
+    assert "memory" in told(ask("POST", "/v1/models/products:predict", {"instances": [[1] * 40_000]})).json()["error"]
+
+
 # Over real connections
 
 
-HURRIED = """
+START = """
 import sys
 from kerasfound.serving import process, serve
-process.HEAD_SECONDS = process.KEEP_ALIVE_SECONDS = process.READ_SECONDS = 0.3
-serve(sys.argv[1], port=0, max_body_mib=1, timeout=0.6)
+process.HEAD_SECONDS = process.KEEP_ALIVE_SECONDS = process.READ_SECONDS = float(sys.argv[2])
+serve(sys.argv[1], port=0, max_body_mib=1, timeout=2 * float(sys.argv[2]))
 """
 POST = b"POST /v1/models/pixels:predict HTTP/1.1\r\nHost: x\r\n"
 LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class Served:
-    """A server that waits for nobody long, and what it takes."""
+    """A server that waits for nobody longer than it is told, and what it takes."""
 
-    def __init__(self, folder):
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", HURRIED, folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+    def __init__(self, folder, seconds):
+        command = [sys.executable, "-c", START, folder, str(seconds)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.url = self.process.stdout.readline().split(" at ")[-1].strip()
         self.port = int(self.url.rsplit(":", 1)[-1])
 
@@ -215,6 +235,12 @@ class Served:
         (line,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.process.pid}/status").read_text())
         return int(line) / 1024
 
+    def stop(self):
+        assert httpx.get(f"{self.url}/v2/health/ready").is_success
+        self.process.terminate()
+        _, errors = self.process.communicate(timeout=20)
+        assert (self.process.returncode, errors) == (0, "")
+
 
 def rest(client):
     found = b""
@@ -226,12 +252,18 @@ def rest(client):
 
 @pytest.fixture(scope="module")
 def served(repository):
-    served = Served(repository)
+    """In a hurry."""
+    served = Served(repository, 0.3)
     yield served
-    assert httpx.get(f"{served.url}/v2/health/ready").is_success
-    served.process.terminate()
-    _, errors = served.process.communicate(timeout=20)
-    assert (served.process.returncode, errors) == (0, "")
+    served.stop()
+
+
+@pytest.fixture
+def patient(repository):
+    """With the time that a busy machine needs."""
+    served = Served(repository, 30)
+    yield served
+    served.stop()
 
 
 def refused(answer, status, part=""):
@@ -338,7 +370,7 @@ def nested(depth):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells there what a process takes")
-def test_memory_stays_flat(served):
+def test_memory_stays_flat(patient):
     def ask(content, path="/v1/models/pixels:predict", **headers):
         with contextlib.suppress(httpx.TransportError):  # cut off while it sends
             answer = client.post(path, content=content, headers=headers)
@@ -346,9 +378,9 @@ def test_memory_stays_flat(served):
             return answer.status_code
 
     head = json.dumps({"inputs": [{"name": "x", "shape": [10**9, 3], "datatype": "UINT8"}]}).encode()
-    with httpx.Client(base_url=served.url, timeout=30) as client:
+    with httpx.Client(base_url=patient.url, timeout=30) as client:
         client.post("/v1/models/pixels:predict", json={"instances": [[1, 2, 3]] * 50_000}).raise_for_status()
-        before = served.peak()
+        before = patient.peak()
         for _ in range(2):
             assert ask(bytes(80_000_000)) == 413
             assert ask(bytes(1 << 20) for _ in range(80)) in (413, None)
@@ -358,5 +390,5 @@ def test_memory_stays_flat(served):
             assert ask(b'{"instances":[' + b'{"x":1},' * 130_000 + b"{}]}") == 400
             assert ask(b'{"inputs":[' + b"{}," * 300_000 + b"{}]}", "/v2/models/pixels/infer") == 400
             assert ask(head, "/v2/models/pixels/infer") == 400
-            served.answer(b"GET /v2 HTTP/1.1\r\nX: ", bytes(80_000_000))
-        assert served.peak() - before < 100
+            patient.answer(b"GET /v2 HTTP/1.1\r\nX: ", bytes(80_000_000))
+        assert patient.peak() - before < 100
