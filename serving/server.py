@@ -72,9 +72,11 @@ def serve(
         port: TCP port to listen at; 0 takes a free one and prints it.
         versions: `latest`, `all`, or numbers with commas between them.
         workers: Processes. Each holds every model, so a second one pays where there are more cores than models asked.
-        max_body_mib: Largest request body accepted, in MiB, before and after it is decompressed.
+            One that dies is started again.
+        max_body_mib: Largest request body accepted, in MiB, before and after it is decompressed. A tensor, asked or
+            answered, may have as many values as fit into it in four bytes each.
         timeout: Seconds until a request that was not answered is given up.
-        max_batch_rows: Rows of several requests that are asked at once, at most.
+        max_batch_rows: Rows that are asked at once, at most; a request with more is asked in pieces.
         max_queue: Requests that wait for a model; more are answered with 429.
         api_key_file: A file with a key that clients must send, as `Authorization: Bearer KEY`.
         access_log: Write a line of JSON to stdout for each answer.

@@ -257,9 +257,9 @@ def serve(
         port: 0 takes a free one and prints it.
         versions: latest, all, or numbers with commas between them; a model's own serving.json goes before.
         workers: processes, each with all models; more than one pays on more than two cores.
-        max_body_mib: larger requests are refused, before and after they are decompressed.
+        max_body_mib: the largest request, before and after it is decompressed; four bytes for each value of a tensor.
         timeout: seconds after which a request is given up.
-        max_batch_rows: rows of several requests that are asked at once, at most.
+        max_batch_rows: rows that are asked at once, at most; a request with more is asked in pieces.
         max_queue: requests that wait for a model; more are refused with 429.
         api_key_file: a file with the key that clients must send.
         access_log: write a line of JSON for each answer.

@@ -3,6 +3,7 @@
 import collections
 import concurrent.futures
 import contextlib
+import functools
 import http.client
 import json
 import re
@@ -37,6 +38,21 @@ def running(start):
         assert errors == ""
 
     return running
+
+
+@pytest.fixture
+def scripted():
+    """`scripted(script, folder, **options)`: a server that a script of its own starts; its process and its port."""
+    started = []
+
+    def scripted(script, folder, **options):
+        command = [sys.executable, "-c", script, str(folder)]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options))
+        return started[-1], int(started[-1].stdout.readline().rsplit(":", 1)[-1])
+
+    yield scripted
+    for process in started:
+        process.kill()
 
 
 def samples(client):
@@ -160,16 +176,11 @@ def test_thousands_of_rows_are_answered_in_pieces_and_too_many_numbers_are_refus
     assert "264003 values, more than 262144" in refused.json()["error"]
 
 
-def test_more_connections_than_there_may_be_are_told_so_and_those_before_them_go_on(repository):
+def test_more_connections_than_there_may_be_are_told_so_and_those_before_them_go_on(repository, scripted):
     """300 open files leave 44 connections; health is answered beyond them, and all is well when the crowd has left."""
     script = "import sys; from kerasfound.serving import serve; serve(sys.argv[1], port=0)"
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, str(repository)],
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300)),
-    )
-    port = int(process.stdout.readline().rsplit(":", 1)[-1])
+    limited = functools.partial(resource.setrlimit, resource.RLIMIT_NOFILE, (300, 300))
+    process, port = scripted(script, repository, preexec_fn=limited)
     first = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
 
     def get(path):
@@ -195,15 +206,15 @@ def test_more_connections_than_there_may_be_are_told_so_and_those_before_them_go
     assert process.wait(timeout=30) == 0
 
 
-def test_heads_that_do_not_come_and_connections_that_are_not_used_are_let_go_of_and_answers_are_not(slow):
+def test_heads_that_do_not_come_and_connections_that_are_not_used_are_let_go_of_and_answers_are_not(slow, scripted):
     script = """
 import sys
 from kerasfound.serving import process, serve
 process.HEAD_SECONDS, process.KEEP_ALIVE_SECONDS = 0.3, 0.6
 serve(sys.argv[1], port=0)
 """
-    process = subprocess.Popen([sys.executable, "-c", script, str(slow)], stdout=subprocess.PIPE, text=True)
-    address = ("127.0.0.1", int(process.stdout.readline().rsplit(":", 1)[-1]))
+    process, port = scripted(script, slow)
+    address = ("127.0.0.1", port)
     live = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
     body = b'{"instances": [500000]}'
     head = b"POST /v1/models/slow:predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
