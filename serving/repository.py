@@ -282,7 +282,7 @@ class Repository:
         before, now = _pairs(self.models), _pairs(look.models)
         for name, version in before | now:
             metrics.VERSIONS.labels(name, version).set((name, version) in now)
-        for key, reason in look.refused.items():
+        for key, reason in look.refused.items() if look.models or self._watched else ():  # else it is raised
             if self.refused.get(key) != reason:
                 self._log(f"refused: {reason}")
         for name, version in sorted(now - before if self._watched else ()):
