@@ -55,6 +55,8 @@ class Connection(HttpToolsProtocol):
     reading: asyncio.TimerHandle | None = None
     head: int | None = None
     """Bytes so far of the head that is coming."""
+    part = 0
+    """Bytes of what came last."""
     asking: RequestResponseCycle | None = None
     """The request under way; uvicorn's own `cycle` is the last one that came."""
 
@@ -74,16 +76,16 @@ class Connection(HttpToolsProtocol):
             self.asking.message_event.set()
 
     def data_received(self, data: bytes) -> None:
-        if self.head is not None:
-            self.head += len(data)
+        self.part = len(data)
+        super().data_received(data)
+        if self.head is not None and not self.transport.is_closing():
+            self.head += self.part
             if self.head > HEAD_BYTES:
                 self._refuse(431, f"the head of the request is longer than {HEAD_BYTES} bytes")
-                return
-        super().data_received(data)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.head = 0
+        self.head = -self.part  # it may have begun anywhere in this part, which is not counted
         self._close_in(HEAD_SECONDS)
 
     def on_headers_complete(self) -> None:

@@ -229,6 +229,20 @@ serve(sys.argv[1], port=0)
     assert process.wait(timeout=30) == 0
 
 
+def test_a_head_that_comes_in_two_parts_is_not_held_for_as_long_as_its_body(server):
+    body = json.dumps({"instances": [IMAGE] * 20_000}).encode()
+    head = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (PREDICT.encode(), len(body))
+    with socket.create_connection((server.base_url.host, server.base_url.port), timeout=30) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(3):
+            client.sendall(head[:20])
+            server.get("/v2/health/live")  # the first part is read before the rest is sent
+            client.sendall(head[20:] + body)
+            response = http.client.HTTPResponse(client)
+            response.begin()
+            assert (response.status, len(json.loads(response.read()).get("predictions", ""))) == (200, 20_000)
+
+
 def test_what_is_no_http_is_answered_as_an_error_of_the_protocols(server):
     with socket.create_connection((server.base_url.host, server.base_url.port), timeout=30) as client:
         client.sendall(b"nonsense\r\n\r\n")

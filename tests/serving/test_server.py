@@ -162,6 +162,18 @@ def test_a_missing_repository_gives_the_port_back(tmp_path):
             serve(str(tmp_path / "missing"), port=port)
 
 
+def test_nothing_is_reported_to_anyone_nor_kept_at_home(models, tmp_path):
+    script = """
+import sys
+from kerasfound import serving
+from kerasfound.serving.model import session
+session(sys.argv[1] + "/flags/3/model.onnx").run(None, {"x": [True]})
+"""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("ORT_", "XDG_", "CI"))}
+    subprocess.run([sys.executable, "-c", script, str(models)], check=True, env=kept | {"HOME": str(tmp_path)})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_heavy_is_imported(models):
     """Neither by the package, whose signature the command line reads, nor by a server that has answered."""
     script = """
