@@ -3,7 +3,12 @@
 `import kerasfound` loads nothing heavy: each room named in `__init__.pyi` is imported when it is first used.
 """
 
+import os
+
 import lazy_loader
+
+# From 1.29 on ONNX Runtime reports to its maker and keeps a file at home, unless told otherwise before it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,11 +6,6 @@
 cheap: ONNX Runtime, NumPy and uvicorn are loaded by `serve`.
 """
 
-import os
-
 from kerasfound.serving.server import serve
-
-# From 1.29 on ONNX Runtime reports to its maker and keeps a file at home, unless told otherwise before it is loaded.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = ["serve"]
