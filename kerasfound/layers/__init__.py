@@ -49,10 +49,12 @@ from kerasfound.layers.recurrent import LSTMCell as LSTMCell
 from kerasfound.layers.recurrent import SimpleRNN as SimpleRNN
 from kerasfound.layers.recurrent import SimpleRNNCell as SimpleRNNCell
 from kerasfound.layers.regularization import Dropout as Dropout
+from kerasfound.layers.regularization import RandomShift as RandomShift
 from kerasfound.layers.table import CategoryEmbedding as CategoryEmbedding
 from kerasfound.layers.table import FillMissing as FillMissing
 from kerasfound.layers.table import MemberScaling as MemberScaling
 from kerasfound.layers.text import HashedNGrams as HashedNGrams
+from kerasfound.layers.text import SortedLookup as SortedLookup
 from kerasfound.layers.transformer import CausalTransformerBlock as CausalTransformerBlock
 from kerasfound.layers.transformer import FeedForward as FeedForward
 from kerasfound.layers.transformer import TransformerDecoder as TransformerDecoder
@@ -95,6 +97,7 @@ __all__ = [
     "PeriodicEmbedding",
     "PiecewiseLinearEncoding",
     "RMSNormalization",
+    "RandomShift",
     "ReLU",
     "RotaryPosition",
     "SiLU",
@@ -105,6 +108,7 @@ __all__ = [
     "SinusoidalPosition",
     "Softmax",
     "Softplus",
+    "SortedLookup",
     "SquaredReLU",
     "Step",
     "Swish",

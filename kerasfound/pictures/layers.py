@@ -245,6 +245,27 @@ def _hashed() -> Figure:
     return figure
 
 
+def _shifted() -> Figure:
+    """A picture of an L, and where it stands in six calls."""
+    x = np.zeros((6, 12, 12, 1), "float32")
+    x[:, 3:9, 4], x[:, 8, 4:8] = 1, 1
+    figure, places = empty("RandomShift by up to 3 pixels, of six times the same picture", size=(6.4, 1.8), columns=6)
+    for axes, image in zip(places, numpy(layers.RandomShift(3, seed=0)(x, training=True)), strict=True):
+        axes.imshow(image[..., 0], cmap="gray")
+        axes.set(xticks=[], yticks=[])
+    return figure
+
+
+def _looked_up() -> Figure:
+    lookup = layers.SortedLookup(5)
+    lookup.set_weights([np.array([2, 3, 7, 12, 17], "int32")])
+    x = np.arange(20)
+    figure, axes = empty("SortedLookup of 2, 3, 7, 12 and 17")
+    axes.stem(x, numpy(lookup(x)), basefmt=" ")
+    axes.set(xlabel="x", ylabel="number")
+    return figure
+
+
 CODES = np.arange(12)[None]
 LAYERS: dict[str, Callable[[], Figure]] = {
     "AveragePooling2D": lambda: _pooling("AveragePooling2D"),
@@ -282,10 +303,12 @@ LAYERS: dict[str, Callable[[], Figure]] = {
     "PeriodicEmbedding": _periodic,
     "PiecewiseLinearEncoding": _piecewise_linear,
     "RMSNormalization": lambda: _beside("RMSNormalization", layers.RMSNormalization(), _batch()),
+    "RandomShift": _shifted,
     "RotaryPosition": _rotary,
     "SimpleRNN": lambda: _sequence_layer("SimpleRNN", layers.SimpleRNN(4, return_sequences=True)),
     "SimpleRNNCell": lambda: _cell("SimpleRNNCell", layers.SimpleRNNCell(4), states=1),
     "SinusoidalPosition": _sinusoidal,
+    "SortedLookup": _looked_up,
     "TransformerDecoder": lambda: _sequence_layer("TransformerDecoder", layers.TransformerDecoder(8, 2)),
     "TransformerEncoder": lambda: _sequence_layer("TransformerEncoder", layers.TransformerEncoder(8, 2)),
     "attention_weights": lambda: _table("attention_weights, of random steps", _weights(), "key", "query"),

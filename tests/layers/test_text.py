@@ -1,12 +1,13 @@
-"""Hashed n-grams: a set of buckets that knows which words stand together, and nothing of padding."""
+"""Hashed n-grams: a set of buckets that knows which words stand together, nothing of padding. Known numbers: found."""
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from kerasfound.layers.text import HashedNGrams
+from kerasfound.layers.text import HashedNGrams, SortedLookup
 
 WORDS = st.lists(st.integers(1, 40_000), min_size=1, max_size=12)
 MANY = 2**30
@@ -18,8 +19,15 @@ def buckets(words, orders, padding=0):
     return ops.convert_to_numpy(y)[0]
 
 
+def knowing(numbers):
+    lookup = SortedLookup(len(numbers))
+    lookup.set_weights([np.array(numbers, "int32")])
+    return lookup
+
+
 EXAMPLES = {
     "HashedNGrams": lambda: (HashedNGrams(3, 50), np.array([[3, 21_000, 3, 2, 0], [30_000, 7, 0, 0, 0]], "int32")),
+    "SortedLookup": lambda: (SortedLookup(5), np.array([[3, 9, 5, 1, 0], [-7, 6, 2, 4, 2**31 - 1]], "int32")),
 }
 
 
@@ -52,9 +60,28 @@ def test_the_hash_is_the_formula():
     assert [b for b in ops.convert_to_numpy(y)[0].tolist() if b] == expected
 
 
+INTEGERS = st.integers(-(2**31), 2**31 - 1)
+
+
+@given(st.sets(INTEGERS, min_size=1, max_size=40), st.lists(INTEGERS, max_size=20))
+def test_known_numbers_are_found_and_no_others(known, others):
+    known = sorted(known)
+    x = np.array([*known, *others], "int32")
+    place = {number: 1 + i for i, number in enumerate(known)}
+    assert ops.convert_to_numpy(knowing(known)(x)).tolist() == [place.get(int(number), 0) for number in x]
+
+
+def test_the_lookup_is_that_of_keras():
+    known, x = [10, 20, 30, 45], np.array([[45, 10, 11], [0, 30, 20]], "int32")
+    theirs = keras.layers.IntegerLookup(vocabulary=known, num_oov_indices=1)
+    assert np.array_equal(ops.convert_to_numpy(knowing(known)(x)), ops.convert_to_numpy(theirs(x)))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: SortedLookup(0), "`size` must be an integer of at least 1, got 0"),
+        (lambda: SortedLookup(2.5), "`size` must be an integer of at least 1, got 2.5"),
         (lambda: HashedNGrams(0, 10), "`orders` must be an integer of at least 1, got 0"),
         (lambda: HashedNGrams(2, 1), "`buckets` must be an integer of at least 2, got 1"),
         (lambda: HashedNGrams(1, 10)(np.zeros((2, 3, 4), "int32")), r"must be \(batch, time\)"),
