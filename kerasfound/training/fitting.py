@@ -4,7 +4,6 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -16,13 +15,14 @@ from kerasfound.data import Split
 from kerasfound.errors import UserError
 from kerasfound.training import checkpoint
 from kerasfound.training.config import Config
-from kerasfound.training.run import Run
+from kerasfound.training.run import Run, devices
 
-Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 POOL = 50
 """Batches whose rows are sorted by length together: enough that little is padded, few enough to stay random."""
 ROUND = 50
 """Sizes of time that batches are cut to are multiples of this, for each new one is compiled anew on JAX."""
+RESIDENT = 2**30
+"""Bytes of training rows that a GPU keeps; what is larger is sent batch by batch."""
 
 
 class Batches(keras.utils.PyDataset):
@@ -33,8 +33,7 @@ class Batches(keras.utils.PyDataset):
     Args:
         split: the rows.
         batch_size: rows in a batch; a split with fewer is one batch.
-        seed: with the epoch's number, seeds the order and the augmentation.
-        augment: changes a batch's inputs at random, given a generator to do it with.
+        seed: with the epoch's number, seeds the order.
         steps: batches in an epoch, when that shall not be all rows.
         lengths: how many places of each row, `(rows, time)`, are not padding: then rows of about one length share a
             batch, which is cut to its longest.
@@ -51,17 +50,18 @@ class Batches(keras.utils.PyDataset):
         split: Split,
         batch_size: int,
         seed: int,
-        augment: Augment | None = None,
         steps: int | None = None,
         lengths: np.ndarray | None = None,
     ):
         super().__init__()
-        self.split = split
-        self.batch_size = min(batch_size, len(split.y))
+        self.rows = len(split.y)
+        self.x, self.y = split
+        if _stays_on_gpu(split):
+            self.x, self.y = (keras.ops.convert_to_tensor(array) for array in split)
+        self.batch_size = min(batch_size, self.rows)
         self.seed = seed
-        self.augment = augment
         self.lengths = lengths
-        whole = len(split.y) // self.batch_size
+        whole = self.rows // self.batch_size
         self.steps = min(steps or whole, whole)
         self.begin(0)
 
@@ -69,7 +69,7 @@ class Batches(keras.utils.PyDataset):
         """Order the rows as in this epoch, counted from 0."""
         self.epoch = epoch
         rng = np.random.default_rng((self.seed, epoch))
-        self.order = rng.permutation(len(self.split.y))
+        self.order = rng.permutation(self.rows)
         if self.lengths is not None:
             self.order = self._alike(self.order, self.lengths, rng)
 
@@ -78,12 +78,10 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        x = self.split.x[rows]
+        x = self.x[rows]
         if self.lengths is not None:
             x = x[:, : ROUND * math.ceil(self.lengths[rows].max() / ROUND)]
-        if self.augment:
-            x = self.augment(x, np.random.default_rng((self.seed, self.epoch, index)))
-        return x, self.split.y[rows]
+        return x, self.y[rows]
 
     def on_epoch_end(self) -> None:
         self.begin(self.epoch + 1)
@@ -102,6 +100,12 @@ class Batches(keras.utils.PyDataset):
         if len(batches) > 1:
             batches[[1, longest.argmax()]] = batches[[longest.argmax(), 1]]
         return batches.ravel()
+
+
+def _stays_on_gpu(split: Split) -> bool:
+    """Whether batches are picked out on the device. On JAX: TensorFlow's pipeline takes them from the host."""
+    on_gpu = keras.backend.backend() == "jax" and not devices()[0].startswith("cpu")
+    return on_gpu and split.x.nbytes + split.y.nbytes <= RESIDENT
 
 
 def fit(model: keras.Model, batches: Batches, validation: Split, run: Run, config: Config) -> None:

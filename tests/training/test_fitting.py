@@ -9,7 +9,7 @@ import pytest
 
 from kerasfound.data import Dataset, Schema, Split
 from kerasfound.errors import UserError
-from kerasfound.training import Batches, Config, Run, checkpoint, fit
+from kerasfound.training import Batches, Config, Run, checkpoint, fit, fitting
 
 SPLIT = Split(np.arange(10.0)[:, None], np.arange(10.0))
 
@@ -29,17 +29,6 @@ def test_an_epoch_holds_no_row_twice_and_orders_differ():
 def test_the_same_seed_gives_the_same_order_and_another_seed_another():
     assert list(epochs(Batches(SPLIT, 3, seed=0), 3)) == list(epochs(Batches(SPLIT, 3, seed=0), 3))
     assert list(epochs(Batches(SPLIT, 3, seed=0), 3)) != list(epochs(Batches(SPLIT, 3, seed=1), 3))
-
-
-def test_augmentation_is_seeded_and_new_in_every_epoch():
-    def noise(x, rng):
-        return x + rng.normal(size=x.shape)
-
-    one, two = (Batches(SPLIT, 10, seed=0, augment=noise) for _ in range(2))
-    assert np.array_equal(one[0][0], two[0][0])
-    before = np.sort(one[0][0], axis=0)
-    one.on_epoch_end()
-    assert not np.allclose(before, np.sort(one[0][0], axis=0))
 
 
 def test_a_split_smaller_than_a_batch_is_one_batch():
@@ -66,6 +55,21 @@ def test_rows_of_about_one_length_share_a_batch_that_is_cut_to_it():
 
 def test_steps_shorten_an_epoch_and_never_lengthen_it():
     assert [len(Batches(SPLIT, 3, seed=0, steps=steps)) for steps in (None, 2, 9)] == [3, 2, 3]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="TensorFlow's pipeline takes its rows from the host")
+def test_a_gpu_keeps_the_rows_unless_they_are_many(monkeypatch):
+    rows = Split(np.arange(40, dtype="float32").reshape(10, 4), np.arange(10, dtype="int32"))
+    host = Batches(rows, 3, seed=0, lengths=np.arange(10))
+    monkeypatch.setattr(fitting, "devices", lambda: ["gpu:0"])
+    kept = Batches(rows, 3, seed=0, lengths=np.arange(10))
+    for i in range(len(host)):
+        for one, other in zip(host[i], kept[i], strict=True):
+            assert keras.ops.is_tensor(other)
+            assert not keras.ops.is_tensor(one)
+            assert np.array_equal(one, other)
+    monkeypatch.setattr(fitting, "RESIDENT", 100)
+    assert not keras.ops.is_tensor(Batches(rows, 3, seed=0)[0][0])
 
 
 def linear_model():
