@@ -62,19 +62,15 @@ def test_the_same_seed_trains_the_same_model_and_another_seed_another(tmp_path):
     assert losses(4, "other") != pytest.approx(first, rel=1e-5)
 
 
-def test_a_shift_moves_the_picture_and_changes_no_pixel_of_it():
-    images = np.zeros((50, 9, 9, 1), "uint8")
-    images[:, 4, 4, 0] = np.arange(1, 51)
-    moved = mnist_cnn.shift(images, np.random.default_rng(0), 2)
-    assert moved.shape == images.shape
-    assert np.array_equal(moved.sum(axis=(1, 2, 3)), images.sum(axis=(1, 2, 3)))
-    rows, columns = (axis - 4 for axis in moved[..., 0].nonzero()[1:])
-    assert (min(rows), max(rows), min(columns), max(columns)) == (-2, 2, -2, 2)
-
-
-def test_no_shift_is_no_change():
-    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1)).astype("uint8")
-    assert np.array_equal(mnist_cnn.shift(images, np.random.default_rng(0), 0), images)
+def test_a_model_with_neighbours_answers_with_the_mean_over_the_image_moved_by_a_pixel():
+    schema = kf.data.load("digits").schema
+    network = mnist_cnn.build(schema, mnist_cnn.Config(width=4))
+    model = mnist_cnn.with_neighbours(network)
+    x = np.random.default_rng(0).integers(0, 17, (3, 8, 8, 1)).astype("float32")
+    wider = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    moved = [wider[:, i : i + 8, k : k + 8] for i, k in ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))]
+    expected = np.mean([network.predict(view, verbose=0) for view in moved], axis=0)
+    np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-6)
 
 
 def test_one_epoch_of_mnist_reaches_98_percent(tfds_dir, tmp_path):
