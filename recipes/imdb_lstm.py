@@ -21,13 +21,14 @@ import kerasfound as kf
 if TYPE_CHECKING:  # heavy, and not needed to ask for --help
     import keras
     import numpy as np
+    from scipy.sparse import csr_matrix
 
 
 @dataclasses.dataclass(kw_only=True)
 class Config(kf.training.Config):
     PRESETS: ClassVar = {
         "smoke": {"data": "grammar", "epochs": 2, "width": 32, "units": 16},
-        "best": {"ngrams": 3},
+        "best": {"ngrams": 3, "length": 800},
     }
 
     data: str = "imdb_reviews"
@@ -56,9 +57,9 @@ class Config(kf.training.Config):
     """Share of the words that the LSTM misses in training, below 1. Defaults to 0.2, so that no word decides alone,
     or to 0 where most texts are shorter than 50 words, each of which may."""
     ngrams: int = kf.training.number(0, at_least=0)
-    """Longest n-grams of a second reader beside the LSTM, a naive Bayes classifier that learns on; 0 has none."""
-    buckets: int = kf.training.number(2**22, at_least=2)
-    """Different n-grams; more share a weight by chance. Three weights each for two classes: 50 MB."""
+    """Longest n-grams of a second reader beside the LSTM, a linear machine with a weight for each; 0 has none."""
+    error_cost: float = kf.training.number(2.0, above=0)
+    """What an error costs that machine, beside the size of its weights (scikit-learn's C)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,8 +68,9 @@ class Config(kf.training.Config):
                 raise kf.errors.UserError(f"--{flag} must be below 1, got {share}.")
 
 
-def build(schema: kf.data.Schema, train: kf.data.Split, config: Config) -> tuple[keras.Model, keras.Model]:
-    """Numbers of words in; every reader's logits out of the first model, which is trained, probabilities of the second.
+def build(schema: kf.data.Schema, train: kf.data.Split, config: Config) -> tuple[keras.Model, ...]:
+    """Numbers of words in; out of the first model the LSTM's logits, to be trained; out of the second every reader's,
+    side by side; out of the third the probabilities of their weighted sum.
 
     Args:
         schema: tells the classes.
@@ -80,9 +82,10 @@ def build(schema: kf.data.Schema, train: kf.data.Split, config: Config) -> tuple
 
     classes = len(schema.labels)
     ids = keras.Input((None,), dtype="int32", name=schema.input)
-    readers = [lstm(ids, classes, word_vectors(train.x, config), config)]
+    network = keras.Model(ids, lstm(ids, classes, word_vectors(train.x, config), config), name="network")
+    readers = [network.output]
     if config.ngrams:
-        readers.append(naive_bayes(ids, classes, train, config))
+        readers.append(ngram_machine(ids, classes, train, config))
     logits = keras.layers.Activation("linear", dtype="float32", name="readers")(ops.stack(readers, axis=1))
     share = keras.initializers.Constant(1 / len(readers))
     weighed = keras.layers.EinsumDense(
@@ -91,7 +94,7 @@ def build(schema: kf.data.Schema, train: kf.data.Split, config: Config) -> tuple
     probabilities = keras.layers.Activation(kf.activations.softmax, dtype="float32", name="probabilities")(
         weighed(logits)
     )
-    return keras.Model(ids, logits, name="readers"), keras.Model(ids, probabilities, name="imdb_lstm")
+    return network, keras.Model(ids, logits, name="readers"), keras.Model(ids, probabilities, name="imdb_lstm")
 
 
 def word_vectors(ids: np.ndarray, config: Config, reach: int = 5) -> np.ndarray:
@@ -146,51 +149,66 @@ def lstm(ids: keras.KerasTensor, classes: int, vectors: np.ndarray, config: Conf
     return kf.layers.Dense(classes, dtype="float32", name="logits")(x)
 
 
-def naive_bayes(ids: keras.KerasTensor, classes: int, train: kf.data.Split, config: Config) -> keras.KerasTensor:
-    """The logits of a sum over the n-grams of a text: how much each speaks for a class, times what it is worth.
+def ngram_machine(ids: keras.KerasTensor, classes: int, train: kf.data.Split, config: Config) -> keras.KerasTensor:
+    """The margins of a support vector machine over the n-grams of a text: how much each speaks for a class, times what
+    that is worth.
 
-    The first factor is counted and stays; the second begins alike for all and is learned (Wang and Manning, 2012). The
-    sum is divided by the length of the vector of all evidence, or long texts would be surer than they are right.
+    The first factor is counted, by naive Bayes; the second is fitted here, once (Wang and Manning, 2012). The sum is
+    divided by the length of the vector of all evidence, or long texts would be surer than they are right.
     """
     import keras
+    import numpy as np
     from keras import ops
+    from sklearn.preprocessing import normalize
+    from sklearn.svm import LinearSVC
 
-    found = kf.layers.HashedNGrams(config.ngrams, config.buckets, name="ngrams")(with_verdict(ids, config.vocabulary))
-    evidence = kf.layers.Embedding(config.buckets, classes, trainable=False, name="evidence")
-    worth = kf.layers.Embedding(config.buckets, 1, keras.initializers.Constant(0.1), name="worth")
+    hashed = kf.layers.HashedNGrams(config.ngrams, 2**31, name="ngrams")(ids)
+    occurs, known = occurrences(keras.Model(ids, hashed), train.x)
+    ratios = log_ratios(occurs, train.y, classes)
+    machines = [
+        LinearSVC(C=config.error_cost, random_state=config.seed).fit(normalize(occurs.multiply(ratio)), train.y == c)
+        for c, ratio in enumerate(ratios)
+    ]
+
+    lookup = kf.layers.SortedLookup(len(known), name="lookup")
+    evidence, worth = (
+        kf.layers.Embedding(len(known) + 1, classes, trainable=False, dtype="float32", name=name)
+        for name in ("evidence", "worth")
+    )
+    found = lookup(hashed)
     e = evidence(found)
     length = ops.sqrt(ops.sum(ops.square(e), axis=1))
-    logits = 2 * ops.sum(e * worth(found), axis=1) / ops.maximum(length, 1e-6)
-    evidence.set_weights([log_ratios(keras.Model(ids, found), train, classes, config.buckets)])
-    return logits
+    margins = ops.sum(e * worth(found), axis=1) / ops.maximum(length, 1e-6)
+    lookup.set_weights([known])
+    for layer, rows in ((evidence, ratios), (worth, [machine.coef_[0] for machine in machines])):
+        layer.set_weights([np.pad(np.transpose(rows), ((1, 0), (0, 0)))])  # what is unknown says nothing
+    return keras.layers.Rescaling(1.0, [float(machine.intercept_[0]) for machine in machines], name="margins")(margins)
 
 
-def with_verdict(ids: keras.KerasTensor, vocabulary: int, words: int = 60) -> keras.KerasTensor:
-    """The words, a gap, and the last ones once more with numbers of their own: at its end a text sums up."""
+def occurrences(ngrams: keras.Model, texts: np.ndarray) -> tuple[csr_matrix, np.ndarray]:
+    """Which text has which n-gram, `(texts, n-grams)`, and the hashes of these, in ascending order.
+
+    Only of those that are in two texts or more: what one text alone has tells of that text, not of its class.
+    """
     import numpy as np
-    from keras import ops
+    from scipy.sparse import csr_matrix
 
-    length = ops.sum(ops.cast(ids > 0, "int32"), axis=1, keepdims=True)
-    places = ops.maximum(length - words, 0) + np.arange(words, dtype="int32")
-    last = ops.take_along_axis(ops.pad(ids, [[0, 0], [0, words]]), places, axis=1)
-    return ops.concatenate([ops.pad(ids, [[0, 0], [0, 1]]), ops.where(last > 0, last + vocabulary, 0)], axis=1)
+    found = [np.asarray(ngrams(texts[start : start + 500])) for start in range(0, len(texts), 500)]
+    rows = np.repeat(np.arange(len(texts)), np.concatenate([(batch > 0).sum(axis=1) for batch in found]))
+    hashes = np.concatenate([batch[batch > 0] for batch in found])
+    known, columns, often = np.unique(hashes, return_inverse=True, return_counts=True)
+    kept = often >= min(2, often.max())
+    occurs = csr_matrix((np.ones(len(rows), "float32"), (rows, columns)), shape=(len(texts), len(known)))
+    return occurs[:, kept], known[kept]
 
 
-def log_ratios(ngrams: keras.Model, train: kf.data.Split, classes: int, buckets: int) -> np.ndarray:
-    """The logarithm of how much more often each bucket occurs in texts of each class than in others; 0 for padding."""
+def log_ratios(occurs: csr_matrix, y: np.ndarray, classes: int) -> np.ndarray:
+    """The logarithm of how much more often each n-gram is in texts of a class than in others, `(classes, n-grams)`."""
     import numpy as np
 
-    counts = np.ones((buckets, classes))
-    for start in range(0, len(train.y), 500):
-        found = np.asarray(ngrams(train.x[start : start + 500]))
-        for c in range(classes):
-            of_class = found[train.y[start : start + 500] == c]
-            counts[:, c] += np.bincount(of_class.ravel(), minlength=buckets)
-    others = counts.sum(axis=1, keepdims=True) - counts
-    counts[0] = others[0] = 1
-    ratios = np.log(counts / counts.sum(axis=0)) - np.log(others / others.sum(axis=0))
-    ratios[0] = 0
-    return ratios
+    counts = 1 + np.stack([np.asarray(occurs[y == c].sum(axis=0))[0] for c in range(classes)])
+    others = counts.sum(axis=0) - counts
+    return np.log(counts / counts.sum(axis=1, keepdims=True)) - np.log(others / others.sum(axis=1, keepdims=True))
 
 
 def weigh(logits: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -213,7 +231,7 @@ def weigh(logits: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def train(config: Config, run: kf.training.Run) -> keras.Model:
-    """Fit each reader on its own loss, weigh them on the validation split, measure their sum once on the test split."""
+    """Fit the LSTM, weigh all readers on the validation split, measure their sum once on the test split."""
     import numpy as np
 
     texts = kf.data.load(
@@ -232,19 +250,19 @@ def train(config: Config, run: kf.training.Run) -> keras.Model:
         test=kf.training.as_trained(run, texts.test),
     )
 
-    readers, model = build(texts.schema, numbers.train, config)
+    network, readers, model = build(texts.schema, numbers.train, config)
     lengths = (numbers.train.x > 0).sum(axis=1)
     batches = kf.training.Batches(numbers.train, config.batch_size, config.seed, lengths=lengths)
-    readers.compile(
+    network.compile(
         optimizer=kf.optimizers.Adam(
             kf.schedules.OneCycle(config.learning_rate, epochs * len(batches)), **config.optimizer_options()
         ),
-        loss=kf.training.each(kf.losses.SparseCategoricalCrossentropy(from_logits=True)),
-        metrics=[kf.training.accuracy],
+        loss=kf.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
         jit_compile=bool(config.jit),  # step by step over time, XLA is the slower one on a CPU
         steps_per_execution=config.steps_per_call,
     )
-    kf.training.fit(readers, batches, numbers.validation, run, config)
+    kf.training.fit(network, batches, numbers.validation, run, config)
     answers = readers.predict(numbers.validation.x, batch_size=500, verbose=0)
     model.get_layer("weighed").set_weights([weigh(answers, numbers.validation.y)])
     kf.training.finish(model, numbers, run)

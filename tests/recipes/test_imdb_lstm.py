@@ -4,12 +4,15 @@ import keras
 import numpy as np
 import onnxruntime
 import pytest
+from scipy.sparse import csr_matrix
+from sklearn.preprocessing import normalize
+from sklearn.svm import LinearSVC
 
 import kerasfound as kf
 from kerasfound.errors import UserError
 from kerasfound.recipes import imdb_lstm
 
-SMALL = {"epochs": 6, "width": 16, "units": 8, "batch_size": 10, "learning_rate": 1e-2, "buckets": 1000, "dropout": 0.2}
+SMALL = {"epochs": 6, "width": 16, "units": 8, "batch_size": 10, "learning_rate": 1e-2, "dropout": 0.2}
 WORDS = {"praise": ("fine", "lovely", "great"), "blame": ("poor", "sad", "bad")}
 
 
@@ -97,18 +100,39 @@ def test_the_report_shows_texts_that_were_answered_wrong(run):
 
 
 def test_the_evidence_of_ngrams_is_that_of_naive_bayes():
-    schema = kf.data.Schema("text_classification", "ids", (), ("no", "yes"))
-    split = kf.data.Split(np.array([[2, 2], [2, 3], [3, 3]], "int32"), np.array([0, 0, 1]))
-    config = imdb_lstm.Config(ngrams=1, buckets=12, vocabulary=4, width=4, units=2)
-    _, model = imdb_lstm.build(schema, split, config)
-    evidence = model.get_layer("evidence").get_weights()[0]
-    # word 2 is in two texts of class 0, word 3 in one of each class, and each of twelve buckets counts once more;
-    # all are last words too, which count apart
-    yes = np.log([(1 / 14) / (3 / 18), (2 / 14) / (2 / 18)])
-    np.testing.assert_allclose(evidence[[3, 4], 1], yes, rtol=1e-6)
-    np.testing.assert_allclose(evidence[[7, 8], 1], yes, rtol=1e-6)
-    np.testing.assert_allclose(evidence[:, 0], -evidence[:, 1], atol=1e-6)
-    assert evidence[0].tolist() == [0, 0]
+    occurs = csr_matrix(np.array([[1, 0], [1, 1], [0, 1]], "float32"))
+    ratios = imdb_lstm.log_ratios(occurs, np.array([0, 0, 1]), classes=2)
+    # the first is in two texts of class 0, the second in one of each class, and each counts once more
+    np.testing.assert_allclose(ratios[1], np.log([(1 / 3) / (3 / 5), (2 / 3) / (2 / 5)]), rtol=1e-6)
+    np.testing.assert_allclose(ratios[0], -ratios[1], atol=1e-6)
+
+
+def test_ngrams_of_one_text_alone_are_not_known():
+    ids = keras.Input((None,), dtype="int32")
+    ngrams = keras.Model(ids, kf.layers.HashedNGrams(2, 2**31)(ids))
+    occurs, known = imdb_lstm.occurrences(ngrams, np.array([[2, 3, 4], [2, 3, 0], [5, 2, 0]], "int32"))
+    assert occurs.toarray().sum(axis=1).tolist() == [3, 3, 1]  # of 2, 3 and "2 3"
+    assert (np.diff(known) > 0).all()
+
+
+def test_where_no_text_shares_an_ngram_all_are_known():
+    ids = keras.Input((None,), dtype="int32")
+    ngrams = keras.Model(ids, kf.layers.HashedNGrams(1, 2**31)(ids))
+    occurs, _ = imdb_lstm.occurrences(ngrams, np.array([[2, 3], [4, 5]], "int32"))
+    assert occurs.shape == (2, 4)
+
+
+def test_the_machine_in_the_graph_answers_as_scikit_learns():
+    rng = np.random.default_rng(0)
+    train = kf.data.Split(rng.integers(2, 9, (60, 6)).astype("int32"), np.arange(60) % 3)
+    ids = keras.Input((None,), dtype="int32")
+    config = imdb_lstm.Config(ngrams=2, error_cost=0.5)
+    margins = keras.Model(ids, imdb_lstm.ngram_machine(ids, 3, train, config)).predict(train.x, verbose=0)
+    occurs, _ = imdb_lstm.occurrences(keras.Model(ids, kf.layers.HashedNGrams(2, 2**31)(ids)), train.x)
+    for c, ratio in enumerate(imdb_lstm.log_ratios(occurs, train.y, 3)):
+        x = normalize(occurs.multiply(ratio))
+        machine = LinearSVC(C=0.5, random_state=0).fit(x, train.y == c)
+        np.testing.assert_allclose(margins[:, c], machine.decision_function(x), atol=1e-5)
 
 
 def test_a_reader_that_is_too_sure_or_knows_nothing_weighs_less():
