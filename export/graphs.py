@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from kerasfound.errors import UserError
-from kerasfound.export import fusion, operations, recurrent, structure, tracing
+from kerasfound.export import fusion, operations, recurrent, scans, structure, tracing
 from kerasfound.export.endpoint import SERVING_DEFAULT, Endpoint
 from kerasfound.export.obstacles import NoFormError, Obstacle, described, layer_of, layers, quoted_in, refused
 from kerasfound.export.staging import staging
@@ -92,8 +92,7 @@ def convert(model: keras.Model, opset: int = OPSET, sizes: Sizes | None = None) 
     from onnx import version_converter
 
     tracing.check(model)
-    with recurrent.as_operators():
-        traced = tracing.traced(model, sizes)
+    traced = for_onnx(model, sizes)
     if found := [*_in_float8(model), *_changing(model, traced.function)]:
         raise NoFormError("ONNX", found)
     proto = _named(_converted(model, traced), traced.signature)
@@ -103,6 +102,16 @@ def convert(model: keras.Model, opset: int = OPSET, sizes: Sizes | None = None) 
         raise NoFormError("ONNX", [Obstacle(described(model), reason, "export a SavedModel")])
     with refused(model):
         return fusion.fuse(proto if opset == OPSET else version_converter.convert_version(proto, opset))
+
+
+def for_onnx(model: keras.Model, sizes: Sizes | None = None) -> Traced:
+    """The graph from which an ONNX file is written, with loops that ONNX has operators for, or tf2onnx can read.
+
+    Raises:
+        UserError: naming the layer that cannot be traced.
+    """
+    with recurrent.as_operators(), scans.readable():
+        return tracing.traced(model, sizes)
 
 
 def _converted(model: keras.Model, traced: Traced) -> "onnx_format.ModelProto":
