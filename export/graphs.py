@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from kerasfound.errors import UserError
-from kerasfound.export import fusion, operations, recurrent, scans, structure, tracing
+from kerasfound.export import free_sizes, fusion, operations, recurrent, scans, structure, tracing
 from kerasfound.export.endpoint import SERVING_DEFAULT, Endpoint
 from kerasfound.export.obstacles import NoFormError, Obstacle, described, layer_of, layers, quoted_in, refused
 from kerasfound.export.staging import staging
@@ -54,7 +54,8 @@ def saved_model(
             for table in endpoint.tables:
                 archive.track(table)
             archive.add_endpoint(name, endpoint.around(asking), input_signature=tracing.specs(endpoint.inputs))
-        archive.write_out(str(made), verbose=False)
+        with free_sizes.allowed():  # Keras traces every layer once more, for itself
+            archive.write_out(str(made), verbose=False)
 
 
 def onnx(model: keras.Model, path: str | Path, opset: int = OPSET, sizes: Sizes | None = None) -> None:
