@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from kerasfound import export
 from kerasfound.errors import UserError
-from kerasfound.export import graphs, structure, tracing
+from kerasfound.export import graphs, recurrent, scans, structure, tracing
 from kerasfound.export.manifest import Tensor
 
 RNG = np.random.default_rng(0)
@@ -478,3 +478,25 @@ def test_explain_tells_what_will_be_done():
     assert "told goes to SavedModel and ONNX:" in str(found)
     assert "Erfc: 1 - `Erf`" in str(found)
     assert "every layer as it is" in str(export.explain(around(layers.Dense(2), (4,))))
+
+
+def test_explain_leaves_out_what_answers_with_its_input_only():
+    x = keras.Input((9, 9, 3), name="x")
+    h = layers.Resizing(8, 8, name="size")(layers.RandomContrast(0.5, name="contrast")(x))
+    found = export.explain(keras.Model(x, layers.RandomHue(0.5, name="hue")(h)))
+    fates = {(finding.layer.split('"')[1], finding.fate) for finding in found.findings}
+    assert fates == {("contrast", "left out"), ("size", "rewritten"), ("hue", "left out")}
+
+
+def test_explain_tells_of_loops():
+    class Scan(layers.Layer):
+        def call(self, x):
+            return ops.scan(lambda h, step: (h + step, h), x[:, 0], ops.swapaxes(x, 0, 1))[0]
+
+    x = keras.Input((None, 4), name="x")
+    h = layers.SimpleRNN(3, return_sequences=True, name="memory")(x)
+    found = export.explain(keras.Model(x, Scan(name="sum")(h)))
+    assert {(finding.layer.split('"')[1], finding.format, finding.reason) for finding in found.findings} == {
+        ("memory", "ONNX", recurrent.REASON),
+        ("sum", "ONNX", scans.REASON),
+    }
