@@ -58,7 +58,9 @@ def saved_model(
             archive.write_out(str(made), verbose=False)
 
 
-def onnx(model: keras.Model, path: str | Path, opset: int = OPSET, sizes: Sizes | None = None) -> None:
+def onnx(
+    model: keras.Model, path: str | Path, opset: int = OPSET, sizes: Sizes | None = None, check: bool = True
+) -> None:
     """Write an ONNX file with the model's own input and output names and named free sizes.
 
     Args:
@@ -66,6 +68,7 @@ def onnx(model: keras.Model, path: str | Path, opset: int = OPSET, sizes: Sizes 
         path: the file to write; it appears whole or not at all.
         opset: the version of ONNX's operators, from 18 to what the installed ONNX Runtime reads.
         sizes: names for the free sizes of an input, as for `signature`.
+        check: whether a process of its own looks if the file is valid. Who asks the file next has that done there.
 
     Raises:
         UserError: naming the layers that have no ONNX form, or if the file cannot be written.
@@ -80,7 +83,7 @@ def onnx(model: keras.Model, path: str | Path, opset: int = OPSET, sizes: Sizes 
     proto = convert(model, opset, sizes)
     with _beside(Path(path)) as made:
         onnx_format.save(proto, made)
-        if fault := structure.fault(made):
+        if check and (fault := structure.fault(made)):
             raise NoFormError("ONNX", [Obstacle(quoted_in(fault, model), fault)])
 
 
