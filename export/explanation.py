@@ -86,7 +86,7 @@ def explain(model: keras.Model, sizes: Sizes | None = None, opset: int = graphs.
     try:
         traced = graphs.for_onnx(model, sizes)
     except NoFormError as error:
-        return Explanation(model.name, [*findings, *_refusals(error, BOTH)])
+        return Explanation(model.name, [*findings, *_refusals(error, _untraceable(model, sizes))])
     findings += [*_left_out(model, traced), *_written_otherwise(model, traced)]
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -96,6 +96,15 @@ def explain(model: keras.Model, sizes: Sizes | None = None, opset: int = graphs.
     except UserError as error:
         findings.append(Finding(described(model), "ONNX", "refused", str(error)))
     return Explanation(model.name, findings)
+
+
+def _untraceable(model: keras.Model, sizes: Sizes | None) -> str:
+    """Whether a model that cannot be traced for ONNX cannot be for a SavedModel either, which has Keras's own loops."""
+    try:
+        tracing.traced(model, sizes)
+    except NoFormError:
+        return BOTH
+    return "ONNX"
 
 
 def _refusals(error: NoFormError, file_format: str) -> list[Finding]:

@@ -500,3 +500,12 @@ def test_explain_tells_of_loops():
         ("memory", "ONNX", recurrent.REASON),
         ("sum", "ONNX", scans.REASON),
     }
+
+
+def test_explain_of_a_loop_that_only_onnx_cannot_have(monkeypatch):
+    x = keras.Input((None, 4), name="x")
+    model = keras.Model(x, layers.SimpleRNN(3, name="memory")(x))
+    monkeypatch.setattr(recurrent, "_unlooped", raising)
+    found = export.explain(model)
+    assert found.possible == ["SavedModel"]
+    assert 'layer "memory"' in found.findings[-1].layer
