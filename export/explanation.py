@@ -4,16 +4,19 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from kerasfound.errors import UserError
-from kerasfound.export import graphs, operations, tracing
+from kerasfound.export import free_sizes, graphs, operations, recurrent, scans, tracing
 from kerasfound.export.obstacles import NoFormError, described, layer_of, layers
 from kerasfound.export.tracing import Sizes
 
 BOTH = "both"
 FORMATS = ("SavedModel", "ONNX")
+IDLE = ("Cast", "Const", "Identity")
+"""Operations of a layer that does nothing."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +82,12 @@ def explain(model: keras.Model, sizes: Sizes | None = None, opset: int = graphs.
     """
     tracing.check(model)
     tracing.inputs(model, sizes)
-    findings = [*_precision(model), *(finding for layer in layers(model) for finding in _rewritten(layer))]
+    findings = [*_precision(model), *_without_cudnn(model)]
     try:
-        traced = tracing.traced(model, sizes)
+        traced = graphs.for_onnx(model, sizes)
     except NoFormError as error:
-        return Explanation(model.name, [*findings, *_refusals(error, BOTH)])
-    findings += _operations(model, traced)
+        return Explanation(model.name, [*findings, *_refusals(error, _untraceable(model, sizes))])
+    findings += [*_left_out(model, traced), *_written_otherwise(model, traced)]
     try:
         with tempfile.TemporaryDirectory() as folder:
             graphs.onnx(model, Path(folder) / "model.onnx", opset, sizes)
@@ -93,6 +96,15 @@ def explain(model: keras.Model, sizes: Sizes | None = None, opset: int = graphs.
     except UserError as error:
         findings.append(Finding(described(model), "ONNX", "refused", str(error)))
     return Explanation(model.name, findings)
+
+
+def _untraceable(model: keras.Model, sizes: Sizes | None) -> str:
+    """Whether a model that cannot be traced for ONNX cannot be for a SavedModel either, which has Keras's own loops."""
+    try:
+        tracing.traced(model, sizes)
+    except NoFormError:
+        return BOTH
+    return "ONNX"
 
 
 def _refusals(error: NoFormError, file_format: str) -> list[Finding]:
@@ -108,23 +120,50 @@ def _precision(model: keras.Model) -> list[Finding]:
     ]
 
 
-def _rewritten(layer: keras.layers.Layer) -> list[Finding]:
-    """What can be told from a layer alone."""
-    found, name = [], described(layer)
-    if getattr(layer, "use_cudnn", False):
-        found.append(Finding(name, BOTH, "rewritten", "without cuDNN's kernel, which only a GPU of Nvidia's has"))
-    if isinstance(layer, keras.layers.TimeDistributed):
-        found.append(Finding(name, BOTH, "rewritten", "a free number of steps become rows of the batch"))
-    if hasattr(layer, "get_random_transformation"):
-        found.append(Finding(name, BOTH, "left out", "changes its input in training only"))
-    return found
-
-
-def _operations(model: keras.Model, traced: tracing.Traced) -> list[Finding]:
-    """The operations that are written here, not by tf2onnx."""
-    here = [node for node in tracing.nodes(traced.function) if operations.written_here(node)]
-    found = [(layer_of(node.name, model), node.op) for node in here]
+def _without_cudnn(model: keras.Model) -> list[Finding]:
+    reason = "without cuDNN's kernel, which only a GPU of Nvidia's has"
     return [
-        Finding(layer, "ONNX", "rewritten", f"{operation}: {operations.summary(operation)}")
-        for layer, operation in dict.fromkeys(found)
+        Finding(described(layer), BOTH, "rewritten", reason)
+        for layer in layers(model)
+        if getattr(layer, "use_cudnn", False)
     ]
+
+
+def _read(function: Any) -> list[Any]:
+    """The nodes from which the outputs are computed, and those of the functions that a graph calls."""
+    found, left = set(), [y.op for y in function.structured_outputs.values()]
+    while left:
+        operation = left.pop()
+        if operation.name not in found:
+            found.add(operation.name)
+            left += [x.op for x in operation.inputs]
+    graph = function.graph.as_graph_def()
+    called = [node for body in graph.library.function for node in body.node_def]
+    return [*(node for node in graph.node if node.name in found), *called]
+
+
+def _left_out(model: keras.Model, traced: tracing.Traced) -> list[Finding]:
+    """The augmentations that leave nothing in the graph: some, such as a resize, do work when a model answers."""
+    working = {layer_of(node.name, model) for node in _read(traced.function) if node.op not in IDLE}
+    return [
+        Finding(described(layer), BOTH, "left out", "changes its input in training only")
+        for layer in layers(model)
+        if hasattr(layer, "get_random_transformation") and described(layer) not in working
+    ]
+
+
+def _written_otherwise(model: keras.Model, traced: tracing.Traced) -> list[Finding]:
+    """What can be told from the graph: its scopes and its operations that are not Keras's own."""
+    told: dict[tuple[str, str, str], None] = {}
+    for node in _read(traced.function):
+        layer = layer_of(node.name, model)
+        for scope, reason in free_sizes.SCOPES.items():
+            if f"/{scope}" in node.name:
+                told[layer_of(node.name.partition(f"/{scope}")[0], model), BOTH, reason] = None
+        if f"/{scans.SCOPE}" in node.name:
+            told[layer, "ONNX", scans.REASON] = None
+        if node.op in recurrent.HANDLERS:
+            told[layer, "ONNX", recurrent.REASON] = None
+        elif operations.written_here(node):
+            told[layer, "ONNX", f"{node.op}: {operations.summary(node.op)}"] = None
+    return [Finding(layer, file_format, "rewritten", reason) for layer, file_format, reason in told]

@@ -133,7 +133,7 @@ def _slice(_: ir.Node, x, starts, ends, axes=None, steps=None) -> np.ndarray | N
 MOVES: dict[str, Callable] = {
     "Cast": lambda node, x: x,
     "Concat": lambda node, *parts: np.concatenate(parts),
-    "Gather": lambda node, x, places: x[places.astype(int)] if x.ndim == 1 else None,
+    "Gather": lambda node, x, places: np.array(x[places.astype(int)], object) if x.ndim == 1 else None,
     "Slice": _slice,
     "Max": lambda node, *sizes: (
         np.maximum(*sizes) if all(isinstance(n, int) for x in sizes for n in np.ravel(x)) else None

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from kerasfound.errors import UserError
-from kerasfound.export import fusion, operations, recurrent, structure, tracing
+from kerasfound.export import free_sizes, fusion, operations, recurrent, scans, structure, tracing
 from kerasfound.export.endpoint import SERVING_DEFAULT, Endpoint
 from kerasfound.export.obstacles import NoFormError, Obstacle, described, layer_of, layers, quoted_in, refused
 from kerasfound.export.staging import staging
@@ -54,10 +54,13 @@ def saved_model(
             for table in endpoint.tables:
                 archive.track(table)
             archive.add_endpoint(name, endpoint.around(asking), input_signature=tracing.specs(endpoint.inputs))
-        archive.write_out(str(made), verbose=False)
+        with free_sizes.allowed():  # Keras traces every layer once more, for itself
+            archive.write_out(str(made), verbose=False)
 
 
-def onnx(model: keras.Model, path: str | Path, opset: int = OPSET, sizes: Sizes | None = None) -> None:
+def onnx(
+    model: keras.Model, path: str | Path, opset: int = OPSET, sizes: Sizes | None = None, check: bool = True
+) -> None:
     """Write an ONNX file with the model's own input and output names and named free sizes.
 
     Args:
@@ -65,6 +68,7 @@ def onnx(model: keras.Model, path: str | Path, opset: int = OPSET, sizes: Sizes 
         path: the file to write; it appears whole or not at all.
         opset: the version of ONNX's operators, from 18 to what the installed ONNX Runtime reads.
         sizes: names for the free sizes of an input, as for `signature`.
+        check: whether a process of its own looks if the file is valid. Who asks the file next has that done there.
 
     Raises:
         UserError: naming the layers that have no ONNX form, or if the file cannot be written.
@@ -79,7 +83,7 @@ def onnx(model: keras.Model, path: str | Path, opset: int = OPSET, sizes: Sizes 
     proto = convert(model, opset, sizes)
     with _beside(Path(path)) as made:
         onnx_format.save(proto, made)
-        if fault := structure.fault(made):
+        if check and (fault := structure.fault(made)):
             raise NoFormError("ONNX", [Obstacle(quoted_in(fault, model), fault)])
 
 
@@ -92,8 +96,7 @@ def convert(model: keras.Model, opset: int = OPSET, sizes: Sizes | None = None) 
     from onnx import version_converter
 
     tracing.check(model)
-    with recurrent.as_operators():
-        traced = tracing.traced(model, sizes)
+    traced = for_onnx(model, sizes)
     if found := [*_in_float8(model), *_changing(model, traced.function)]:
         raise NoFormError("ONNX", found)
     proto = _named(_converted(model, traced), traced.signature)
@@ -103,6 +106,16 @@ def convert(model: keras.Model, opset: int = OPSET, sizes: Sizes | None = None) 
         raise NoFormError("ONNX", [Obstacle(described(model), reason, "export a SavedModel")])
     with refused(model):
         return fusion.fuse(proto if opset == OPSET else version_converter.convert_version(proto, opset))
+
+
+def for_onnx(model: keras.Model, sizes: Sizes | None = None) -> Traced:
+    """The graph from which an ONNX file is written, with loops that ONNX has operators for, or tf2onnx can read.
+
+    Raises:
+        UserError: naming the layer that cannot be traced.
+    """
+    with recurrent.as_operators(), scans.readable():
+        return tracing.traced(model, sizes)
 
 
 def _converted(model: keras.Model, traced: Traced) -> "onnx_format.ModelProto":

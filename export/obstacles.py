@@ -78,8 +78,8 @@ def layer_of(node: str, model: keras.Model) -> str:
 
 def quoted_in(text: str, model: keras.Model) -> str:
     """The layer of the first node that a message quotes."""
-    node = re.search(rf"{re.escape(model.name)}\S*/[^\s'\")]+", text)
-    return layer_of(node[0] if node else "", model)
+    found = (layer_of(node, model) for node in re.findall(r"[^\s'\"()]+/[^\s'\"()]+", text))
+    return next((layer for layer in found if layer != described(model)), described(model))
 
 
 def raised_in(error: BaseException, model: keras.Model) -> str:

@@ -23,6 +23,10 @@ TIME_LIMIT = 600
 """Seconds that opening a file and answering all questions may take."""
 
 
+class NotRunnableError(UserError):
+    """A file that does not open or answer."""
+
+
 def ask(
     what: str, form: str, file: Path, calls: list[Tensors], signature: "Signature | Manifest | Entry"
 ) -> list[Tensors]:
@@ -36,7 +40,8 @@ def ask(
         signature: what the file must have.
 
     Raises:
-        UserError: if the file does not open or answer, or its inputs and outputs are not the declared ones.
+        NotRunnableError: if the file does not open or answer.
+        UserError: if it does not end, or its inputs and outputs are not the declared ones.
     """
     with tempfile.TemporaryDirectory() as folder:
         asked, answered = Path(folder) / "asked.npz", Path(folder) / "answered.npz"
@@ -53,7 +58,7 @@ def ask(
             _check(what, signature.inputs, structure["inputs"], exact=True)
             _check(what, signature.outputs, structure["outputs"], exact=False)
         if done.returncode:
-            raise UserError(f"{what} cannot be run: {_reason(done)}")
+            raise NotRunnableError(f"{what} cannot be run: {_reason(done)}")
         with np.load(answered, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
     results: list[Tensors] = [{} for _ in calls]

@@ -29,6 +29,8 @@ EQUATIONS = {
 GATES = {"LSTM": (0, 3, 1, 2), "GRU": (0, 1, 2), "RNN": (0,)}
 """ONNX's order of the gates, by their places in Keras: i, f, c, o and z, r, h."""
 
+REASON = "one operator of ONNX's instead of a loop"
+
 
 @contextlib.contextmanager
 def as_operators() -> Iterator[None]:

@@ -12,6 +12,7 @@ import msgspec
 import tensorflow as tf
 
 from kerasfound.errors import UserError
+from kerasfound.export import free_sizes
 from kerasfound.export.manifest import Tensor
 from kerasfound.export.obstacles import NoFormError, Obstacle, described, first_line, layers, raised_in
 
@@ -155,15 +156,14 @@ def nodes(function: Any) -> list[Any]:
 
 @contextlib.contextmanager
 def for_inference(model: keras.Model) -> Iterator[None]:
-    """While a graph is traced: float32, no kernel that only a GPU has, and `TimeDistributed` of any length."""
+    """While a graph is traced: float32, no kernel that only a GPU has, and free sizes wherever layers allow them."""
     with contextlib.ExitStack() as stack:
         for layer in layers(model):
             if in_other_precision(layer):
                 stack.enter_context(mock.patch.object(layer, "_dtype_policy", _in_float32(layer)))
             if getattr(layer, "use_cudnn", False):  # its operation runs on Nvidia only and has no ONNX form
                 stack.enter_context(mock.patch.object(layer, "use_cudnn", False))
-        # an unknown length goes through `vectorized_map` in Keras, which answers wrong or not at all
-        stack.enter_context(mock.patch.object(keras.layers.TimeDistributed, "call", _time_distributed))
+        stack.enter_context(free_sizes.allowed())
         yield
 
 
@@ -176,24 +176,6 @@ def _in_float32(layer: keras.layers.Layer) -> keras.DTypePolicy:
     name = policy[layer.path].name if isinstance(policy, keras.dtype_policies.DTypePolicyMap) else policy.name
     quantized = layer.quantization_mode is not None
     return keras.dtype_policies.get(name.partition("_from_")[0] + "_from_float32" if quantized else "float32")
-
-
-_each_step = keras.layers.TimeDistributed.call
-
-
-def _time_distributed(self: Any, inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
-    """With the steps as further rows of the batch, so that their number need not be known."""
-    if inputs.shape[1] is not None:
-        return _each_step(self, inputs, training=training, mask=mask)
-    kwargs: dict[str, Any] = {"training": training} if self.layer._call_has_training_arg else {}
-    if self.layer._call_has_mask_arg and mask is not None:
-        kwargs["mask"] = tf.reshape(mask, tf.concat([[-1], tf.shape(mask)[2:]], 0))
-    rows = tf.reshape(inputs, tf.concat([[-1], tf.shape(inputs)[2:]], 0))
-    rows.set_shape([None, *inputs.shape[2:]])
-    y = self.layer.call(rows, **kwargs)
-    steps = tf.reshape(y, tf.concat([tf.shape(inputs)[:2], tf.shape(y)[1:]], 0))
-    steps.set_shape([*inputs.shape[:2], *y.shape[1:]])
-    return steps
 
 
 class _ByName(dict):

@@ -105,13 +105,17 @@ def expected(
 
 
 def prove(form: str, file: Path, model: "keras.Model", asked: Expected) -> Verification:
-    """As `compare`; what a file answers otherwise is traced to the first layer that does.
+    """As `compare`; what a file answers otherwise, or cannot run, is traced to the layer.
 
     Raises:
         UserError: saying which layer, where that can be told.
     """
     try:
         return compare(form, file, asked)
+    except process.NotRunnableError as error:
+        from kerasfound.export.obstacles import quoted_in
+
+        raise UserError(f"{str(error).rstrip('.')}, in {quoted_in(str(error), model)}.") from error
     except DifferenceError as error:
         from kerasfound.export import blame
 

@@ -133,7 +133,7 @@ def test_a_failed_export_leaves_the_repository_as_it_was(tmp_path, digits_run, m
     kf.export.bundle(digits_run, tmp_path)
     before = tree(tmp_path)
 
-    def broken(*arguments):
+    def broken(*arguments, **options):
         raise UserError("no ONNX form")
 
     monkeypatch.setattr(graphs, "onnx", broken)

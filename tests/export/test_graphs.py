@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from kerasfound import export
 from kerasfound.errors import UserError
-from kerasfound.export import graphs, structure, tracing
+from kerasfound.export import graphs, recurrent, scans, structure, tracing
 from kerasfound.export.manifest import Tensor
 
 RNG = np.random.default_rng(0)
@@ -119,6 +119,7 @@ CAUSES = {
     ),
     "any size of image": (lambda x: layers.Resizing(5, 7)(x), floats(3, 8, 9, 3)),
     "resizing, nearest": (lambda x: layers.Resizing(5, 11, interpolation="nearest")(x), floats(3, 8, 9, 3)),
+    "any size of image, by area": (lambda x: layers.Resizing(5, 7, interpolation="area")(x), floats(3, 8, 9, 3)),
     "resizing, bicubic": (lambda x: layers.Resizing(5, 11, interpolation="bicubic")(x), floats(3, 8, 9, 3)),
     "resizing, area": (lambda x: layers.Resizing(5, 11, interpolation="area")(x), floats(3, 8, 9, 3)),
     "resizing, lanczos": (lambda x: layers.Resizing(5, 11, interpolation="lanczos5")(x), floats(3, 8, 9, 3)),
@@ -134,6 +135,7 @@ CAUSES = {
 """What Keras's own export loses, and an input to lose it on."""
 FREE = {
     "any size of image": (None, None, 3),
+    "any size of image, by area": (None, None, 3),
     "resizing, nearest": (None, None, 3),
     "many steps": (None, 4),
     "masked steps": (None, 4),
@@ -180,13 +182,7 @@ REFUSED = {
         (2,),
         "StringToHashBucketFast",
     ),
-    "any size, by area": (
-        lambda x: layers.Resizing(5, 5, interpolation="area", name="mine")(x),
-        "float32",
-        (None, None, 3),
-        "known height and width",
-    ),
-    "an inverse": (lambda x: keras.Sequential([Inverse(name="mine")])(x), "float32", (3, 3), "MatrixInverse"),
+    "a large inverse": (lambda x: keras.Sequential([Inverse(name="mine")])(x), "float32", (40, 40), "40 rows"),
 }
 
 
@@ -482,3 +478,34 @@ def test_explain_tells_what_will_be_done():
     assert "told goes to SavedModel and ONNX:" in str(found)
     assert "Erfc: 1 - `Erf`" in str(found)
     assert "every layer as it is" in str(export.explain(around(layers.Dense(2), (4,))))
+
+
+def test_explain_leaves_out_what_answers_with_its_input_only():
+    x = keras.Input((9, 9, 3), name="x")
+    h = layers.Resizing(8, 8, name="size")(layers.RandomContrast(0.5, name="contrast")(x))
+    found = export.explain(keras.Model(x, layers.RandomHue(0.5, name="hue")(h)))
+    fates = {(finding.layer.split('"')[1], finding.fate) for finding in found.findings}
+    assert fates == {("contrast", "left out"), ("size", "rewritten"), ("hue", "left out")}
+
+
+def test_explain_tells_of_loops():
+    class Scan(layers.Layer):
+        def call(self, x):
+            return ops.scan(lambda h, step: (h + step, h), x[:, 0], ops.swapaxes(x, 0, 1))[0]
+
+    x = keras.Input((None, 4), name="x")
+    h = layers.SimpleRNN(3, return_sequences=True, name="memory")(x)
+    found = export.explain(keras.Model(x, Scan(name="sum")(h)))
+    assert {(finding.layer.split('"')[1], finding.format, finding.reason) for finding in found.findings} == {
+        ("memory", "ONNX", recurrent.REASON),
+        ("sum", "ONNX", scans.REASON),
+    }
+
+
+def test_explain_of_a_loop_that_only_onnx_cannot_have(monkeypatch):
+    x = keras.Input((None, 4), name="x")
+    model = keras.Model(x, layers.SimpleRNN(3, name="memory")(x))
+    monkeypatch.setattr(recurrent, "_unlooped", raising)
+    found = export.explain(model)
+    assert found.possible == ["SavedModel"]
+    assert 'layer "memory"' in found.findings[-1].layer

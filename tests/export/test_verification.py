@@ -213,8 +213,8 @@ def test_a_model_that_was_never_built_is_refused(tmp_path):
 def spoiled(convert, layer):
     """`convert`, which makes a mistake in one layer."""
 
-    def wrong(model, path, *arguments):
-        convert(model, path, *arguments)
+    def wrong(model, path, *arguments, **options):
+        convert(model, path, *arguments, **options)
         proto = onnx.load(path)
         for weights in proto.graph.initializer:
             value = numpy_helper.to_array(weights)
@@ -233,6 +233,32 @@ def test_a_file_that_answers_otherwise_is_refused_and_its_layer_named(tmp_path, 
         kf.export.onnx(model, tmp_path / "model.onnx")
     assert (tmp_path / "model.onnx").read_text() == "what was there"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_file_is_opened_by_one_process_and_by_ours_never(tmp_path, monkeypatch):
+    started = []
+    run = subprocess.run
+    monkeypatch.setattr(
+        subprocess, "run", lambda command, **options: started.append(command) or run(command, **options)
+    )
+    monkeypatch.setattr(onnx.checker, "check_model", None)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", None)
+    kf.export.onnx(deep(), tmp_path / "model.onnx")
+    assert len(started) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_a_file_that_the_checker_rejects_is_refused_by_the_layers_name(tmp_path, monkeypatch):
+    def broken(*arguments):
+        proto = convert(*arguments)
+        next(node for node in proto.graph.node if "second" in node.name).op_type = "Nonsense"
+        return proto
+
+    convert = graphs.convert
+    monkeypatch.setattr(graphs, "convert", broken)
+    with pytest.raises(UserError, match=r'cannot be run: .*Nonsense.*, in layer "second" .Dense.\.'):
+        kf.export.onnx(deep(), tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_given_tolerance_is_obeyed_and_recorded(tmp_path, monkeypatch):
