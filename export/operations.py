@@ -226,6 +226,22 @@ def _of_shape(new: Replacement) -> str:
     return new.graph.make_node("ConstantOfShape", [shape], attr=zero, dtypes=[TensorProto.FLOAT]).output[0]
 
 
+def top_k(new: Replacement) -> None:
+    """`TopK` of whole numbers as such: tf2onnx makes floats of them, which do not tell those above 2**24 apart."""
+    from onnx import TensorProto
+
+    x, k = new.inputs
+    orders = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT32, TensorProto.INT64  # ONNX Runtime has these
+    wider = TensorProto.INT64 if _of_whole_numbers(new) else TensorProto.FLOAT
+    exact = x if new.dtypes[0] in orders else new.cast(x, wider)
+    count = new.node("Reshape", [new.cast(k, TensorProto.INT64), new.const([1], np.int64)])
+    new.graph.remove_node(new.name)
+    kinds = [new.graph.get_dtype(exact), TensorProto.INT64]
+    found = new.graph.make_node("TopK", [exact, count], output_count=2, dtypes=kinds).output
+    for one, output, shape, dtype in zip(found, new.outputs, new.shapes, new.dtypes, strict=True):
+        new.graph.make_node("Cast", [one], attr={"to": dtype}, outputs=[output], shapes=[shape], dtypes=[dtype])
+
+
 HANDLERS: dict[str, Callable] = {
     "Bitcast": sign_bit,
     "Bucketize": bucketize,
@@ -242,6 +258,7 @@ HANDLERS: dict[str, Callable] = {
     "NotEqual": equal,
     "StatelessRandomNormalV2": random_normal,
     "StatelessRandomUniformV2": random_uniform,
+    "TopKV2": top_k,
     "XlaDynamicUpdateSlice": update_slice,
     **elimination.HANDLERS,
     **fourier.HANDLERS,

@@ -170,8 +170,19 @@ def test_keras_scans_as_before():
         assert np.array_equal(one, other)
 
 
-@pytest.mark.parametrize("dtype", ["int32", "int64", "float32"])
+@pytest.mark.parametrize("dtype", ["int32", "int64", "float16", "float32"])
 def test_division_rounds_down_below_zero_too(dtype, tmp_path):
     x = np.arange(-9, 10, dtype=dtype)[None]
     model = around(lambda x: [f(x, by) for f in (ops.floor_divide, ops.mod) for by in (3, -3)], (19,), dtype)
     answers_alike(model, tmp_path / "model.onnx", x)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "int64", "float16", "float32"])
+@pytest.mark.parametrize("block", [lambda x: ops.sort(x, axis=-1), lambda x: ops.top_k(x, 3)], ids=["sort", "top_k"])
+def test_numbers_are_ordered_to_the_last_digit(block, dtype, tmp_path):
+    largest = np.iinfo(dtype).max if "int" in dtype else 2 ** np.finfo(dtype).nmant
+    x = np.array([[largest - 1, largest, 0, largest - 3], [largest - 2, 5, largest - 1, largest]], dtype)
+    graphs.onnx(around(Function(block), (4,), dtype), tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    for wanted, found in zip(keras.tree.flatten(block(x)), session.run(None, {"x": x}), strict=True):
+        assert np.array_equal(found, np.asarray(wanted))
