@@ -226,22 +226,45 @@ def _of_shape(new: Replacement) -> str:
     return new.graph.make_node("ConstantOfShape", [shape], attr=zero, dtypes=[TensorProto.FLOAT]).output[0]
 
 
+def comparison(new: Replacement) -> None:
+    """The comparison of whole numbers as such: tf2onnx makes floats of them, which blur those above 2**24."""
+    from onnx import TensorProto
+
+    new.result(COMPARISONS[new.kind], [_ordered(new, x) for x in new.inputs], dtype=TensorProto.BOOL)
+
+
+def extremum(new: Replacement) -> None:
+    """`Min` or `Max` of whole numbers as such."""
+    found = new.node(EXTREMA[new.kind], [_ordered(new, x) for x in new.inputs])
+    new.result("Cast", [found], to=new.dtypes[0])
+
+
 def top_k(new: Replacement) -> None:
-    """`TopK` of whole numbers as such: tf2onnx makes floats of them, which do not tell those above 2**24 apart."""
+    """`TopK` of whole numbers as such."""
     from onnx import TensorProto
 
     x, k = new.inputs
-    orders = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT32, TensorProto.INT64  # ONNX Runtime has these
-    wider = TensorProto.INT64 if _of_whole_numbers(new) else TensorProto.FLOAT
-    exact = x if new.dtypes[0] in orders else new.cast(x, wider)
+    x = _ordered(new, x)
     count = new.node("Reshape", [new.cast(k, TensorProto.INT64), new.const([1], np.int64)])
     new.graph.remove_node(new.name)
-    kinds = [new.graph.get_dtype(exact), TensorProto.INT64]
-    found = new.graph.make_node("TopK", [exact, count], output_count=2, dtypes=kinds).output
+    kinds = [new.graph.get_dtype(x), TensorProto.INT64]
+    found = new.graph.make_node("TopK", [x, count], output_count=2, dtypes=kinds).output
     for one, output, shape, dtype in zip(found, new.outputs, new.shapes, new.dtypes, strict=True):
         new.graph.make_node("Cast", [one], attr={"to": dtype}, outputs=[output], shapes=[shape], dtypes=[dtype])
 
 
+def _ordered(new: Replacement, x: str) -> str:
+    """The same numbers in a type that ONNX Runtime compares."""
+    from onnx import TensorProto
+
+    dtype = new.graph.get_dtype(x)
+    if dtype in (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT32, TensorProto.INT64):
+        return x
+    return new.cast(x, TensorProto.FLOAT if dtype == TensorProto.FLOAT16 else TensorProto.INT64)
+
+
+COMPARISONS = {"Greater": "Greater", "GreaterEqual": "GreaterOrEqual", "Less": "Less", "LessEqual": "LessOrEqual"}
+EXTREMA = {"Maximum": "Max", "Minimum": "Min"}
 HANDLERS: dict[str, Callable] = {
     "Bitcast": sign_bit,
     "Bucketize": bucketize,
@@ -253,6 +276,8 @@ HANDLERS: dict[str, Callable] = {
     "Expm1": expm1,
     "FloorDiv": floor_division,
     "FloorMod": floor_remainder,
+    **dict.fromkeys(COMPARISONS, comparison),
+    **dict.fromkeys(EXTREMA, extremum),
     "Log1p": log1p,
     "LookupTableFindV2": lookup,
     "NotEqual": equal,
@@ -270,5 +295,6 @@ TYPES: dict[str, Callable[[tf.DType], bool]] = {
     "FloorDiv": lambda dtype: dtype.is_integer,
     "FloorMod": lambda dtype: dtype.is_integer,
     "NotEqual": lambda dtype: dtype == tf.string,
+    **dict.fromkeys((*COMPARISONS, *EXTREMA, "TopKV2"), lambda dtype: dtype.is_integer),
 }
 """Operation to the types for which it is written here."""

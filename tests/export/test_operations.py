@@ -186,3 +186,21 @@ def test_numbers_are_ordered_to_the_last_digit(block, dtype, tmp_path):
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     for wanted, found in zip(keras.tree.flatten(block(x)), session.run(None, {"x": x}), strict=True):
         assert np.array_equal(found, np.asarray(wanted))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64", "float32"])
+@pytest.mark.parametrize(
+    "block",
+    [
+        lambda x: [x < x[:, :1], x <= x[:, :1], x > x[:, :1], x >= x[:, :1], ops.equal(x, x[:, :1])],
+        lambda x: [ops.maximum(x, x[:, :1]), ops.minimum(x, x[:, :1]), ops.clip(x, 1, 5)],
+    ],
+    ids=["comparisons", "extrema"],
+)
+def test_numbers_are_compared_to_the_last_digit(block, dtype, tmp_path):
+    largest = 2**24 if dtype == "float32" else np.iinfo(dtype).max
+    x = np.array([[largest - 1, largest, 0, largest - 3]], dtype)
+    graphs.onnx(around(Function(block), (4,), dtype), tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    for wanted, found in zip(block(x), session.run(None, {"x": x}), strict=True):
+        assert np.array_equal(found, np.asarray(wanted))
