@@ -329,7 +329,7 @@ def prepared(name: str, environments: Path, work: Path) -> tuple[Path, float]:
             venv.create(folder, with_pip=True, clear=True)
             subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True, stderr=subprocess.PIPE)
             done.write_text(" ".join(packages))
-    return python.parent, sum(sizes(python).values())
+    return python.parent, sum(size.all for size in sizes(python).values())
 
 
 @contextlib.contextmanager

@@ -282,7 +282,6 @@ def serve(
 @app.command
 def doctor() -> None:
     """Show versions, backends, devices and data, what is missing, and the command that mends it."""
-    startup.start()
     from kerasfound.cli import doctor
 
     doctor.report()
