@@ -30,14 +30,22 @@ class Size(NamedTuple):
 
 
 def install(folder: Path, root: Path = ROOT) -> Path:
-    """A fresh environment with the wheel and `[serving]`; its Python."""
-    wheel = ["wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(root)]
-    subprocess.run([sys.executable, "-m", "pip", *wheel], check=True)
-    venv.create(folder / "venv", with_pip=True)
-    python = folder / "venv" / "bin" / "python"
-    (built,) = folder.glob("*.whl")
-    packages = ["install", "--quiet", "--constraint", str(root / "constraints.txt"), f"{built}[serving]"]
-    subprocess.run([python, "-m", "pip", *packages], check=True)
+    """An environment with the wheel of a checkout and `[serving]`; its Python.
+
+    What is there already is kept as long as the checkout asks for the same packages, but for the wheel itself.
+    """
+    python, done, constraints = folder / "bin" / "python", folder / "packages", root / "constraints.txt"
+    asked = (root / "pyproject.toml").read_text() + constraints.read_text()
+    if not done.exists() or done.read_text() != asked:
+        venv.create(folder, with_pip=True, clear=True)
+    pip = [python, "-m", "pip"]
+    with tempfile.TemporaryDirectory() as wheels:
+        wheel = ["wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, root]
+        subprocess.run([sys.executable, "-m", "pip", *wheel], check=True)
+        (built,) = Path(wheels).glob("*.whl")
+        subprocess.run([*pip, "uninstall", "--quiet", "--yes", "kerasfound"], check=True, stderr=subprocess.DEVNULL)
+        subprocess.run([*pip, "install", "--quiet", "--constraint", constraints, f"{built}[serving]"], check=True)
+    done.write_text(asked)
     return python
 
 
