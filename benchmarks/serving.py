@@ -15,6 +15,7 @@ import contextlib
 import functools
 import http.client
 import json
+import math
 import os
 import re
 import shutil
@@ -459,7 +460,7 @@ def ratio(found: dict[str, Found], title: str, other: str, what: str = "rate") -
     if not {OURS, other} <= found.keys() or not all(title in found[name].loads for name in (OURS, other)):
         return float("nan")
     pairs = zip(found[OURS].loads[title], found[other].loads[title], strict=True)
-    return statistics.median(ours[what] / theirs[what] for ours, theirs in pairs)
+    return statistics.median(ours[what] / theirs[what] if theirs[what] else math.inf for ours, theirs in pairs)
 
 
 def show_goals(found: dict[str, Found], alone: dict[int, list[float]]) -> None:
