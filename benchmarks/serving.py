@@ -1,18 +1,23 @@
 """Model servers side by side with one model: requests a second, latency, CPU time, start, memory and size.
 
     python benchmarks/serving.py models/mnist_cnn                            # needs wrk
+    python benchmarks/serving.py revisions models/mnist_cnn HEAD~1 BRANCH    # ours beside what it was or may become
     python benchmarks/serving.py soak models/mnist_cnn --requests 100000     # ours alone: does it grow?
 
 Each server has an environment of its own, made here: ours from a wheel of this repository, the others from the versions
-named below and the programs in `benchmarks/references`. All run ONNX Runtime on one thread, in one process that takes
-requests, and are up together; in every round they take turns under each load, and a ratio is the median over the rounds
-of ours by theirs. One image is asked before: who does not answer as ONNX Runtime does is not measured.
+named below and the programs in `benchmarks/references`; `--environments FOLDER` keeps them for the next time. All run
+ONNX Runtime on one thread, in one process that takes requests, and are up together; in every round they take turns
+under each load, and a ratio is the median over the rounds of ours by theirs. One image is asked before: who does not
+answer as ONNX Runtime does is not measured.
 """
 
 import contextlib
+import functools
 import http.client
 import json
+import math
 import os
+import re
 import shutil
 import socket
 import statistics
@@ -28,7 +33,7 @@ from typing import NamedTuple
 import cyclopts
 import numpy as np
 import onnxruntime
-from serving_install import install, sizes
+from serving_install import ROOT, install, sizes
 
 from kerasfound.export import cases, manifest
 
@@ -192,9 +197,30 @@ class Found:
 class Server(NamedTuple):
     """How one is installed and started."""
 
-    packages: list[str]
+    install: Callable[[Path], Path]
+    """Into a folder; gives its Python."""
     command: Callable[[Path, Model, int, Path], list]
     """Of its environment's `bin`, the model, the port and a folder to write to."""
+
+
+def packages(*wanted: str) -> Callable[[Path], Path]:
+    def install_packages(folder: Path) -> Path:
+        python, done = folder / "bin" / "python", folder / "packages"
+        if not done.exists() or done.read_text() != " ".join(wanted):
+            venv.create(folder, with_pip=True, clear=True)
+            subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted], check=True, stderr=subprocess.PIPE)
+            done.write_text(" ".join(wanted))
+        return python
+
+    return install_packages
+
+
+def install_revision(revision: str, folder: Path) -> Path:
+    """This repository as it is at a commit, a tag or the end of a branch."""
+    with tempfile.TemporaryDirectory() as checkout:
+        archive = subprocess.run(["git", "archive", revision], check=True, capture_output=True, cwd=ROOT)
+        subprocess.run(["tar", "--extract", "--directory", checkout], check=True, input=archive.stdout)
+        return install(folder, Path(checkout))
 
 
 def ours(bin: Path, model: Model, port: int, folder: Path) -> list:
@@ -250,11 +276,11 @@ def triton(bin: Path, model: Model, port: int, folder: Path) -> list:
 
 
 SERVERS = {
-    OURS: Server([], ours),
-    BARE: Server([*UVICORN, ONNX, "orjson==3.13.0"], bare),
-    FASTAPI: Server([*UVICORN, ONNX, "fastapi==0.165.0"], fastapi),
-    MLSERVER: Server([ONNX, "mlserver==1.7.1"], mlserver),
-    TRITON: Server([ONNX, "nvidia-pytriton==0.7.0"], triton),
+    OURS: Server(install, ours),
+    BARE: Server(packages(*UVICORN, ONNX, "orjson==3.13.0"), bare),
+    FASTAPI: Server(packages(*UVICORN, ONNX, "fastapi==0.165.0"), fastapi),
+    MLSERVER: Server(packages(ONNX, "mlserver==1.7.1"), mlserver),
+    TRITON: Server(packages(ONNX, "nvidia-pytriton==0.7.0"), triton),
 }
 
 
@@ -264,33 +290,30 @@ def main(model: Path, environments: Path | None = None, rounds: int = 5, seconds
 
     Args:
         model: its folder in an export, such as models/mnist_cnn.
-        environments: where the other servers are installed, to be kept; otherwise they are installed every time.
+        environments: where the servers are installed, to be kept; otherwise they are installed every time.
         rounds: how often each server is put under each load.
         seconds: how long.
     """
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        work = Path(folder)
-        asked = Model(model, work)
-        installed, failed = {}, {}
-        for name in SERVERS:
-            try:
-                installed[name] = prepared(name, environments or work / "environments", work)
-            except (subprocess.CalledProcessError, OSError) as error:
-                failed[name] = f"not installed: {error}"
-        found: dict[str, Found] = {}
-        for name, (bin, megabytes) in installed.items():
-            try:
-                starts = [first_answer(name, bin, asked) for _ in range(STARTS)]
-                found[name] = Found(stack.enter_context(up(name, bin, asked)), megabytes, statistics.median(starts))
-            except RuntimeError as error:
-                failed[name] = str(error)
-        alone = measure(found, asked, rounds, seconds)
-        print(f"{os.cpu_count()} cores, {rounds} rounds of {seconds} s\n")
-        show_values(found, alone)
-        show_ratios(found)
+    with side_by_side(SERVERS, model, environments, rounds, seconds, STARTS) as (found, alone):
+        show_ratios(found, "requests a second")
         show_goals(found, alone)
-        for name, why in failed.items():
-            print(f"{name} was not measured. {why}")
+
+
+@app.command
+def revisions(model: Path, *others: str, environments: Path | None = None, rounds: int = 10, seconds: int = 2) -> None:
+    """Our server as it is here beside what it is at other commits of this repository.
+
+    Args:
+        model: its folder in an export, such as models/mnist_cnn.
+        others: commits, tags or branches.
+        environments: where each of them is installed, to be kept.
+        rounds: how often each of them is put under each load.
+        seconds: how long.
+    """
+    at = {f"{OURS} at {other}": Server(functools.partial(install_revision, other), ours) for other in others}
+    with side_by_side({OURS: SERVERS[OURS], **at}, model, environments, rounds, seconds, starts=1) as (found, _):
+        show_ratios(found, "requests a second")
+        show_ratios(found, "CPU time a request", "cpu")
 
 
 @app.command
@@ -305,8 +328,7 @@ def soak(model: Path, requests: int = 100_000, seconds: int = 5) -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         asked = Model(model, work)
-        bin, _ = prepared(OURS, work, work)
-        with up(OURS, bin, asked) as running:
+        with up(SERVERS[OURS], install(work / "environment").parent, asked) as running:
             done, errors, told = 0, 0, 0
             while done < requests:
                 for load in LOADS.values():
@@ -317,23 +339,39 @@ def soak(model: Path, requests: int = 100_000, seconds: int = 5) -> None:
                     print(f"{done:,} requests, {errors} errors: {running.resident():.1f} MB resident", flush=True)
 
 
-def prepared(name: str, environments: Path, work: Path) -> tuple[Path, float]:
-    """The `bin` of a server's environment, and its size in MB."""
-    if name == OURS:
-        (work / "ours").mkdir()
-        python = install(work / "ours")
-    else:
-        packages, folder = SERVERS[name].packages, environments / name.replace(" ", "_")
-        python, done = folder / "bin" / "python", folder / "packages"
-        if not done.exists() or done.read_text() != " ".join(packages):
-            venv.create(folder, with_pip=True, clear=True)
-            subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True, stderr=subprocess.PIPE)
-            done.write_text(" ".join(packages))
-    return python.parent, sum(sizes(python).values())
+@contextlib.contextmanager
+def side_by_side(
+    servers: dict[str, Server], model: Path, environments: Path | None, rounds: int, seconds: int, starts: int
+) -> Iterator[tuple[dict[str, "Found"], dict[int, list[float]]]]:
+    """What was measured of each server and of ONNX Runtime alone; told, and at the end who could not be measured."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        work = Path(folder)
+        asked = Model(model, work)
+        found: dict[str, Found] = {}
+        failed = {}
+        bins = {}
+        for name, server in servers.items():
+            try:
+                bins[name] = server.install((environments or work).resolve() / re.sub(r"\W", "_", name)).parent
+            except (subprocess.CalledProcessError, OSError) as error:
+                failed[name] = f"not installed: {error}"
+        for name, bin in bins.items():
+            try:
+                start = statistics.median(first_answer(servers[name], bin, asked) for _ in range(starts))
+                megabytes = sum(size.all for size in sizes(bin / "python").values())
+                found[name] = Found(stack.enter_context(up(servers[name], bin, asked)), megabytes, start)
+            except RuntimeError as error:
+                failed[name] = str(error)
+        alone = measure(found, asked, rounds, seconds)
+        print(f"{os.cpu_count()} cores, {rounds} rounds of {seconds} s\n")
+        show_values(found, alone)
+        yield found, alone
+        for name, why in failed.items():
+            print(f"{name} was not measured. {why}")
 
 
 @contextlib.contextmanager
-def up(name: str, bin: Path, model: Model) -> Iterator[Running]:
+def up(server: Server, bin: Path, model: Model) -> Iterator[Running]:
     """A server that has answered rightly once.
 
     Raises:
@@ -341,7 +379,7 @@ def up(name: str, bin: Path, model: Model) -> Iterator[Running]:
     """
     port = free_port()
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w+") as log:
-        command = [str(part) for part in SERVERS[name].command(bin, model, port, Path(folder))]
+        command = [str(part) for part in server.command(bin, model, port, Path(folder))]
         variables = {"MODEL": str(model.file), "PATH": f"{bin}:{os.environ['PATH']}"}
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=os.environ | variables)
         running, end = Running(process, port, model), time.monotonic() + PATIENCE
@@ -357,10 +395,10 @@ def up(name: str, bin: Path, model: Model) -> Iterator[Running]:
             process.wait()
 
 
-def first_answer(name: str, bin: Path, model: Model) -> float:
+def first_answer(server: Server, bin: Path, model: Model) -> float:
     """Seconds from the start of the process to its first right answer."""
     started = time.perf_counter()
-    with up(name, bin, model):
+    with up(server, bin, model):
         return time.perf_counter() - started
 
 
@@ -407,12 +445,12 @@ def show_values(found: dict[str, Found], alone: dict[int, list[float]]) -> None:
         print(f"ONNX Runtime alone, one thread, {rows} at once: {statistics.median(rates):.0f} images a second")
 
 
-def show_ratios(found: dict[str, Found]) -> None:
-    """Requests a second of ours by theirs."""
-    print(f"\n| {OURS}'s requests a second by those of | {' | '.join(LOADS)} |\n|---|{'---|' * len(LOADS)}")
+def show_ratios(found: dict[str, Found], title: str, what: str = "rate") -> None:
+    """Of ours by theirs."""
+    print(f"\n| {title} of {OURS} by that of | {' | '.join(LOADS)} |\n|---|{'---|' * len(LOADS)}")
     for name, each in found.items():
         if name != OURS and OURS in found:
-            cells = [f"{ratio(found, title, name):.2f}" if title in each.loads else "" for title in LOADS]
+            cells = [f"{ratio(found, load, name, what):.2f}" if load in each.loads else "" for load in LOADS]
             print(f"| {name} | {' | '.join(cells)} |")
     print()
 
@@ -422,7 +460,7 @@ def ratio(found: dict[str, Found], title: str, other: str, what: str = "rate") -
     if not {OURS, other} <= found.keys() or not all(title in found[name].loads for name in (OURS, other)):
         return float("nan")
     pairs = zip(found[OURS].loads[title], found[other].loads[title], strict=True)
-    return statistics.median(ours[what] / theirs[what] for ours, theirs in pairs)
+    return statistics.median(ours[what] / theirs[what] if theirs[what] else math.inf for ours, theirs in pairs)
 
 
 def show_goals(found: dict[str, Found], alone: dict[int, list[float]]) -> None:

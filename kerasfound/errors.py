@@ -1,4 +1,4 @@
-"""The one error that a person, rather than a programmer, is meant to read."""
+"""The errors that a person, rather than a programmer, is meant to read."""
 
 
 class UserError(ValueError):
@@ -6,3 +6,17 @@ class UserError(ValueError):
 
     The command line prints it as one line and exits with status 2.
     """
+
+
+class NotInstalledError(UserError, ImportError):
+    """A library is missing that comes with one of the package's extras.
+
+    Args:
+        what: is missing.
+        mend: the command that brings it.
+    """
+
+    def __init__(self, what: str, mend: str):
+        super().__init__(f"{what} is not installed: {mend}")
+        self.what = what
+        self.mend = mend

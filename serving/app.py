@@ -30,16 +30,6 @@ HELD = 1 << 29
 _ID = re.compile(rb"[!-~]{1,128}")
 
 
-class Asked:
-    """What is known of a request, to be counted when it is answered; never a client's own words."""
-
-    def __init__(self, headers: dict[bytes, bytes]):
-        self.headers = headers
-        self.call = ""
-        self.model = ""
-        self.held = 0
-
-
 class App:
     """Answers both protocols from one repository.
 
@@ -66,9 +56,9 @@ class App:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        asked = Asked(dict(scope["headers"]))
+        request = Request(dict(scope["headers"]), receive)
         try:
-            response = await self._answer(asked, scope, receive)
+            response = await self._answer(request, scope)
         except ClientError as error:
             response = web.failed(error)
         except web.DisconnectedError:
@@ -78,42 +68,42 @@ class App:
         except Exception:
             LOG.exception("%s %r failed", scope["method"], scope["path"])
             response = web.failed(ClientError(500, "the server failed on this request; its log says why"))
-        given = asked.headers.get(b"x-request-id", b"")
+        given = request.headers.get(b"x-request-id", b"")
         if not _ID.fullmatch(given):
             given = next(self._ids).encode()
         extra = [(b"x-request-id", given)]
         if self.draining:
             extra.append((b"connection", b"close"))
         try:
-            await web.send_response(await web.compressed(response, asked.headers), receive, send, extra)
+            await web.send_response(await web.compressed(response, request.headers), receive, send, extra)
         finally:
             seconds = time.perf_counter() - started
-            metrics.answered(asked.call, asked.model, response.status, seconds)
+            metrics.answered(request.call, request.model, response.status, seconds)
             if self.log:
                 self._tell(scope, response, given, seconds)
 
-    async def _answer(self, asked: Asked, scope: Message, receive: Receive) -> Response:
+    async def _answer(self, request: Request, scope: Message) -> Response:
         if len(scope["path"]) > MAX_PATH:
             raise ClientError(414, f"a path of {len(scope['path'])} characters; at most {MAX_PATH} are read")
         route, named = _routed(scope["method"], scope["path"])
-        asked.call = route.call
+        request.call = route.handler.__name__
         if scope.get("state", {}).get("place", 0) > self.limits.connections and not route.open:
             reason = f"more than {self.limits.connections} connections, the limit of this server; try again"
             raise ClientError(503, reason, (("retry-after", "1"), ("connection", "close")))
         if named.get("name") in self.repository.models:
-            asked.model = named["name"]
+            request.model = named["name"]
         if self.key and not route.open:
-            self._check_key(asked.headers)
-        body = b""
+            self._check_key(request.headers)
         try:
             if route.method == "POST":
-                body = await web.read_body(asked.headers, receive, self.limits, functools.partial(self._hold, asked))
-            return await route.handler(self, Request(asked.headers, body, self.under_way() < 2, receive), **named)
+                request.body = await web.read_body(request, self.limits, functools.partial(self._hold, request))
+            request.alone = self.under_way() < 2
+            return await route.handler(self, request, **named)
         finally:
-            self.held -= asked.held
+            self.held -= request.held
 
-    def _hold(self, asked: Asked, size: int) -> None:
-        asked.held += size
+    def _hold(self, request: Request, size: int) -> None:
+        request.held += size
         self.held += size
         if self.held > self.may_hold:
             reason = f"requests of {self.may_hold >> 20} MiB are under way, the limit of this server; try again"

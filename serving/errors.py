@@ -10,7 +10,7 @@ class ClientError(Exception):
 
     def __init__(self, status: int, reason: str, headers: tuple[tuple[str, str], ...] = ()):
         # The reason may quote the request, which may hold line breaks or megabytes.
-        line = " ".join(reason[: 2 * MAX_CHARACTERS].split())
+        line = one_line(reason[: 2 * MAX_CHARACTERS])
         self.reason = line if len(line) <= MAX_CHARACTERS else line[: MAX_CHARACTERS - 3] + "..."
         self.status = status
         self.headers = headers
@@ -20,3 +20,7 @@ class ClientError(Exception):
     def body(self) -> bytes:
         """As both protocols write an error."""
         return msgspec.json.encode({"error": self.reason})
+
+
+def one_line(reason: str | Exception) -> str:
+    return " ".join(str(reason).split())

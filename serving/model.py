@@ -15,7 +15,7 @@ from kerasfound.export import cases
 from kerasfound.export.difference import TOLERANCE, difference
 from kerasfound.export.manifest import Manifest, Tensor
 from kerasfound.serving.batching import Batcher, Tensors
-from kerasfound.serving.errors import ClientError
+from kerasfound.serving.errors import ClientError, one_line
 from kerasfound.serving.limits import Limits
 from kerasfound.serving.metrics import Statistics
 from kerasfound.serving.raw import RawInput, raw_input
@@ -58,7 +58,7 @@ def session(path: Path) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except ONNX_ERRORS as error:
-        raise UserError(f"ONNX Runtime cannot open it: {_line(error)}") from error
+        raise UserError(f"ONNX Runtime cannot open it: {one_line(error)}") from error
 
 
 class Model:
@@ -199,7 +199,7 @@ def _asking(session: onnxruntime.InferenceSession, outputs: list[str]) -> Callab
             if "Available memory" in str(error):
                 reason = f"models compute in {MEMORY >> 20} MiB of memory here, which is too little for this input"
                 raise ClientError(413, f"{reason}; send fewer rows or steps") from error
-            raise ClientError(400, f"the model cannot take this input: {_line(error)}") from error
+            raise ClientError(400, f"the model cannot take this input: {one_line(error)}") from error
 
     return run
 
@@ -243,7 +243,3 @@ def _zeros(reader: Reader, rows: int, free: int) -> np.ndarray:
 
 def _listed(names) -> str:
     return ", ".join(repr(name) for name in names)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -35,18 +35,24 @@ class Base64(msgspec.Struct):
 _VALUES = msgspec.json.Decoder(list[str | Base64])
 
 
+Read = Callable[[list[bytes]], np.ndarray]
+"""One raw thing to a row each."""
+
+
 class RawInput(NamedTuple):
     """The input that may come raw.
 
     Args:
         name: of the tensor that is made of it.
+        dtype: of that.
         kind: `"image"` or `"text"`.
-        read: one raw thing to a row each.
+        read: what makes it.
     """
 
     name: str
+    dtype: str
     kind: str
-    read: Callable[[list[bytes]], np.ndarray]
+    read: Read
 
     def from_json(self, text: bytes, count: int | None = None) -> np.ndarray:
         """From a list of texts, or of pictures as base64, each of them alone or as `{"b64": ...}`."""
@@ -67,7 +73,7 @@ class RawInput(NamedTuple):
         if count not in (None, len(given)):
             raise ClientError(400, f"{self.what}: {len(given)} of {self.kind} do not fill a shape of {count}")
         try:
-            return self.read(given)
+            return self.read(given).astype(self.dtype)
         except UserError as error:
             raise ClientError(400, f"{self.what}: {error}") from None
         except ImportError as error:
@@ -91,7 +97,9 @@ def raw_input(manifest: Manifest, folder: Path) -> RawInput | None:
     """
     for step in manifest.preprocessing:
         if step.name in READERS and len(manifest.inputs) == 1:
-            return READERS[step.name](manifest, step, folder)
+            (declared,) = manifest.inputs
+            kind, reader = READERS[step.name]
+            return RawInput(declared.name, declared.dtype, kind, reader(manifest, step, folder))
     return None
 
 
@@ -118,46 +126,35 @@ def class_scores(manifest: Manifest, answers: Tensors) -> np.ndarray | None:
     return None
 
 
-def _image(manifest: Manifest, step: Step, folder: Path) -> RawInput:
-    (declared,) = manifest.inputs
+def _image(manifest: Manifest, step: Step, folder: Path) -> Read:
     height, width, channels = (int(step.parameters[side]) for side in ("height", "width", "channels"))
-
-    def read(files: list[bytes]) -> np.ndarray:
-        return images.decode(files, (height, width, channels)).astype(declared.dtype)
-
-    return RawInput(declared.name, "image", read)
+    return lambda files: images.decode(files, (height, width, channels))
 
 
-def _words(manifest: Manifest, step: Step, folder: Path) -> RawInput:
-    (declared,) = manifest.inputs
+def _words(manifest: Manifest, step: Step, folder: Path) -> Read:
     try:
         from tokenizers import Tokenizer
 
         from kerasfound.data import tokens
     except ImportError as error:
-        return RawInput(declared.name, "text", _refusing(error))
+        return _refusing(error)
     try:
         tokenizer = Tokenizer.from_file(str(folder / str(step.file)))
     except Exception as error:  # the library raises nothing narrower
         raise UserError(f"{step.file} is no tokenizer that can be read ({error}).") from error
-
-    def read(given: list[bytes]) -> np.ndarray:
-        return tokens.encode_texts(tokenizer, _decoded(given)).astype(declared.dtype)
-
-    return RawInput(declared.name, "text", read)
+    return lambda given: tokens.encode_texts(tokenizer, _decoded(given))
 
 
-def _characters(manifest: Manifest, step: Step, folder: Path) -> RawInput:
-    (declared,) = manifest.inputs
+def _characters(manifest: Manifest, step: Step, folder: Path) -> Read:
     alphabet = "".join(manifest.labels)
 
     def read(given: list[bytes]) -> np.ndarray:
         decoded = _decoded(given)
         if len(set(map(len, decoded))) > 1 or not decoded[0]:
             raise UserError("texts of one length, at least one character, are expected.")
-        return np.stack([texts.encode(text, alphabet) for text in decoded]).astype(declared.dtype)
+        return np.stack([texts.encode(text, alphabet) for text in decoded])
 
-    return RawInput(declared.name, "text", read)
+    return read
 
 
 def _decoded(given: list[bytes]) -> list[str]:
@@ -169,11 +166,12 @@ def _decoded(given: list[bytes]) -> list[str]:
         raise UserError(f"a text is not UTF-8 ({error.reason} at byte {error.start}).") from None
 
 
-def _refusing(error: ImportError) -> Callable[[list[bytes]], np.ndarray]:
+def _refusing(error: ImportError) -> Read:
     def read(given: list[bytes]) -> np.ndarray:
         raise error
 
     return read
 
 
-READERS = {"image": _image, "words": _words, "characters": _characters}
+READERS = {"image": ("image", _image), "words": ("text", _words), "characters": ("text", _characters)}
+"""By the manifest's name of the step: what is read, and what makes the reader."""

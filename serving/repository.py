@@ -17,7 +17,7 @@ from kerasfound.errors import UserError
 from kerasfound.export.manifest import Manifest
 from kerasfound.export.manifest import read as read_manifest
 from kerasfound.serving import metrics
-from kerasfound.serving.errors import ClientError
+from kerasfound.serving.errors import ClientError, one_line
 from kerasfound.serving.limits import Limits
 from kerasfound.serving.model import Model
 
@@ -156,6 +156,13 @@ class Repository:
         chosen = CANARY if CANARY in labels and random.random() < rules.canary_share else STABLE
         return versions[labels.get(chosen, next(iter(versions)))]
 
+    def meant(self, **which: str) -> list[Model]:
+        """The version that is named, or all of a model that is named, or all of all."""
+        if which.keys() - {"name"}:
+            return [self.get(**which)]
+        served = [self.served(**which)] if which else self.models.values()
+        return [model for each in served for model in each.versions.values()]
+
     def served(self, name: str) -> Served:
         """A model with all its versions."""
         models = self.models  # another thread may replace them between two looks
@@ -261,7 +268,7 @@ class Repository:
         except FileNotFoundError:
             return self._default
         except (OSError, msgspec.MsgspecError, ValueError) as error:
-            look.refused[name, ""] = f"{path}: {_line(error)}; the rules before it go on."
+            look.refused[name, ""] = f"{path}: {one_line(error)}; the rules before it go on."
             return before
 
     def _found(self, path: Path, before: Known | None) -> Known:
@@ -275,7 +282,7 @@ class Repository:
             reason = str(error)
         except Exception as error:  # a bundle may be broken in more ways than are known; none may end the watch
             LOG.exception("%s cannot be opened", path)
-            reason = f"{path}: cannot be opened ({type(error).__name__}: {_line(error)})."
+            reason = f"{path}: cannot be opened ({type(error).__name__}: {one_line(error)})."
         return Known(marks, before.model if before else None, reason)
 
     def _tell(self, look: Look) -> None:
@@ -310,10 +317,6 @@ def _ready(rules: Rules, paths: dict[int, Path], model: Callable[[int], Model | 
 
 def _listed(versions: Iterable[int | str]) -> str:
     return ", ".join(map(str, versions))
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _pairs(models: dict[str, Served]) -> set[tuple[str, int]]:

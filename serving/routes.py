@@ -1,5 +1,7 @@
 """Paths: which call they are, and what they name."""
 
+import dataclasses
+import functools
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
@@ -11,6 +13,7 @@ from kerasfound.serving.web import Response
 Handler = Callable[..., Awaitable[Response]]
 
 
+@dataclasses.dataclass(frozen=True)
 class Route:
     """One path of one method.
 
@@ -24,30 +27,22 @@ class Route:
         open: whether it answers without a key.
     """
 
-    def __init__(
-        self,
-        method: str,
-        path: str,
-        handler: Handler,
-        body: Any = None,
-        kinds: Sequence[bytes] = (web.JSON,),
-        optional: bool = False,
-        open: bool = False,
-    ):
-        self.method = method
-        self.path = path
-        self.handler = handler
-        self.body = body
-        self.kinds = kinds
-        self.optional = optional
-        self.open = open
-        self.call = handler.__name__
-        self._pattern = re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/:]+)", re.escape(path)))
+    method: str
+    path: str
+    handler: Handler
+    body: Any = None
+    kinds: Sequence[bytes] = (web.JSON,)
+    optional: bool = False
+    open: bool = False
 
     def fits(self, path: str) -> dict[str, str] | None:
         """What `path` names, if it is this one."""
         match = self._pattern.fullmatch(path)
         return match.groupdict() if match else None
+
+    @functools.cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/:]+)", re.escape(self.path)))
 
 
 def found(routes: Iterable[Route], method: str, path: str) -> tuple[Route, dict[str, str]]:
@@ -70,13 +65,11 @@ def found(routes: Iterable[Route], method: str, path: str) -> tuple[Route, dict[
 
 
 def versioned(
-    method: str,
-    path: str,
-    handler: Handler,
-    body: Any = None,
-    kinds: Sequence[bytes] = (web.JSON,),
-    labels: bool = False,
+    method: str, path: str, handler: Handler, body: Any = None, labels: bool = False, **more: Any
 ) -> list[Route]:
-    """A path of a model, by its name alone and with a version, and with a label in TensorFlow Serving's protocol."""
+    """A path of a model, by its name alone and with a version, and with a label in TensorFlow Serving's protocol.
+
+    What it names goes to the handler as `which`, and from there to the repository.
+    """
     of = ["", "/versions/{version}", *["/labels/{label}"] * labels]
-    return [Route(method, path.replace("{name}", "{name}" + which, 1), handler, body, kinds) for which in of]
+    return [Route(method, path.replace("{name}", "{name}" + each, 1), handler, body, **more) for each in of]

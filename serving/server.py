@@ -47,7 +47,8 @@ class Settings(NamedTuple):
 
 
 def serve(
-    repository: str,
+    repository: Path | str = "models",
+    /,
     host: str = "127.0.0.1",
     port: int = 8501,
     versions: str = "latest",
@@ -56,30 +57,23 @@ def serve(
     timeout: float = 30.0,
     max_batch_rows: int = 32,
     max_queue: int = 512,
-    api_key_file: str | None = None,
+    api_key_file: Path | str | None = None,
     access_log: bool = False,
 ) -> None:
-    """Answer predictions over HTTP from exported models, until Ctrl-C.
-
-    Speaks TensorFlow Serving's REST (`/v1/models/NAME:predict`) and the Open Inference Protocol
-    (`/v2/models/NAME/infer`), with a page at `/` and counts at `/metrics`. The folder is watched: a version that comes
-    is checked, and then answers in place of the one before it.
+    """Answer HTTP requests with the models of a repository, and show a page to try them, until Ctrl-C.
 
     Args:
-        repository: Folder of exported models, as written by `kerasfound export RUN --to models/`. In it
-            `NAME/serving.json` may hold a model's own `versions`, `labels` and `canary_share`.
-        host: Address to listen at. The default is for this machine only; `0.0.0.0` is for everyone who can reach it.
-        port: TCP port to listen at; 0 takes a free one and prints it.
-        versions: `latest`, `all`, or numbers with commas between them.
-        workers: Processes. Each holds every model, so a second one pays where there are more cores than models asked.
-            One that dies is started again.
-        max_body_mib: Largest request body accepted, in MiB, before and after it is decompressed. A tensor, asked or
-            answered, may have as many values as fit into it in four bytes each.
-        timeout: Seconds until a request that was not answered is given up.
-        max_batch_rows: Rows that are asked at once, at most; a request with more is asked in pieces.
-        max_queue: Requests that wait for a model; more are answered with 429.
-        api_key_file: A file with a key that clients must send, as `Authorization: Bearer KEY`.
-        access_log: Write a line of JSON to stdout for each answer.
+        repository: a folder that `kerasfound export` wrote to. It is watched: a new version is checked and takes over.
+        host: the address to listen at. 0.0.0.0 lets other machines in.
+        port: 0 takes a free one and prints it.
+        versions: latest, all, or numbers with commas between them; a model's own serving.json goes before.
+        workers: processes, each with all models; more than one pays on more than two cores.
+        max_body_mib: the largest request, before and after it is decompressed; four bytes for each value of a tensor.
+        timeout: seconds after which a request is given up.
+        max_batch_rows: rows that are asked at once, at most; a request with more is asked in pieces.
+        max_queue: requests that wait for a model; more are refused with 429.
+        api_key_file: a file with the key that clients must send.
+        access_log: write a line of JSON for each answer.
 
     Raises:
         UserError: if the port cannot be had, or the folder holds nothing that can be served.
@@ -205,7 +199,7 @@ def _versions(text: str) -> "Versions":
     return [int(number) for number in text.split(",")]
 
 
-def _key(file: str) -> str:
+def _key(file: Path | str) -> str:
     try:
         key = Path(file).read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -64,15 +64,15 @@ _LOAD = msgspec.json.Decoder(LoadRequest)
 _SETTINGS = msgspec.json.Decoder(Settings)
 
 
-async def config(app: "App", request: Request, name: str, version: str | None = None) -> Response:
+async def config(app: "App", request: Request, **which: str) -> Response:
     """A model's settings as Triton names them."""
-    found = app.repository.get(name, version)
+    found = app.repository.get(**which)
     return web.json(
         {
             "name": found.name,
             "platform": "onnxruntime_onnx",
             "backend": "onnxruntime",
-            "version_policy": {"specific": {"versions": [*app.repository.served(name).versions]}},
+            "version_policy": {"specific": {"versions": [*app.repository.served(found.name).versions]}},
             "max_batch_size": app.limits.batch_rows if found.queue.together else 0,
             "input": _configured(found.inputs, found.queue.together),
             "output": _configured(found.outputs.values(), found.queue.together),
@@ -81,15 +81,9 @@ async def config(app: "App", request: Request, name: str, version: str | None = 
     )
 
 
-async def statistics(app: "App", request: Request, name: str | None = None, version: str | None = None) -> Response:
+async def statistics(app: "App", request: Request, **which: str) -> Response:
     """How often, how long and how many rows at once each model was asked."""
-    if name is None:
-        found = [model for served in app.repository.models.values() for model in served.versions.values()]
-    elif version is None:
-        found = [*app.repository.served(name).versions.values()]
-    else:
-        found = [app.repository.get(name, version)]
-    return web.json({"model_stats": [_statistics(model) for model in found]})
+    return web.json({"model_stats": [_statistics(model) for model in app.repository.meant(**which)]})
 
 
 async def index(app: "App", request: Request) -> Response:
@@ -124,16 +118,16 @@ async def unload(app: "App", request: Request, name: str) -> Response:
     return web.json({})
 
 
-async def generate(app: "App", request: Request, name: str, version: str | None = None) -> Response:
+async def generate(app: "App", request: Request, **which: str) -> Response:
     """Write a text on."""
-    about, pieces = await _written(app, request, name, version)
+    about, pieces = await _written(app, request, **which)
     text = "".join([piece async for piece in web.until_left(pieces, request.receive)])
     return web.json(about | {"text_output": text})
 
 
-async def generate_stream(app: "App", request: Request, name: str, version: str | None = None) -> Response:
+async def generate_stream(app: "App", request: Request, **which: str) -> Response:
     """Write a text on, each character as soon as it is there, as server-sent events."""
-    about, pieces = await _written(app, request, name, version)
+    about, pieces = await _written(app, request, **which)
 
     async def events() -> AsyncGenerator[bytes, None]:
         try:
@@ -145,12 +139,10 @@ async def generate_stream(app: "App", request: Request, name: str, version: str 
     return Response(events(), web.EVENTS, headers=[(b"cache-control", b"no-store")])
 
 
-async def _written(
-    app: "App", request: Request, name: str, version: str | None
-) -> tuple[dict[str, str], AsyncGenerator[str, None]]:
-    found = app.repository.get(name, version)
+async def _written(app: "App", request: Request, **which: str) -> tuple[dict[str, str], AsyncGenerator[str, None]]:
+    found = app.repository.get(**which)
     if found.writer is None:
-        raise ClientError(400, f"model {name!r} does not write texts; ask it with /infer")
+        raise ClientError(400, f"model {found.name!r} does not write texts; ask it with /infer")
     given = decode(_SETTINGS, request.body, "the request")
     try:
         asked = msgspec.convert({**given.pop("parameters", {}), **given}, GenerateRequest)
@@ -172,33 +164,22 @@ async def _written(
 
 
 async def log_settings(app: "App", request: Request) -> Response:
-    """What is logged: with `log_verbose_level` above 0, a line for each answer."""
-    return web.json(LOGGING | {"log_verbose_level": int(app.log)})
-
-
-async def change_log_settings(app: "App", request: Request) -> Response:
-    """Log each answer of this process, or none, by `log_verbose_level`."""
-    asked = decode(_SETTINGS, request.body, "the request")
+    """What is logged; `log_verbose_level` above 0 is a line for each answer of this process, and can be set."""
+    asked = decode(_SETTINGS, request.body or b"{}", "the request")
     level = asked.pop("log_verbose_level", None)
     if not (level is None or (type(level) is int and level >= 0)):
         raise ClientError(400, f"log_verbose_level is {level!r}, expected a whole number of at least 0")
     _refuse_change(asked, LOGGING)
     if level is not None:
         app.log = level > 0
-    return await log_settings(app, request)
+    return web.json(LOGGING | {"log_verbose_level": int(app.log)})
 
 
-async def trace_settings(app: "App", request: Request, name: str | None = None) -> Response:
-    """Traces are off."""
-    if name is not None:
-        app.repository.served(name)
-    return web.json(TRACES)
-
-
-async def change_trace_settings(app: "App", request: Request, name: str | None = None) -> Response:
+async def trace_settings(app: "App", request: Request, **which: str) -> Response:
     """Traces are off, and stay so."""
-    _refuse_change(decode(_SETTINGS, request.body, "the request"), TRACES)
-    return await trace_settings(app, request, name)
+    app.repository.meant(**which)
+    _refuse_change(decode(_SETTINGS, request.body or b"{}", "the request"), TRACES)
+    return web.json(TRACES)
 
 
 def _refuse_change(asked: Settings, now: Settings) -> None:
@@ -250,11 +231,8 @@ def _statistics(model: Model) -> dict:
             "success": _duration(found.success),
             "fail": _duration(found.fail),
             "queue": _duration(found.queue),
-            "compute_input": _duration(Duration()),
             "compute_infer": _duration(found.inference),
-            "compute_output": _duration(Duration()),
-            "cache_hit": _duration(Duration()),
-            "cache_miss": _duration(Duration()),
+            **dict.fromkeys(["compute_input", "compute_output", "cache_hit", "cache_miss"], _duration(Duration())),
         },
         "batch_stats": [
             {"batch_size": rows, "compute_infer": _duration(each)} for rows, each in sorted(found.batches.items())
@@ -277,11 +255,13 @@ ROUTES: list[Route] = [
     Route("POST", "/v2/repository/index", index, IndexRequest, optional=True),
     Route("POST", "/v2/repository/models/{name}/load", load, LoadRequest, optional=True),
     Route("POST", "/v2/repository/models/{name}/unload", unload),
-    Route("GET", "/v2/logging", log_settings),
-    Route("POST", "/v2/logging", change_log_settings, Settings),
-    *[Route("GET", f"{of}/trace/setting", trace_settings) for of in ("/v2", _MODEL)],
-    *[Route("POST", f"{of}/trace/setting", change_trace_settings, Settings) for of in ("/v2", _MODEL)],
 ]
+for _path, _handler in (
+    ("/v2/logging", log_settings),
+    ("/v2/trace/setting", trace_settings),
+    (_MODEL + "/trace/setting", trace_settings),
+):
+    ROUTES += [Route("GET", _path, _handler), Route("POST", _path, _handler, Settings, optional=True)]
 for _kind in ("system", "cuda"):
     _memory = f"/v2/{_kind}sharedmemory"
     ROUTES += [

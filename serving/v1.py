@@ -49,29 +49,22 @@ _OBJECTS = re.compile(rb'\[\s*\{(?!\s*"b64")')
 _RAW = re.compile(rb'[\[{]\s*["{]')
 
 
-async def status(
-    app: "App", request: Request, name: str, version: str | None = None, label: str | None = None
-) -> Response:
+async def status(app: "App", request: Request, **which: str) -> Response:
     """Which versions of a model are ready."""
-    served = app.repository.served(name)
-    versions = (
-        served.versions if version is None and label is None else [app.repository.get(name, version, label).version]
-    )
+    ok = {"error_code": "OK", "error_message": ""}
     return web.json(
         {
             "model_version_status": [
-                {"version": str(v), "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
-                for v in versions
+                {"version": str(model.version), "state": "AVAILABLE", "status": ok}
+                for model in app.repository.meant(**which)
             ]
         }
     )
 
 
-async def metadata(
-    app: "App", request: Request, name: str, version: str | None = None, label: str | None = None
-) -> Response:
+async def metadata(app: "App", request: Request, **which: str) -> Response:
     """The inputs and outputs of a model."""
-    model = app.repository.get(name, version, label)
+    model = app.repository.get(**which)
     signature = {
         "inputs": _signature(model.inputs),
         "outputs": _signature(model.outputs.values()),
@@ -85,11 +78,9 @@ async def metadata(
     )
 
 
-async def predict(
-    app: "App", request: Request, name: str, version: str | None = None, label: str | None = None
-) -> Response:
+async def predict(app: "App", request: Request, **which: str) -> Response:
     """Ask a model; of a classifier the likeliest labels come beside the tensors."""
-    model = app.repository.get(name, version, label)
+    model = app.repository.get(**which)
     asked = decode(_PREDICT, request.body, "the request")
     _check_signature(asked.signature_name)
     by_row, by_column = bytes(asked.instances), bytes(asked.inputs)
@@ -104,18 +95,16 @@ async def predict(
     return web.json({"outputs": columns if len(columns) > 1 else next(iter(columns.values())), **labels})
 
 
-async def classify(
-    app: "App", request: Request, name: str, version: str | None = None, label: str | None = None
-) -> Response:
+async def classify(app: "App", request: Request, **which: str) -> Response:
     """Every label of each row with its score."""
-    model = app.repository.get(name, version, label)
+    model = app.repository.get(**which)
     asked = decode(_CLASSIFY, request.body, "the request")
     _check_signature(asked.signature_name)
     feeds = await _read(model, bytes(asked.examples), _read_rows, asked.context)
     answers = await model.predict(feeds, alone=request.alone)
     scores = raw.class_scores(model.manifest, answers)
     if scores is None:
-        raise ClientError(400, f"model {name!r} is no classifier with labels; ask it with :predict")
+        raise ClientError(400, f"model {model.name!r} is no classifier with labels; ask it with :predict")
     labels = model.manifest.labels
     return web.json({"results": [[*zip(labels, row, strict=True)] for row in listed("scores", scores)]})
 

@@ -107,18 +107,18 @@ async def server(app: "App", request: Request) -> Response:
     return web.json({"name": "kerasfound", "version": app.version, "extensions": EXTENSIONS})
 
 
-async def model_ready(app: "App", request: Request, name: str, version: str | None = None) -> Response:
+async def model_ready(app: "App", request: Request, **which: str) -> Response:
     """Whether a model is served."""
-    return web.json({"name": app.repository.get(name, version).name, "ready": True})
+    return web.json({"name": app.repository.get(**which).name, "ready": True})
 
 
-async def model(app: "App", request: Request, name: str, version: str | None = None) -> Response:
+async def model(app: "App", request: Request, **which: str) -> Response:
     """The inputs and outputs of a model."""
-    found = app.repository.get(name, version)
+    found = app.repository.get(**which)
     return web.json(
         {
             "name": found.name,
-            "versions": [str(v) for v in app.repository.served(name).versions],
+            "versions": [str(v) for v in app.repository.served(found.name).versions],
             "platform": "onnxruntime_onnx",
             "inputs": declared(found.inputs),
             "outputs": declared(found.outputs.values()),
@@ -126,9 +126,9 @@ async def model(app: "App", request: Request, name: str, version: str | None = N
     )
 
 
-async def infer(app: "App", request: Request, name: str, version: str | None = None) -> Response:
+async def infer(app: "App", request: Request, **which: str) -> Response:
     """Ask a model."""
-    found = app.repository.get(name, version)
+    found = app.repository.get(**which)
     head, tensors = _split(request)
     asked = decode(_INFER, head, "the request")
     wanted = {output.name: output.parameters for output in asked.outputs or ()}

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import re
 import zlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
@@ -34,15 +35,20 @@ class DisconnectedError(Exception):
     """The client left before its request was whole."""
 
 
-class Request(NamedTuple):
-    """What a client asks."""
+@dataclasses.dataclass(slots=True)
+class Request:
+    """What a client asks, and what is known of it when it is counted: never the client's own words."""
 
     headers: dict[bytes, bytes]
-    body: bytes
-    alone: bool
-    """Whether no other request is under way."""
     receive: Receive
     """After the body nothing but the client's leave is left to come."""
+    body: bytes = b""
+    alone: bool = False
+    """Whether no other request is under way."""
+    held: int = 0
+    """Bytes of its body so far, as they came."""
+    call: str = ""
+    model: str = ""
 
 
 class Response(NamedTuple):
@@ -67,9 +73,7 @@ async def beside(long: bool, work: Callable[..., _T], *arguments: Any) -> _T:
     return await asyncio.to_thread(work, *arguments) if long else work(*arguments)
 
 
-async def read_body(
-    headers: dict[bytes, bytes], receive: Receive, limits: Limits, hold: Callable[[int], None]
-) -> bytes:
+async def read_body(request: Request, limits: Limits, hold: Callable[[int], None]) -> bytes:
     """The whole body, decompressed; `hold` is told of each part of it how many bytes it has.
 
     Raises:
@@ -77,18 +81,18 @@ async def read_body(
             not what its headers say.
         DisconnectedError: if the client leaves.
     """
-    encoding = headers.get(b"content-encoding", b"identity").strip().lower()
+    encoding = request.headers.get(b"content-encoding", b"identity").strip().lower()
     if encoding != b"identity" and encoding not in WINDOWS:
         raise ClientError(415, f"content encoding {encoding.decode('latin-1')!r}; expected gzip, deflate or none")
     # A length announced is judged before the body is sent; one that is not, while the body comes in.
-    length = headers.get(b"content-length", b"0")
+    length = request.headers.get(b"content-length", b"0")
     if not length.isdigit():
         raise ClientError(400, f"content-length is {length.decode('latin-1')!r}, expected a number of bytes")
     if len(length) > MAX_DIGITS or int(length) > limits.body:
         raise _too_large(limits)
     try:
         async with asyncio.timeout(limits.seconds):
-            body = await _whole(receive, limits, hold)
+            body = await _whole(request.receive, limits, hold)
     except TimeoutError:
         reason = f"the body did not come within {limits.seconds:g} seconds"
         raise ClientError(408, reason, (("connection", "close"),)) from None

@@ -1,4 +1,4 @@
-"""What a wheel holds, and that `[serving]` serves a bundle where no TensorFlow is installed."""
+"""What a wheel holds, and that `[serving]` serves a bundle where neither Keras nor TensorFlow is installed."""
 
 import json
 import subprocess
@@ -38,7 +38,7 @@ def test_the_wheel_claims_one_name_and_holds_every_room(wheel):
     assert {name if name.startswith("kerasfound/") else f"kerasfound/{name}" for name in sources} <= set(names)
 
 
-def test_serving_needs_no_tensorflow(wheel, tmp_path, digits_run):
+def test_serving_needs_no_keras(wheel, tmp_path, digits_run):
     kf.export.bundle(digits_run, tmp_path / "models")
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
@@ -47,7 +47,9 @@ def test_serving_needs_no_tensorflow(wheel, tmp_path, digits_run):
     installed = {
         entry["name"] for entry in json.loads(subprocess.check_output([python, "-m", "pip", "list", "--format=json"]))
     }
-    assert not installed & {"tensorflow", "jax", "torch", "onnx", "scikit-learn"}
+    assert not installed & {"keras", "h5py", "tensorflow", "jax", "torch", "onnx", "scikit-learn"}
+    for told in (["--help"], ["run", "mnist_cnn", "--help"], ["list"], ["doctor"]):
+        subprocess.run([python, "-m", "kerasfound", *told], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
 
     command = [python, "-m", "kerasfound", "serve", "models", "--port", "0"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:

@@ -17,6 +17,7 @@ import kerasfound
 from kerasfound import recipes
 from kerasfound.cli import startup
 from kerasfound.errors import UserError
+from kerasfound.serving import serve
 
 if TYPE_CHECKING:
     from kerasfound.export.manifest import Verification
@@ -234,55 +235,12 @@ def verify(bundle: Path, /, model: Path | None = None) -> None:
     show_proof(bundle, kerasfound.export.verify(bundle, kerasfound.export.load(model)))
 
 
-@app.command
-def serve(
-    repository: Path = Path("models"),
-    /,
-    host: str = "127.0.0.1",
-    port: int = 8501,
-    versions: str = "latest",
-    workers: int = 1,
-    max_body_mib: int = 16,
-    timeout: float = 30.0,
-    max_batch_rows: int = 32,
-    max_queue: int = 512,
-    api_key_file: Path | None = None,
-    access_log: bool = False,
-) -> None:
-    """Answer HTTP requests with the models of a repository, and show a page to try them, until Ctrl-C.
-
-    Args:
-        repository: a folder that `kerasfound export` wrote to. It is watched: a new version is checked and takes over.
-        host: the address to listen at. 0.0.0.0 lets other machines in.
-        port: 0 takes a free one and prints it.
-        versions: latest, all, or numbers with commas between them; a model's own serving.json goes before.
-        workers: processes, each with all models; more than one pays on more than two cores.
-        max_body_mib: the largest request, before and after it is decompressed; four bytes for each value of a tensor.
-        timeout: seconds after which a request is given up.
-        max_batch_rows: rows that are asked at once, at most; a request with more is asked in pieces.
-        max_queue: requests that wait for a model; more are refused with 429.
-        api_key_file: a file with the key that clients must send.
-        access_log: write a line of JSON for each answer.
-    """
-    kerasfound.serving.serve(
-        str(repository),
-        host,
-        port,
-        versions,
-        workers,
-        max_body_mib,
-        timeout,
-        max_batch_rows,
-        max_queue,
-        None if api_key_file is None else str(api_key_file),
-        access_log,
-    )
+app.command(serve)
 
 
 @app.command
 def doctor() -> None:
     """Show versions, backends, devices and data, what is missing, and the command that mends it."""
-    startup.start()
     from kerasfound.cli import doctor
 
     doctor.report()

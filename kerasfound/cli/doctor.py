@@ -6,24 +6,25 @@ import platform
 import shutil
 from pathlib import Path
 
-import keras
-
+from kerasfound.cli import startup
 from kerasfound.data import SOURCES, cache
-from kerasfound.training.run import devices as found_devices
-from kerasfound.training.run import versions
+from kerasfound.errors import NotInstalledError
+from kerasfound.training.run import devices, versions
 
 EXTRAS = {
+    "keras": ("keras", "pylatexenc"),
     "tensorflow": ("tensorflow",),
     "jax": ("jax",),
     "recipes": ("jinja2", "matplotlib", "pillow", "scikit-learn", "tensorflow-datasets"),
     "export": ("tensorflow", "tf2onnx", "onnx", "onnxruntime"),
     "serving": ("onnxruntime", "uvicorn", "httptools", "uvloop"),
+    "raw": ("pillow", "tokenizers"),
 }
 
 
 def report() -> None:
     """Print what was found, line by line: `ok`, or `--` and below it what mends it."""
-    for name, found, mend in [*_machine(), *_packages(), *_data()]:
+    for name, found, mend in [*_machine(), _backend(), *_packages(), *_data()]:
         print(f"{'--' if mend else 'ok'}  {name:<14}  {found}")
         if mend:
             print(f"{'':<20}{mend}")
@@ -31,16 +32,25 @@ def report() -> None:
 
 def _machine() -> list[tuple[str, str, str]]:
     free = shutil.disk_usage(Path.cwd()).free / 2**30
-    devices = ", ".join(found_devices())
     return [
         ("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}", ""),
         ("computer", f"{os.cpu_count()} cores, {free:.0f} GiB free disk", "" if free > 1 else "make room"),
-        ("backend", f"{keras.backend.backend()} on {devices}; --backend or KERAS_BACKEND picks another", ""),
     ]
 
 
+def _backend() -> tuple[str, str, str]:
+    try:
+        startup.start()
+    except NotInstalledError as error:
+        return "backend", f"{error.what} is not installed", error.mend
+    import keras
+
+    found = f"{keras.backend.backend()} on {', '.join(devices())}"
+    return "backend", f"{found}; --backend or KERAS_BACKEND picks another", ""
+
+
 def _packages() -> list[tuple[str, str, str]]:
-    rows = [("keras", versions(("keras",))["keras"], "")]
+    rows = []
     for extra, packages in EXTRAS.items():
         found = versions(packages)
         missing = [package for package in packages if package not in found]

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-from kerasfound.errors import UserError
+from kerasfound.errors import NotInstalledError, UserError
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -34,10 +34,11 @@ def start(backend: str | None = None, device: str = "auto") -> None:
             keras.utils.set_random_seed(0)  # imports TensorFlow where it is installed, whatever the backend
             found = devices()  # looks for a GPU, and says so
     except ImportError as error:
-        if error.name != backend:
+        if error.name not in ("keras", backend):
             raise
-        fix = "pip install torch" if backend == "torch" else f'pip install "kerasfound[{backend}]"'
-        raise UserError(f"the Keras backend {backend} is not installed: {fix}") from error
+        missing = "Keras" if error.name == "keras" else f"the Keras backend {backend}"
+        packages = 'torch "kerasfound[keras]"' if backend == "torch" else f'"kerasfound[{backend}]"'
+        raise NotInstalledError(missing, f"pip install {packages}") from error
     if device == "gpu" and all(name.startswith("cpu") for name in found):
         raise UserError(
             f"--device gpu: {backend} sees no GPU, only {', '.join(found)}; `kerasfound doctor` tells more."

@@ -1,5 +1,5 @@
 """One training run, written once for every recipe: settings, run folder, fit, evaluation, report."""
 
-import lazy_loader
+from kerasfound import rooms
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = rooms.attach(__name__, __file__)

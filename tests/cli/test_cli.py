@@ -1,6 +1,7 @@
 """The command line as a person uses it: processes, exit codes, one clear line for each mistake."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -220,11 +221,33 @@ def test_a_missing_backend_names_the_command_that_brings_it(kerasfound, tmp_path
     assert 'the Keras backend jax is not installed: pip install "kerasfound[jax]"' in finished.stderr
 
 
+@pytest.fixture
+def without_keras(tmp_path):
+    """Variables under which Keras is not found."""
+    (tmp_path / "keras.py").write_text("raise ModuleNotFoundError(\"No module named 'keras'\", name='keras')")
+    return {"PYTHONPATH": str(tmp_path)}
+
+
+def test_what_needs_a_missing_keras_names_the_command_that_brings_it(kerasfound, without_keras):
+    said = 'Keras is not installed: pip install "kerasfound[tensorflow]"'
+    assert said in mistake(kerasfound("run", "mnist_cnn", "--data", "digits", **without_keras))
+    doctor = kerasfound("doctor", **without_keras)
+    assert (doctor.returncode, doctor.stderr) == (0, "")
+    assert re.search(r'-- +backend +Keras is not installed\n +pip install "kerasfound\[tensorflow\]"', doctor.stdout)
+
+
+@pytest.mark.parametrize("used", ["layers", "load_model", "training.execute", "export.bundle"])
+def test_a_room_without_keras_is_an_import_error_that_mends_it(used, without_keras):
+    code = f"import kerasfound as kf\ntry:\n    kf.{used}\nexcept ImportError as error:\n    print(error)"
+    said = subprocess.check_output([sys.executable, "-c", code], text=True, env=os.environ | without_keras)
+    assert said == f'kerasfound.{used} needs Keras, which is not installed: pip install "kerasfound[tensorflow]"\n'
+
+
 def test_doctor_tells_what_is_there_and_what_mends_the_rest(kerasfound, tmp_path):
     found = kerasfound("doctor", TFDS_DATA_DIR=str(tmp_path / "nowhere"))
     assert found.returncode == 0
     assert found.stderr == ""
-    assert re.search(r"ok +keras +\d", found.stdout)
+    assert re.search(r"ok +\[keras\] +keras \d", found.stdout)
     assert re.search(r"ok +backend +tensorflow on cpu", found.stdout)
     assert re.search(r"-- +TFDS_DATA_DIR .*no such folder", found.stdout)
     assert re.search(r"ok +data digits", found.stdout)

@@ -180,8 +180,8 @@ def test_a_client_sends_rows_of_numbers_texts_and_gaps(priced, ask, tmp_path):
     app = App(Repository(bundle.parent.parent, Limits(), ThreadPoolExecutor(1), tmp_path / "away"), Limits())
 
     def answered(handler, **body):
-        request = Request({}, json.dumps(body).encode(), alone=True, receive=asyncio.Event().wait)
-        response = asyncio.run(handler(app, request, "price"))
+        request = Request({}, asyncio.Event().wait, json.dumps(body).encode(), alone=True)
+        response = asyncio.run(handler(app, request, name="price"))
         return json.loads(response.body)
 
     answer = answered(v1.predict, instances=instances)
