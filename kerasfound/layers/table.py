@@ -67,7 +67,8 @@ class CategoryEmbedding(keras.layers.Layer):
 
     $$y_j = E^{(j)}_{i_j}, \qquad y = (y_1, \dots, y_m)$$
 
-    A code outside its table counts as 0: keep 0 for what was not seen in training.
+    A code outside its table counts as 0: keep 0 for what was not seen in training. While training, each code is taken
+    for 0 with the probability `unknown_rate`, so that this vector learns its meaning too.
 
     Derivative: $\partial L / \partial E^{(j)}_c$ is the sum of $\partial L / \partial y_j$ over the rows with
         $i_j = c$.
@@ -79,10 +80,13 @@ class CategoryEmbedding(keras.layers.Layer):
         sizes: number of codes $n_j$ of each column, at least 1.
         output_dim: length of each vector, at least 1.
         stddev: of the first vectors' numbers, which are normally distributed. Defaults to `0.1`.
+        unknown_rate: how often a known category is taken for an unknown one while training, in [0, 1). Defaults to `0`.
+        seed: an integer for the same ones every time. Defaults to `None`.
         **kwargs: `name`, `dtype`.
 
     Raises:
-        ValueError: if a size or `output_dim` is not a positive integer, or the input is not `(batch, columns)`.
+        ValueError: if a size or `output_dim` is not a positive integer, `unknown_rate` is outside [0, 1), or the input
+            is not `(batch, columns)`.
 
     Example:
         >>> layer = CategoryEmbedding([2, 3], output_dim=4)
@@ -91,19 +95,24 @@ class CategoryEmbedding(keras.layers.Layer):
         >>> bool(ops.all(layer(ops.array([[9, 0]])) == layer(ops.array([[0, 0]]))))
         True
 
-    In practice: 4 to 16 numbers a category do; drop codes to 0 at random now and then, so that 0 learns its meaning.
+    In practice: 4 to 16 numbers a category do, and an `unknown_rate` of 0.01.
 
     Source: Guo and Berkhahn, "Entity Embeddings of Categorical Variables", 2016.
     """
 
-    def __init__(self, sizes, output_dim, stddev=0.1, **kwargs):
+    def __init__(self, sizes, output_dim, stddev=0.1, unknown_rate=0.0, seed=None, **kwargs):
         super().__init__(**kwargs)
         for argument, value in [*(("sizes", n) for n in sizes), ("output_dim", output_dim)]:
             if not isinstance(value, numbers.Integral) or value < 1:
                 raise ValueError(f"`{argument}` must hold positive integers, got {value!r}.")
+        if not 0 <= unknown_rate < 1:
+            raise ValueError(f"`unknown_rate` must be in [0, 1), got {unknown_rate}.")
         self.sizes = [int(n) for n in sizes]
         self.output_dim = output_dim
         self.stddev = stddev
+        self.unknown_rate = unknown_rate
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
         self.autocast = False  # float16 has no whole numbers above 2048 one by one
 
     def build(self, input_shape):
@@ -115,11 +124,15 @@ class CategoryEmbedding(keras.layers.Layer):
             initializer=keras.initializers.RandomNormal(stddev=self.stddev),
         )
 
-    def call(self, inputs):
+    def call(self, inputs, training=False):
         n = np.array(self.sizes, "int32")
         first = np.cumsum(n, dtype="int32") - n
         i = ops.cast(inputs, "int32")
-        i = ops.where(ops.logical_and(i >= 0, i < n), i, 0)
+        known = ops.logical_and(i >= 0, i < n)
+        if training and self.unknown_rate:
+            drawn = keras.random.uniform(ops.shape(i), seed=self.seed_generator, dtype="float32")
+            known = ops.logical_and(known, drawn >= self.unknown_rate)
+        i = ops.where(known, i, 0)
         y = ops.take(ops.cast(self.embeddings, self.compute_dtype), i + first, axis=0)
         return ops.reshape(y, (-1, len(self.sizes) * self.output_dim))
 
@@ -127,7 +140,13 @@ class CategoryEmbedding(keras.layers.Layer):
         return (input_shape[0], len(self.sizes) * self.output_dim)
 
     def get_config(self):
-        return super().get_config() | {"sizes": self.sizes, "output_dim": self.output_dim, "stddev": self.stddev}
+        return super().get_config() | {
+            "sizes": self.sizes,
+            "output_dim": self.output_dim,
+            "stddev": self.stddev,
+            "unknown_rate": self.unknown_rate,
+            "seed": self.seed,
+        }
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")

@@ -57,6 +57,19 @@ def test_each_member_scales_the_features_its_own_way():
     assert set(np.unique(r)) == {-1.0, 1.0}
 
 
+def test_some_categories_are_taken_for_unknown_ones_while_training_and_none_afterwards():
+    layer = CategoryEmbedding([3, 3], 1, unknown_rate=0.2, seed=0)
+    codes = np.ones((5000, 2), "float32")
+    layer(codes)
+    layer.set_weights([np.array([[7], [1], [2], [8], [4], [5]], "float32")])
+    assert np.array_equal(ops.convert_to_numpy(layer(codes)), np.tile([1, 4], (5000, 1)))
+    y = ops.convert_to_numpy(layer(codes, training=True))
+    assert set(y[:, 0]) == {1, 7}
+    assert set(y[:, 1]) == {4, 8}
+    assert abs((y[:, 0] == 7).mean() - 0.2) < 6 * 0.4 / np.sqrt(5000)
+    assert abs(((y[:, 0] == 7) & (y[:, 1] == 8)).mean() - 0.04) < 6 * 0.2 / np.sqrt(5000)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -65,6 +78,7 @@ def test_each_member_scales_the_features_its_own_way():
         (lambda: CategoryEmbedding([0], 2), "`sizes` must hold positive integers, got 0"),
         (lambda: CategoryEmbedding([2], 0), "`output_dim` must hold positive integers, got 0"),
         (lambda: CategoryEmbedding([2], 3)(normal(2, 2)), r"must be \(batch, 1\)"),
+        (lambda: CategoryEmbedding([2], 3, unknown_rate=1), r"`unknown_rate` must be in \[0, 1\), got 1"),
         (lambda: MemberScaling(0), "`members` must be an integer of at least 1, got 0"),
         (lambda: MemberScaling(2)(normal(2, 2, 2)), r"must be \(batch, features\)"),
     ],
