@@ -26,7 +26,7 @@ class Config(kf.training.Config):
     PRESETS: ClassVar = {
         "smoke": {"data": "digits", "epochs": 2},
         "fast": {"epochs": 1, "strided": True, "dropout": 0.0},
-        "best": {"epochs": 12, "width": 32, "dropout": 0.3, "shift": 2, "learning_rate": 4e-3, "neighbours": True},
+        "best": {"epochs": 10, "width": 32, "dropout": 0.3, "shift": 2, "learning_rate": 4e-3, "neighbours": True},
     }
 
     data: str = "mnist"
