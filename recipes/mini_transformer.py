@@ -29,7 +29,7 @@ class Config(kf.training.Config):
     """A named text, tiny_shakespeare or stdlib, or a text file (UTF-8)."""
     epochs: int = kf.training.number(5, at_least=1)
     """How often the validation text is read and a checkpoint written."""
-    steps: int = kf.training.number(190, at_least=1)
+    steps: int = kf.training.number(180, at_least=1)
     """Batches in an epoch, each of windows that begin anywhere in the text."""
     batch_size: int = kf.training.number(16, at_least=1)
     """Windows in one step."""
