@@ -1,7 +1,8 @@
-# make demo   the whole line on built-in data: train, export, verify, serve, ask
-# make test   lint, types, tests
-# make dev    the same install, and the link tree that editors follow (see pyproject.toml)
-# make clean  what the others made
+# make demo       the whole line on built-in data: train, export, verify, serve, ask
+# make test       lint, types, and the tests that take seconds
+# make test-all   all tests, those of the blocks on JAX too: what CI runs
+# make dev        the same install, and the link tree that editors follow (see pyproject.toml)
+# make clean      what the others made
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,12 +11,17 @@ BLOCKS := tests/layers tests/optimizers tests/test_activations.py tests/test_bac
           tests/test_examples.py tests/test_gradients.py tests/test_initializers.py tests/test_losses.py \
           tests/test_schedules.py
 
-.PHONY: demo test lint types tests dev clean
+.PHONY: demo test test-all lint types dev clean
 
 demo: $(INSTALLED)
 	$(BIN)/kerasfound demo
 
-test: lint types tests
+test: lint types
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow"
+
+test-all: lint types
+	$(BIN)/pytest -n 2 --dist loadgroup --durations 20
+	KERAS_BACKEND=jax $(BIN)/pytest -n 2 --dist loadgroup $(BLOCKS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
@@ -27,10 +33,6 @@ types: $(INSTALLED)
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir build/wheel .
 	$(BIN)/python -m zipfile --extract build/wheel/*.whl build/unpacked
 	cd build/unpacked && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p kerasfound
-
-tests: $(INSTALLED)
-	$(BIN)/pytest -n 2 --dist loadgroup
-	KERAS_BACKEND=jax $(BIN)/pytest -n 2 --dist loadgroup $(BLOCKS)
 
 dev: $(INSTALLED)
 	mkdir -p build/dev/kerasfound
