@@ -14,7 +14,8 @@ import pytest
 import kerasfound as kf
 
 ROOT = Path(__file__).parent.parent
-pytestmark = pytest.mark.xdist_group("install")  # one worker: two builds of a wheel share the folder build/
+# one worker: two builds of a wheel share the folder build/
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("install")]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ from kerasfound import recipes
 from kerasfound.data import SOURCES, TABLES
 from kerasfound.training import Run
 
+pytestmark = pytest.mark.slow
+
 
 def mistake(finished):
     """The one line that a mistake is answered with, at status 2."""

@@ -25,6 +25,7 @@ from kerasfound.export.staging import staging
 from kerasfound.serving.limits import Limits
 from kerasfound.serving.repository import Repository
 
+pytestmark = pytest.mark.slow
 layers = keras.layers
 
 

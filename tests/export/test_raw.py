@@ -31,7 +31,10 @@ from kerasfound.serving.limits import Limits
 from kerasfound.serving.repository import Repository
 from kerasfound.serving.web import Request
 
-pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="exported from TensorFlow")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="exported from TensorFlow"),
+]
 
 HEAD = ("Size/m²", "colour", "Colour", "since", "sold", "probabilities", "rank", "price")
 BLANK = ("", "?", " NA ")

@@ -21,7 +21,10 @@ from kerasfound.export.difference import default_tolerance, difference
 from kerasfound.export.manifest import Tensor
 
 layers = keras.layers
-pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="graphs are exported from TensorFlow")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="graphs are exported from TensorFlow"),
+]
 
 
 def sequence():
