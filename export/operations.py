@@ -254,11 +254,14 @@ def top_k(new: Replacement) -> None:
 
 
 def _ordered(new: Replacement, x: str) -> str:
-    """The same numbers in a type that ONNX Runtime compares."""
+    """The same numbers in a type that ONNX Runtime compares.
+
+    All whole numbers in one: the number of a loop's step has 64 bits, whatever tf2onnx takes it for.
+    """
     from onnx import TensorProto
 
     dtype = new.graph.get_dtype(x)
-    if dtype in (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT32, TensorProto.INT64):
+    if dtype in (TensorProto.FLOAT, TensorProto.DOUBLE):
         return x
     return new.cast(x, TensorProto.FLOAT if dtype == TensorProto.FLOAT16 else TensorProto.INT64)
 
