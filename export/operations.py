@@ -34,7 +34,9 @@ def summary(operation: str) -> str:
 
 def written_here(node: Any) -> bool:
     """Whether a node of TensorFlow is written by one of `HANDLERS`, and not left to tf2onnx for its type."""
-    return node.op in HANDLERS and (node.op not in TYPES or TYPES[node.op](tf.as_dtype(node.attr["T"].type)))
+    if node.op not in HANDLERS or node.op in EXACT:
+        return False
+    return node.op not in TYPES or TYPES[node.op](tf.as_dtype(node.attr["T"].type))
 
 
 def _replace(handler: Callable, state: Any, graph: Any, node: Any, name: str, _: list) -> None:
@@ -268,6 +270,8 @@ def _ordered(new: Replacement, x: str) -> str:
 
 COMPARISONS = {"Greater": "Greater", "GreaterEqual": "GreaterOrEqual", "Less": "Less", "LessEqual": "LessOrEqual"}
 EXTREMA = {"Maximum": "Max", "Minimum": "Min"}
+EXACT = {*COMPARISONS, *EXTREMA, "TopKV2"}
+"""What is written as by tf2onnx but for digits that it loses: nothing that one has to know beforehand."""
 HANDLERS: dict[str, Callable] = {
     "Bitcast": sign_bit,
     "Bucketize": bucketize,
@@ -298,6 +302,5 @@ TYPES: dict[str, Callable[[tf.DType], bool]] = {
     "FloorDiv": lambda dtype: dtype.is_integer,
     "FloorMod": lambda dtype: dtype.is_integer,
     "NotEqual": lambda dtype: dtype == tf.string,
-    **dict.fromkeys((*COMPARISONS, *EXTREMA, "TopKV2"), lambda dtype: dtype.is_integer),
 }
 """Operation to the types for which it is written here."""

@@ -38,7 +38,7 @@ def test_convolutions_get_static_ranges_and_a_scale_for_each_filter(version, dig
     model = onnx.load(version / "model.int8.onnx")
     assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in model.graph.node}
     assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}
-    filters = digits_run.load_model().get_layer("filters_1").filters
+    filters = digits_run.load_model().get_layer("mnist_cnn").get_layer("filters_1").filters
     assert filters in {w.dims[0] for w in model.graph.initializer if w.name.endswith("scale") and w.dims}
 
 

@@ -161,13 +161,6 @@ def test_columns_to_take_as_categories_may_be_split_by_commas():
     assert tabular_mlp.Config(categorical=("a,b", "c")).categorical == ("a", "b", "c")
 
 
-def test_forgetting_touches_categories_only():
-    rows = np.full((1000, 3), 5, "float32")
-    changed = tabular_mlp.forget(rows, np.random.default_rng(0), places=[1])
-    assert (changed[:, [0, 2]] == 5).all()
-    assert 0 < (changed[:, 1] == 0).sum() < 40
-
-
 @pytest.mark.parametrize(
     "text", ["colour,y\n" + "red,a\nblue,b\n" * 20, "size,y\n" + "".join(f"{i},{i % 2}\n" for i in range(40))]
 )
