@@ -60,8 +60,8 @@ class RandomShift(keras.layers.Layer):
 
     With $p$ = `pixels` and, for every image of every call, fresh whole numbers $d, r$ from $-p$ to $p$:
 
-    $$y_{i,k} = \begin{cases} x_{i - d,\, k - r} & \text{inside the image} \\ 0 & \text{otherwise} \end{cases}
-      \qquad\text{that is}\qquad y = D x R, \quad D_{i,j} = [\,j = i - d\,], \quad R_{j,k} = [\,j = k - r\,]$$
+    $$y_{i,k} = \begin{cases} x_{i - d,\, k - r} & \text{inside the image} \\ 0 & \text{otherwise} \end{cases}$$
+    $$y = D x R, \qquad D_{i,j} = [\,j = i - d\,], \quad R_{j,k} = [\,j = k - r\,]$$
 
     What an image shows does not depend on where it stands; a convolution knows that of its filters, the dense layer
     behind them has to be shown.
