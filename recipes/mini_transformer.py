@@ -2,7 +2,7 @@
 
 Shows: causal attention, rotary positions, RMS normalization, squared ReLU, Muon, generation with a key-value cache.
 Costs: 90 to 110 s on 2 CPU cores with TensorFlow.
-Reaches: 1.574 nats a character on Shakespeare's validation text (3 seeds: 1.561 to 1.585); benchmarks/RESULTS.md.
+Reaches: 1.580 nats a character on Shakespeare's validation text (3 seeds: 1.575 to 1.591); benchmarks/RESULTS.md.
 
     kerasfound run mini_transformer                     # Shakespeare, through TFDS
     kerasfound run mini_transformer --data stdlib       # Python's standard library, no network
