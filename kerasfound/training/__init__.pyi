@@ -1,3 +1,5 @@
+from .batches import Batches as Batches
+from .batches import Rows as Rows
 from .comparison import compare as compare
 from .config import Config as Config
 from .config import number as number
@@ -5,7 +7,6 @@ from .ensemble import accuracy as accuracy
 from .ensemble import each as each
 from .evaluation import as_trained as as_trained
 from .evaluation import evaluate as evaluate
-from .fitting import Batches as Batches
 from .fitting import fit as fit
 from .generation import generate as generate
 from .prediction import Estimate as Estimate

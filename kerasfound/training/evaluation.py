@@ -17,14 +17,13 @@ from sklearn.metrics import (
 from kerasfound import data
 from kerasfound.data import Dataset, Schema, Split, encode_texts, windows
 from kerasfound.errors import UserError
+from kerasfound.training.batches import Rows
 from kerasfound.training.run import Run
-
-BATCH = 500
 
 
 def answers(model: keras.Model, x: np.ndarray) -> np.ndarray:
     """The model's outputs for every row, in inference mode."""
-    return np.asarray(model.predict(x, batch_size=BATCH, verbose=0))
+    return np.asarray(model.predict(Rows(x), verbose=0))
 
 
 def metrics(answers: np.ndarray, split: Split, schema: Schema) -> dict[str, float]:
