@@ -24,6 +24,8 @@ ENDLESS = 10**9
 """Where tf2onnx ends a slice that goes to the end, at least."""
 PASSES = 20
 """At most; what one rule writes may be what another looks for."""
+LOW = -1e37
+"""No score is large enough to change this number or a lower one."""
 LONGEST = 64
 """Numbers in a tensor that holds sizes, at most."""
 
@@ -533,6 +535,33 @@ def _for_each_filter(weight: ir.Value, filters: ir.Value) -> np.ndarray | None:
     return array.ravel()
 
 
+class MaskedScores(Rule):
+    """Of scores that count as minus infinity where a mask says so: a sum is one pass over them, a choice takes three.
+
+    So low is the number (of attention -1e38) that a score added to it is rounded away.
+    """
+
+    def pattern(self, op, mask, scores, low):
+        return op.Softmax(op.Where(mask, scores, low), _outputs=["weights"])
+
+    def check(self, op, mask, scores, low, **_):
+        number = _number(low)
+        return number is not None and number <= LOW and _is_smaller(mask, scores)
+
+    def rewrite(self, op, mask, scores, low, weights):
+        zero = op.Constant(value=ir.tensor(np.zeros_like(_constant(low))))
+        return op.Softmax(op.Add(scores, op.Where(mask, zero, low)), **weights.producer().attributes)
+
+
+def _is_smaller(mask: ir.Value, scores: ir.Value) -> bool:
+    """Whether a mask is the same for all along some axis of the scores."""
+    few, many = _shape(mask), _shape(scores)
+    if few is None or many is None or len(few) > len(many):
+        return False
+    few = [1] * (len(many) - len(few)) + few
+    return any(one == 1 != size for one, size in zip(few, many, strict=True))
+
+
 class LayerNormalization(Rule):
     """x s + (b - m s) with s = g / sqrt(v + epsilon), as Keras computes it."""
 
@@ -658,6 +687,7 @@ RULES = [
     (ALWAYS, ReversedTwice),
     (ALWAYS, ScaledPooling),
     (ALWAYS, ShiftedPooling),
+    (ALWAYS, MaskedScores),
     ((17, 10**6), LayerNormalization),
     ((1, 23), RMSNormalization),
     ((1, 23), PlainRMSNormalization),

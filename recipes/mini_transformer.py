@@ -1,7 +1,7 @@
 """A small language model: a transformer that reads and writes text, character by character.
 
 Shows: causal attention, rotary positions, RMS normalization, squared ReLU, Muon, generation with a key-value cache.
-Costs: 90 to 110 s on 2 CPU cores with TensorFlow.
+Costs: 75 to 80 s on 2 CPU cores with TensorFlow.
 Reaches: 1.580 nats a character on Shakespeare's validation text (3 seeds: 1.575 to 1.591); benchmarks/RESULTS.md.
 
     kerasfound run mini_transformer                     # Shakespeare, through TFDS

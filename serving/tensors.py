@@ -113,7 +113,7 @@ class Reader:
         values = self._decode(self._flat, text)
         if math.prod(shape) != len(values):
             raise self.fail(f"{len(values)} elements do not fill the shape {described([*shape])}")
-        return self._array(values).reshape(shape)
+        return self._packed(values).reshape(shape)
 
     def binary(self, data: memoryview, shape: list[int]) -> np.ndarray:
         """From the elements' bytes."""
@@ -162,6 +162,14 @@ class Reader:
             return decode(decoder, text, self.what)
         except ClientError as error:
             raise ClientError(error.status, f"{error.reason}; {self.expected}") from None
+
+    def _packed(self, values: list) -> np.ndarray:
+        """As `_array` does it; of the most common kind of numbers in half of the time."""
+        if self.dtype.numpy is not np.float32 or self.missing:
+            return self._array(values)
+        array = np.frombuffer(struct.pack(f"{len(values)}f", *values), np.float32)  # too large a number is infinite
+        self._refuse_infinite(array)
+        return array
 
     def _array(self, values: list) -> np.ndarray:
         try:

@@ -189,7 +189,9 @@ class RotaryPosition(keras.layers.Layer):
         steps = ops.arange(ops.shape(x)[1], dtype="float32")  # float16 has no whole numbers beyond 2048
         t = (ops.cast(start, "float32") + steps)[:, None]
         theta = ops.exp(-math.log(self.max_wavelength) * 2 * ops.arange(d // 2, dtype="float32") / d)
-        angle = t * theta if len(x.shape) == 3 else (t * theta)[:, None, :]  # the same for every head
+        if len(x.shape) == 4:  # written out for every head: ONNX Runtime would else multiply d/2 numbers at a time
+            t, theta = t[:, None], ops.broadcast_to(theta, (ops.shape(x)[2], d // 2))
+        angle = t * theta
         cos, sin = ops.cast(ops.cos(angle), x.dtype), ops.cast(ops.sin(angle), x.dtype)
 
         a, b = ops.split(x, 2, axis=-1)

@@ -106,6 +106,17 @@ def test_a_choice_between_infinities_is_no_product(tmp_path):
     np.testing.assert_array_equal(ask(fused, x), model(x))
 
 
+def test_a_mask_that_many_scores_share_is_added_to_them(tmp_path):
+    def hidden(low):  # keys, and all of them where the first is
+        return keras.layers.Activation(lambda x: ops.softmax(ops.where(x[:, :, :1] > x[:, :1, :1, :1], x, low)))
+
+    x = np.random.default_rng(0).normal(0, 100, (2, 4, 3, 3)).astype("float32")
+    fused = fused_alike(of_layer(hidden(-1e38), (4, 3, 3)), tmp_path / "model.onnx", x)
+    assert operators(fused)[-3:] == ["Where", "Add", "Softmax"]
+    fused = fused_alike(of_layer(hidden(-1e9), (4, 3, 3)), tmp_path / "model.onnx", x)
+    assert operators(fused)[-2:] == ["Where", "Softmax"]  # a sum with it would not be it
+
+
 def test_what_looks_alike_and_is_not_stays(tmp_path):
     def over_time(x):
         return x * ops.rsqrt(ops.mean(ops.square(x), axis=1, keepdims=True) + 1e-6)
@@ -177,8 +188,10 @@ def test_a_transformer_is_a_third_of_what_it_was(tmp_path, transformer):
     fused = fused_alike(transformer, tmp_path / "model.onnx", *inputs)
     ops = operators(fused)
     assert len(ops) < len(before.graph.node) / 1.7
-    assert ops.count("Where") == ops.count("Softmax") == 2
-    assert ops.count("Sin") == ops.count("Cos") == ops.count("LessOrEqual") == 1  # the same for every layer
+    assert ops.count("Softmax") == 2
+    assert (
+        ops.count("Sin") == ops.count("Cos") == ops.count("LessOrEqual") == ops.count("Where") == 1
+    )  # for both blocks
     assert "Concat" not in {node.op_type for node in fused.graph.node if "rotary" not in node.name}  # of sizes
 
 
