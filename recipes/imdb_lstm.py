@@ -1,7 +1,7 @@
 """Reviews, or any labelled texts, with a bidirectional LSTM, and n-grams beside it if asked.
 
 Shows: word vectors from counts, LSTM in both directions, masks, pooling over time, word dropout, n-grams as evidence.
-Costs: 4 minutes on 2 CPU cores with TensorFlow, 5 to 7 with the n-grams, which read 800 words of a text.
+Costs: 3 to 4 minutes on 2 CPU cores with TensorFlow, 4 to 5 with the n-grams, which read 800 words of a text.
 Reaches: 90.1% on the test reviews (3 seeds: 89.9 to 90.4), 92.2% with the n-grams (92.2 to 92.3);
 benchmarks/RESULTS.md.
 
