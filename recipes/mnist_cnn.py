@@ -2,8 +2,8 @@
 
 Shows: learned filters, pooling, batch normalization, random shifts, a one-cycle learning rate, a mean over views.
 Costs: 30 s on 2 CPU cores with TensorFlow, 8 s with --preset fast.
-Reaches: 99.42% on the test images (3 seeds: 99.35 to 99.48), 99.12% with --preset fast, 99.57% with --preset best, which
-takes 200 s; benchmarks/RESULTS.md.
+Reaches: 99.42% on the test images (3 seeds: 99.35 to 99.48), 99.12% with --preset fast, 99.57% with --preset best,
+which takes 200 s; benchmarks/RESULTS.md.
 
     kerasfound run mnist_cnn                  # full MNIST, through TFDS
     kerasfound run mnist_cnn --data digits    # 8 x 8 digits, no network
