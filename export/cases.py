@@ -54,6 +54,11 @@ def answers(
         cases.append(Case(kind, inputs, {name: _array(model, name, y) for name, y in outputs.items()}))
     if not cases:
         raise UserError(f"{model.name}: cannot be called on its own inputs: {questions.line(error)}")
+    usual = [y for case in cases if case.kind in ("samples", "random") for y in case.outputs.values()]
+    if all(y.dtype.kind == "f" and not np.isfinite(y).any() for y in usual):
+        raise UserError(
+            f"{model.name}: answers nothing but NaN or infinity, so no file could be proven; train it again."
+        )
     for case in cases:
         again = answer(*(case.inputs[x.name] for x in signature.inputs))
         for name, expected in case.outputs.items():

@@ -23,7 +23,7 @@ from kerasfound.errors import UserError
 from kerasfound.export import rows
 from kerasfound.export.cases import Tensors
 from kerasfound.export.manifest import Quantization, Tensor
-from kerasfound.training import evaluation
+from kerasfound.training import batches, evaluation
 from kerasfound.training.run import Run
 
 FILE = "model.int8.onnx"
@@ -173,7 +173,7 @@ def session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
 def _answers(path: Path, inputs: Tensors) -> np.ndarray:
     """The first output for every row."""
     one, rows = session(path, threads=0), len(next(iter(inputs.values())))
-    parts = (slice(start, start + evaluation.BATCH) for start in range(0, rows, evaluation.BATCH))
+    parts = (slice(start, start + batches.BATCH) for start in range(0, rows, batches.BATCH))
     return np.concatenate([one.run(None, {name: x[part] for name, x in inputs.items()})[0] for part in parts])
 
 

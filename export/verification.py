@@ -77,10 +77,11 @@ def verify(
     manifest = contract.read(folder / MANIFEST)
     repository.check_sums(folder, manifest)
     recorded = max((record.tolerance for record in manifest.verification), default=TOLERANCE)
-    asked = Expected(str(folder), manifest, cases.load(folder), tolerance or recorded)
+    allowed = _allowed(tolerance, recorded)
+    asked = Expected(str(folder), manifest, cases.load(folder), allowed)
     proof = [compare(form, file, asked) for form, file in files(folder).items()]
     for entry in manifest.entries:
-        asked = Expected(str(folder), entry, cases.load(folder, entry.name), tolerance or recorded)
+        asked = Expected(str(folder), entry, cases.load(folder, entry.name), allowed)
         proof.append(compare(*entry_file(folder, entry), asked))
     return proof
 
@@ -99,9 +100,16 @@ def expected(
     """
     from kerasfound.export import graphs
 
+    allowed = _allowed(tolerance, default_tolerance(model))
     signature = graphs.signature(model, sizes)
     asked = cases.answers(model, signature, cases.as_named(signature, samples), missing)
-    return Expected(model.name, signature, asked, tolerance or default_tolerance(model))
+    return Expected(model.name, signature, asked, allowed)
+
+
+def _allowed(given: float | None, default: float) -> float:
+    if given is not None and not given > 0:
+        raise UserError(f"the tolerance {given:g} must be above 0; no two programs round alike.")
+    return default if given is None else given
 
 
 def prove(form: str, file: Path, model: "keras.Model", asked: Expected) -> Verification:

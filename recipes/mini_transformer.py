@@ -63,6 +63,8 @@ def build(schema: kf.data.Schema, config: Config) -> keras.Model:
 
 def train(config: Config, run: kf.training.Run) -> keras.Model:
     """Fit to random windows of the training text, watch the validation text, measure once on the test text."""
+    if config.width % (2 * config.heads):
+        raise kf.errors.UserError(f"--width {config.width} must be an even number times --heads {config.heads}.")
     text = kf.data.load(config.data, config.data_dir, task="text_generation")
     length = config.block_size
     cut = dataclasses.replace(

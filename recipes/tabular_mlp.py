@@ -164,6 +164,11 @@ def telling_pairs(x: np.ndarray, y: np.ndarray, classes: bool, rows: int = 30_00
 
     some = np.random.default_rng(0).permutation(len(y))[:rows]
     x, y = x[some], y[some]
+    if classes:  # one that is not in each of the three folds cannot be scored
+        often = np.bincount(y)[y] >= 3
+        x, y = x[often], y[often]
+    if len(np.unique(y)) < 2:
+        return []
 
     def worth(columns: list[np.ndarray]) -> float:
         scoring = "neg_log_loss" if classes else "r2"

@@ -106,6 +106,11 @@ def _shown(column: Column, numbers: np.ndarray) -> str:
     return {0.0: "false", 1.0: "true"}[float(numbers[0])] if column.kind == "boolean" else f"{numbers[0]:g}"
 
 
+def are_codes(cells: pa.ChunkedArray) -> bool:
+    """Whether numbers are written as codes are, such as 00501."""
+    return pa.types.is_string(cells.type) and bool(pc.any(pc.match_substring_regex(cells, r"^\s*0\d")).as_py())
+
+
 def as_text(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     return cells.cast(pa.string())
 

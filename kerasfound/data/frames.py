@@ -26,10 +26,12 @@ def read(path: Path) -> pa.Table:
         UserError: if it cannot be read, two columns have the same name, or a row has more or fewer cells than the head.
     """
     try:
-        table = pyarrow.parquet.read_table(path) if path.suffix == ".parquet" else _read_csv(path)
+        table = pyarrow.parquet.read_table(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error}); give a CSV or Parquet file.") from error
-    except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text ({_line(error)}); save it as CSV UTF-8.") from error
+    except (pa.ArrowInvalid, csv.Error) as error:
         raise UserError(f"{path}: not a table that can be read ({_line(error)}).") from error
     names = table.column_names
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -156,10 +156,10 @@ def encode_target(name: str, cells: pa.ChunkedArray, task: str | None) -> tuple[
     if distinct < 2:
         raise UserError(f"--target {name}: every row has {cells[0].as_py()!r}; there is nothing to tell apart.")
     column = columns.infer(name, cells)
-    y = columns.encode(column, cells)[:, 0].astype("float64") if column.kind == "number" else None
-    if y is not None and not np.isfinite(y).all():
+    y = columns.numbers(cells)[:, 0] if column.kind == "number" and not columns.are_codes(cells) else None
+    if y is not None and not (np.abs(y) <= np.finfo("float32").max).all():
         raise UserError(f"--target {name}: some numbers are infinite or too large for float32; mend or drop them.")
-    few = y is None or (distinct <= min(CLASSES, len(cells) / 10) and bool((y == np.rint(y)).all()))
+    few = y is None or (distinct <= max(2, min(CLASSES, len(cells) / 10)) and bool((y == np.rint(y)).all()))
     if task == "regression" or (task is None and not few):
         if y is None:
             raise UserError(f"--target {name}: holds {cells[0].as_py()!r}, not numbers; use --task classification.")
@@ -170,7 +170,8 @@ def encode_target(name: str, cells: pa.ChunkedArray, task: str | None) -> tuple[
         )
     if y is not None:
         values, codes = np.unique(y, return_inverse=True)
-        return CLASSIFICATION, tuple(f"{value:g}" for value in values), codes.astype("int64")
+        labels = (str(int(value)) if value.is_integer() else str(value) for value in values.tolist())
+        return CLASSIFICATION, tuple(labels), codes.astype("int64")
     classes = columns.as_seen(Column(name, "category"), cells)
     codes = columns.encode(classes, cells)[:, 0] - 1  # 0 is for an unknown category, of which there is none here
     return CLASSIFICATION, classes.categories, codes.astype("int64")
@@ -203,12 +204,18 @@ def split(y: np.ndarray, seed: int, *, stratify: bool, test: int = 0) -> tuple[n
 def describe(dataset: Dataset) -> str:
     """The columns as they were understood, a line each."""
     head = ("column", "type", "missing", "different")
-    rows = [(c.name, c.kind, f"{c.missing:,}", f"{c.distinct:,}") for c in dataset.schema.columns]
+    rows = [(c.name, _kind(c), f"{c.missing:,}", f"{c.distinct:,}") for c in dataset.schema.columns]
     wide = [max(len(row[i]) for row in [head, *rows]) for i in range(4)]
     lines = [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:>{wide[2]}}  {d:>{wide[3]}}" for a, b, c, d in [head, *rows]]
     schema = dataset.schema
     classes = f" of {len(schema.labels)} classes" if schema.labels else ""
     return "\n".join([f"{dataset.name}: {dataset.source}", *lines, f"target {schema.target}: {schema.task}{classes}"])
+
+
+def _kind(column: Column) -> str:
+    if column.kind != "left out":
+        return column.kind
+    return f"left out: {'one value' if column.distinct < 2 else 'text, nearly all different'}"
 
 
 def _frame(name: str, data_dir: str | None, target: str | None) -> Frame:
@@ -218,7 +225,9 @@ def _frame(name: str, data_dir: str | None, target: str | None) -> Frame:
         frame = TABLES[name].read(Path(data_dir) if data_dir else None)
         return dataclasses.replace(frame, target=target or frame.target)
     path = Path(name)
-    if path.suffix not in frames.SUFFIXES or not path.exists():
+    if path.is_file() and path.suffix.lower() not in frames.SUFFIXES:
+        raise UserError(f"--data {name}: not a .csv or .parquet; save the table as one of them.")
+    if not path.exists():
         near = difflib.get_close_matches(name, TABLES, n=1)
         hint = f'Did you mean "{near[0]}"? ' if near else ""
         raise UserError(f'no table or file "{name}". {hint}There is {", ".join(TABLES)}; or give a .csv or .parquet.')

@@ -44,13 +44,20 @@ def compare(runs: list[Run]) -> dict[str, list[Any]]:
 
 
 def write(runs: list[Run], path: Path) -> None:
-    """Write the table and the curves as one self-contained page."""
+    """Write the table and the curves as one self-contained page.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
     with matplotlib.rc_context(report.STYLE):
         picture = report.address(report.svg(curves(runs)))
     page = report.template("compare.html").render(
         runs=[run.folder for run in runs], rows=compare(runs), picture=picture
     )
-    path.write_text(page, encoding="utf-8")
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--out {path}: cannot be written ({error.strerror}); name another file.") from error
 
 
 def curves(runs: list[Run]) -> Figure:

@@ -36,7 +36,7 @@ class Estimate:
     value: float
 
     def __str__(self) -> str:
-        return f"{self.input}  {self.value:g}"
+        return f"{self.input}  {self.value:.7g}"
 
 
 def predict(run: Run, files: list[Path], texts: Sequence[str] = ()) -> list[Prediction] | list[Estimate]:

@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -92,15 +93,15 @@ class Run:
 
     @property
     def settings(self) -> dict[str, Any]:
-        return yaml.safe_load((self.folder / "config.yaml").read_text())
+        return _read(self.folder / "config.yaml", _yaml)
 
     @property
     def schema(self) -> Schema:
-        return Schema.load(self.assets / "schema.json")
+        return _read(self.assets / "schema.json", Schema.load)
 
     @property
     def environment(self) -> dict[str, Any]:
-        return json.loads(self._environment.read_text())
+        return _read(self._environment, _json)
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -112,7 +113,7 @@ class Run:
     @property
     def results(self) -> dict[str, Any]:
         """What was measured once, at the end: on the test split, and in seconds."""
-        return json.loads(self._results.read_text())
+        return _read(self._results, _json)
 
     @property
     def samples(self) -> dict[str, np.ndarray]:
@@ -235,6 +236,21 @@ def _named_by_time(parent: Path) -> Path:
         again += 1
         folder = parent / f"{stem}_{again}"
     return folder
+
+
+def _read(path: Path, load: Callable[[Path], Any]) -> Any:
+    try:
+        return load(path)
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: missing or damaged; take the run folder from a copy, or train it again.") from error
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def _yaml(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

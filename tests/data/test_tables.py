@@ -176,12 +176,26 @@ def test_categories_are_those_of_the_training_rows(table):
         (lambda i: i % 3, "regression", tables.REGRESSION, ()),
         (lambda i: i / 8, None, tables.REGRESSION, ()),
         (lambda i: 1.5 * (i % 2), None, tables.REGRESSION, ()),
+        (lambda i: 20_000_000 + i % 3, None, tables.CLASSIFICATION, ("20000000", "20000001", "20000002")),
+        (lambda i: ("01234", "1234")[i % 2], None, tables.CLASSIFICATION, ("01234", "1234")),
         (lambda i: 1.5 * (i % 2), "classification", tables.CLASSIFICATION, ("0", "1.5")),
     ],
 )
 def test_the_task_is_what_the_target_looks_like_unless_it_is_said(table, target, task, expected, labels):
     found = data.load_table(str(table(rows(target=target))), target="bought", task=task).schema
     assert (found.task, found.labels) == (expected, labels)
+
+
+def test_two_whole_numbers_are_classes_in_ten_rows_too(table):
+    found = data.load_table(str(table("age,bought\n" + "".join(f"{i},{i % 2}\n" for i in range(10)))), target="bought")
+    assert found.schema.labels == ("0", "1")
+
+
+def test_what_is_left_out_says_why(table):
+    text = "age,one,price,bought\n" + "".join(f"{i},1,${i}.00,{i % 2}\n" for i in range(200))
+    told = data.describe(data.load_table(str(table(text)), target="bought"))
+    assert "left out: one value" in told
+    assert "left out: text, nearly all different" in told
 
 
 def test_a_number_can_be_taken_as_a_category(table):
@@ -231,7 +245,7 @@ def test_a_parquet_that_is_none_is_named(table):
 
 def test_bytes_that_are_no_text_are_named(tmp_path):
     (tmp_path / "latin.csv").write_bytes("straße,y\n1,2\n".encode("latin-1"))
-    with pytest.raises(UserError, match="not a table that can be read"):
+    with pytest.raises(UserError, match=r"not UTF-8 text .*; save it as CSV UTF-8"):
         frames.read(tmp_path / "latin.csv")
 
 

@@ -208,6 +208,20 @@ def test_a_model_that_answers_differently_twice_is_refused(tmp_path, by_chance):
     assert not any(tmp_path.iterdir())
 
 
+def test_a_model_that_answers_nan_only_is_refused(tmp_path):
+    model = sequence()
+    model.layers[0].kernel.assign(np.full((4, 8), np.nan))
+    with pytest.raises(UserError, match="answers nothing but NaN"):
+        kf.export.onnx(model, tmp_path / "model.onnx")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("tolerance", [0, -1.0, float("nan")])
+def test_a_tolerance_that_is_not_above_0_is_refused(tmp_path, tolerance):
+    with pytest.raises(UserError, match="must be above 0"):
+        kf.export.onnx(sequence(), tmp_path / "model.onnx", tolerance=tolerance)
+
+
 def test_a_model_that_was_never_built_is_refused(tmp_path):
     with pytest.raises(UserError, match="built"):
         kf.export.onnx(keras.Sequential([layers.Dense(2)]), tmp_path / "model.onnx")

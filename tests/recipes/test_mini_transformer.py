@@ -121,6 +121,13 @@ def test_settings_that_cannot_be_are_named(run, settings, message):
         kf.training.generate(run, **({"prompt": "1"} | settings))
 
 
+def test_a_width_that_the_heads_cannot_share_is_named_before_anything_is_written(tmp_path):
+    config = mini_transformer.Config(data="stdlib", width=128, heads=3, out=str(tmp_path / "run"))
+    with pytest.raises(UserError, match="--width 128 must be an even number times --heads 3"):
+        kf.training.execute(mini_transformer, config)
+    assert not any(tmp_path.iterdir())
+
+
 def test_only_language_models_generate(digits_run):
     with pytest.raises(UserError, match="a run for image_classification; generate needs a run of mini_transformer"):
         kf.training.generate(digits_run, "1")

@@ -157,6 +157,14 @@ def test_pairs_are_found_whose_difference_is_what_counts():
     assert tabular_mlp.telling_pairs(x, y, classes=False)[0] == (1, 3)
 
 
+def test_a_class_of_one_row_hides_no_pair():
+    x = np.random.default_rng(0).normal(size=(3000, 4))
+    y = (x[:, 1] > x[:, 3]).astype(int)
+    y[0] = 2
+    assert tabular_mlp.telling_pairs(x, y, classes=True)[0] == (1, 3)
+    assert tabular_mlp.telling_pairs(x[:4], np.array([0, 0, 0, 1]), classes=True) == []
+
+
 def test_columns_to_take_as_categories_may_be_split_by_commas():
     assert tabular_mlp.Config(categorical=("a,b", "c")).categorical == ("a", "b", "c")
 

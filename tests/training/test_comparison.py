@@ -37,6 +37,22 @@ def test_the_page_holds_everything(digits_run, other, tmp_path):
     assert str(other.folder) in page
 
 
+@pytest.mark.parametrize("file", ["config.yaml", "environment.json", "results.json", "assets/schema.json"])
+def test_a_file_that_is_damaged_is_named(other, file):
+    def read(folder):
+        run = Run.open(folder)
+        return run.settings, run.results, run.schema
+
+    (other.folder / file).write_text("{")
+    with pytest.raises(UserError, match=f"{file}: missing or damaged"):
+        read(other.folder)
+
+
+def test_a_page_that_cannot_be_written_is_named(digits_run, other, tmp_path):
+    with pytest.raises(UserError, match=r"--out .*page\.html: cannot be written"):
+        comparison.write([digits_run, other], tmp_path / "nowhere" / "page.html")
+
+
 def test_one_run_is_nothing_to_compare(digits_run):
     with pytest.raises(UserError, match="two or more run folders, got 1"):
         compare([digits_run])
