@@ -3,6 +3,7 @@
 Shows: causal attention, rotary positions, RMS normalization, squared ReLU, Muon, generation with a key-value cache.
 Costs: 75 to 80 s on 2 CPU cores with TensorFlow.
 Reaches: 1.580 nats a character on Shakespeare's validation text (3 seeds: 1.575 to 1.591); benchmarks/RESULTS.md.
+--preset gpu has nanoGPT's size for a GPU, 10.7 million parameters; it was not measured yet.
 
     kerasfound run mini_transformer                     # Shakespeare, through TFDS
     kerasfound run mini_transformer --data stdlib       # Python's standard library, no network
@@ -23,7 +24,21 @@ if TYPE_CHECKING:  # heavy, and not needed to ask for --help
 
 @dataclasses.dataclass(kw_only=True)
 class Config(kf.training.Config):
-    PRESETS: ClassVar = {"smoke": {"data": "stdlib", "epochs": 2, "steps": 20, "layers": 2, "width": 64}}
+    PRESETS: ClassVar = {
+        "smoke": {"data": "stdlib", "epochs": 2, "steps": 20, "layers": 2, "width": 64},
+        # nanoGPT's size for a GPU, 10.7 million parameters; without dropout it learns by heart: the best epoch counts
+        "gpu": {
+            "layers": 6,
+            "heads": 6,
+            "width": 384,
+            "block_size": 256,
+            "batch_size": 64,
+            "epochs": 10,
+            "steps": 100,
+            "patience": 3,
+            "precision": "mixed_bfloat16",
+        },
+    }
 
     data: str = "tiny_shakespeare"
     """A named text, tiny_shakespeare or stdlib, or a text file (UTF-8)."""
