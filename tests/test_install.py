@@ -1,6 +1,7 @@
 """What a wheel holds, and that `[serving]` serves a bundle where neither Keras nor TensorFlow is installed."""
 
 import json
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -14,14 +15,15 @@ import pytest
 import kerasfound as kf
 
 ROOT = Path(__file__).parent.parent
-# one worker: two builds of a wheel share the folder build/
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("install")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT]
+    # of a copy: a build writes into its source's build/, where another worker may be building too
+    source = shutil.copytree(ROOT, folder / "source", ignore=shutil.ignore_patterns(".*", "build", "runs", "models"))
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, source]
     subprocess.run(command, check=True)
     (built,) = folder.glob("*.whl")
     return built
