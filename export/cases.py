@@ -55,7 +55,7 @@ def answers(
     if not cases:
         raise UserError(f"{model.name}: cannot be called on its own inputs: {questions.line(error)}")
     usual = [y for case in cases if case.kind in ("samples", "random") for y in case.outputs.values()]
-    if all(y.dtype.kind == "f" and not np.isfinite(y).any() for y in usual):
+    if usual and all(y.dtype.kind == "f" and not np.isfinite(y).any() for y in usual):
         raise UserError(
             f"{model.name}: answers nothing but NaN or infinity, so no file could be proven; train it again."
         )

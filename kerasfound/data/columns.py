@@ -108,7 +108,7 @@ def _shown(column: Column, numbers: np.ndarray) -> str:
 
 def are_codes(cells: pa.ChunkedArray) -> bool:
     """Whether numbers are written as codes are, such as 00501."""
-    return pa.types.is_string(cells.type) and bool(pc.any(pc.match_substring_regex(cells, r"^\s*0\d")).as_py())
+    return bool(pc.any(pc.match_substring_regex(as_text(cells), r"^0\d")).as_py())
 
 
 def as_text(cells: pa.ChunkedArray) -> pa.ChunkedArray:

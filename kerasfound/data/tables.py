@@ -156,7 +156,8 @@ def encode_target(name: str, cells: pa.ChunkedArray, task: str | None) -> tuple[
     if distinct < 2:
         raise UserError(f"--target {name}: every row has {cells[0].as_py()!r}; there is nothing to tell apart.")
     column = columns.infer(name, cells)
-    y = columns.numbers(cells)[:, 0] if column.kind == "number" and not columns.are_codes(cells) else None
+    counts = column.kind == "number" and (task == "regression" or not columns.are_codes(cells))
+    y = columns.numbers(cells)[:, 0] if counts else None
     if y is not None and not (np.abs(y) <= np.finfo("float32").max).all():
         raise UserError(f"--target {name}: some numbers are infinite or too large for float32; mend or drop them.")
     few = y is None or (distinct <= max(2, min(CLASSES, len(cells) / 10)) and bool((y == np.rint(y)).all()))

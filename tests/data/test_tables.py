@@ -178,6 +178,7 @@ def test_categories_are_those_of_the_training_rows(table):
         (lambda i: 1.5 * (i % 2), None, tables.REGRESSION, ()),
         (lambda i: 20_000_000 + i % 3, None, tables.CLASSIFICATION, ("20000000", "20000001", "20000002")),
         (lambda i: ("01234", "1234")[i % 2], None, tables.CLASSIFICATION, ("01234", "1234")),
+        (lambda i: f"{i:03}", "regression", tables.REGRESSION, ()),
         (lambda i: 1.5 * (i % 2), "classification", tables.CLASSIFICATION, ("0", "1.5")),
     ],
 )
