@@ -26,9 +26,10 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 import cyclopts
 import numpy as np
 import onnx
+import onnxruntime
 import tensorflow as tf
 
-from kerasfound.export import fusion, graphs, quantization, recurrent
+from kerasfound.export import bundles, fusion, graphs, quantization, recurrent
 from kerasfound.training.run import Run
 
 ENOUGH = 0.03
@@ -39,12 +40,13 @@ app = cyclopts.App()
 
 
 @app.default
-def main(*runs: Path, threads: int = 1, rounds: int = 31) -> None:
+def main(*runs: Path, threads: int = 1, opset: int | None = None, rounds: int = 31) -> None:
     """Print the table.
 
     Args:
         runs: run folders.
         threads: of TensorFlow within an operation, and of ONNX Runtime.
+        opset: of our file and the quantized one. Defaults to that of a bundle.
         rounds: how often each is measured.
     """
     tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -53,19 +55,19 @@ def main(*runs: Path, threads: int = 1, rounds: int = 31) -> None:
     for folder in runs:
         run = Run.open(folder)
         with tempfile.TemporaryDirectory() as work:
-            nodes, candidates = exported(run, Path(work), threads)
+            nodes, candidates = exported(run, Path(work), threads, opset or bundles.default_opset(run))
             for batch in (1, 32):
                 x = inputs(run, batch)
                 print(f"| {run.recipe} | {nodes} | {batch} | {' | '.join(cells(candidates, x, rounds))} |", flush=True)
 
 
-def exported(run: Run, folder: Path, threads: int) -> tuple[str, dict[str, Callable]]:
+def exported(run: Run, folder: Path, threads: int, opset: int) -> tuple[str, dict[str, Callable]]:
     """The node counts, and one function of an input for each column."""
     model = run.load_model()
     files = {name: folder / f"{name}.onnx" for name in COLUMNS[2:]}
     with as_tf2onnx_leaves_it():
         graphs.onnx(model, files["tf2onnx"])
-    graphs.onnx(model, files["ONNX"])
+    graphs.onnx(model, files["ONNX"], opset)
     samples = {model.inputs[0].name: inputs(run, 64)}
     quantization.quantize(files["ONNX"], files["int8"], samples)
     graphs.saved_model(model, folder / "saved_model")
@@ -76,9 +78,17 @@ def exported(run: Run, folder: Path, threads: int) -> tuple[str, dict[str, Calla
         "SavedModel": lambda x: next(iter(serve(tf.constant(x)).values())).numpy(),
     }
     for name, path in files.items():
-        session = quantization.session(path, threads)
+        session = opened(path, threads)
         candidates[name] = lambda x, session=session: session.run(None, {session.get_inputs()[0].name: x})[0]
     return ", ".join(str(count(onnx.load(files[name]).graph)) for name in COLUMNS[2:4]), candidates
+
+
+def opened(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # after its turn a pool of threads would go on to look for work, on the cores of whose turn it is
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 @contextlib.contextmanager

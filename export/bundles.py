@@ -35,6 +35,8 @@ TOKENIZER = "assets/tokenizer.json"
 """How a text becomes numbers of words, for the `tokenizers` library; short texts are filled up with 0."""
 RECORDED = 1e-4
 """How far a model may be from what it answered when it was trained, with other kernels and in another batch."""
+ATTENTION_OPSET = 23
+"""The first that has operators for attention and rotary positions."""
 CONFIG, CARD = "config.pbtxt", "README.md"
 
 
@@ -47,6 +49,7 @@ def bundle(
     sizes: dict[str, list[int | str]] | None = None,
     samples: Tensors | np.ndarray | None = None,
     tolerance: float | None = None,
+    opset: int | None = None,
     quantize: Literal["int8"] | None = None,
     data_dir: str | None = None,
 ) -> Path:
@@ -61,6 +64,8 @@ def bundle(
         samples: real inputs to ask as well: one array, or one for each input by its name. A run has its own.
         tolerance: the largest difference allowed, times one plus the largest expected number of a row. Defaults to
             what suits the model's precision, 1e-5 for float32.
+        opset: the version of ONNX's operators. Defaults to 18, of which all engines know, but to 20 where a table has
+            dates, and to 23 for a run that writes texts, which has operators for its attention.
         quantize: also write `model.int8.onnx`, with weights of 8 bits, if on the test rows of the run it loses no more
             than `quantization.BOUND` points of the metric. Of a run only.
         data_dir: where the data for that are prepared. Defaults to that of the run.
@@ -87,7 +92,7 @@ def bundle(
         if run and samples is None:
             samples = run.samples["x"]
         asked = verification.expected(loaded, sizes, samples, tolerance, missing=bool(run and run.schema.tabular))
-        manifest = _write(loaded, run, made, name, labels, sizes, asked)
+        manifest = _write(loaded, run, made, name, labels, sizes, opset or default_opset(run), asked)
         if run and quantize:
             smaller = quantization.quantized(run, made, data_dir=data_dir)
             manifest = msgspec.structs.replace(manifest, quantization=smaller)
@@ -115,6 +120,7 @@ def _write(
     name: str,
     labels: Sequence[str],
     sizes: dict[str, list[int | str]] | None,
+    opset: int,
     asked: Expected,
 ) -> Manifest:
     """Both model files and the proof; the manifest says version 0 until the bundle has its place."""
@@ -126,11 +132,11 @@ def _write(
         _check_recorded(run, asked)
     further = entries.of(model, run, asked)
     if schema and schema.tabular:
-        asked = _write_table(model, schema, folder, sizes, asked)
+        asked = _write_table(model, schema, folder, sizes, opset, asked)
     else:
         write_saved_model(model, folder, sizes, entries.endpoints(further))
-        write_onnx(model, folder / verification.ONNX, graphs.OPSET, sizes)
-    entries.write_files(further, folder)
+        write_onnx(model, folder / verification.ONNX, opset, sizes)
+    entries.write_files(further, folder, opset)
     proof = [verification.prove(form, file, model, asked) for form, file in verification.files(folder).items()]
     proof += [verification.compare(*verification.entry_file(folder, each.entry), each.asked) for each in further]
     cases.save(folder, asked.cases)
@@ -159,15 +165,25 @@ def _write(
     )
 
 
+def default_opset(run: Run | None) -> int:
+    """The version of ONNX's operators: old, for every engine to read, but where new ones are what it is made of."""
+    return ATTENTION_OPSET if run and run.schema.task == "text_generation" else graphs.OPSET
+
+
 def _write_table(
-    model: "keras.Model", schema: Schema, folder: Path, sizes: dict[str, list[int | str]] | None, asked: Expected
+    model: "keras.Model",
+    schema: Schema,
+    folder: Path,
+    sizes: dict[str, list[int | str]] | None,
+    opset: int,
+    asked: Expected,
 ) -> Expected:
     """Both files with a table's columns as their inputs; what they must answer to rows of cells."""
     from kerasfound.export import rows
 
     (row,) = asked.signature.inputs
     encoded = folder.with_name("encoded.onnx")
-    write_onnx(model, encoded, rows.opset(schema, graphs.OPSET), sizes)
+    write_onnx(model, encoded, rows.opset(schema, opset), sizes)
     columns = rows.inputs(schema, rows.names(encoded))
     write_saved_model(model, folder, sizes, {SERVING_DEFAULT: rows.endpoint(schema, columns)})
     rows.put_before(encoded, folder / verification.ONNX, schema, columns)

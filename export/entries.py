@@ -9,7 +9,7 @@ import numpy as np
 from kerasfound.export import graphs
 from kerasfound.export.cases import Case, Tensors
 from kerasfound.export.endpoint import Endpoint
-from kerasfound.export.files import OPSET, write_onnx
+from kerasfound.export.files import write_onnx
 from kerasfound.export.manifest import Entry, Generation, Tensor
 from kerasfound.export.verification import Expected
 from kerasfound.training.run import Run
@@ -55,11 +55,11 @@ def endpoints(found: list[Further]) -> dict[str, Endpoint]:
     return {each.entry.name: each.endpoint for each in found if each.endpoint}
 
 
-def write_files(found: list[Further], folder: Path) -> None:
+def write_files(found: list[Further], folder: Path, opset: int) -> None:
     """The further ONNX files."""
     for each in found:
         if each.model is not None:
-            write_onnx(each.model, folder / f"{each.entry.name}.onnx", OPSET, None)
+            write_onnx(each.model, folder / f"{each.entry.name}.onnx", opset, None)
 
 
 def _words(model: "keras.Model", run: Run, asked: Expected) -> Further:

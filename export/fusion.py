@@ -305,6 +305,18 @@ class ReshapeOfReshape(Rule):
         return op.Reshape(x, second)
 
 
+class ReshapeBack(Rule):
+    def pattern(self, op, x, first, second):
+        return op.Reshape(op.Reshape(x, first), second, _outputs=["back"])
+
+    def check(self, op, x, back, **_):
+        shape = _shape(x)
+        return shape is not None and None not in shape and shape == _shape(back)
+
+    def rewrite(self, op, x, **_):
+        return op.Identity(x)
+
+
 class ReshapeOfUnsqueeze(Rule):
     def pattern(self, op, x, axes, target):
         return op.Reshape(op.Unsqueeze(x, axes), target)
@@ -636,6 +648,74 @@ def _along_last_axis(weight: ir.Value, x: ir.Value) -> np.ndarray | None:
     return array.ravel()
 
 
+class Attention(Rule):
+    """softmax(s q k' + m) v of every head, an operator since opset 23; `(batch, time, heads, features)` each."""
+
+    def pattern(self, op, query, scale, key, mask, value):
+        scores = op.MatMul(op.Transpose(op.Mul(query, scale), perm=[0, 2, 1, 3]), op.Transpose(key, perm=[0, 2, 3, 1]))
+        weights = op.Softmax(op.Add(scores, mask), _outputs=["weights"])
+        return op.Transpose(op.MatMul(weights, op.Transpose(value, perm=[0, 2, 1, 3])), perm=[0, 2, 1, 3])
+
+    def check(self, op, query, scale, key, mask, value, weights):
+        shapes = [_shape(each) for each in (query, key, value)]
+        if any(shape is None or not all(isinstance(size, int) for size in shape[2:]) for shape in shapes):
+            return False
+        of_times, axis = _shape(mask), weights.producer().attributes.get_int("axis", -1)
+        return of_times is not None and len(of_times) == 2 and 1 not in of_times and axis in (-1, 3) and _number(scale)
+
+    def rewrite(self, op, query, scale, key, mask, value, **_):
+        heads, features = _shape(value)[2:]
+        flat = [_heads_side_by_side(op, each) for each in (query, key, value)]
+        answer = op.Attention(*flat, mask, q_num_heads=heads, kv_num_heads=heads, scale=_number(scale))
+        return op.Reshape(answer, op.Constant(value_ints=[0, 0, heads, features]))
+
+
+class RotaryEmbedding(Rule):
+    """Halves of features turned by angles that are the same for all heads, an operator since opset 23."""
+
+    def pattern(self, op, x, angles):
+        left, right = op.Split(x, axis=-1, num_outputs=2, _outputs=2)
+        cos, sin = op.Cos(angles), op.Sin(angles)
+        return op.Concat(op.Sub(op.Mul(left, cos), op.Mul(right, sin)), op.Add(op.Mul(left, sin), op.Mul(right, cos)))
+
+    def check(self, op, x, angles):
+        shape, made = _shape(x), angles.producer()
+        if shape is None or len(shape) != 4 or not all(isinstance(size, int) for size in shape[2:]):
+            return False
+        if made is None or made.op_type != "Mul":
+            return False
+        times, speeds = sorted(made.inputs, key=lambda each: _constant(each) is not None)
+        turned, one_time = _constant(speeds), _shape(times)
+        return (
+            turned is not None
+            and turned.shape == (shape[2], shape[3] // 2)
+            and bool((turned == turned[0]).all())
+            and one_time is not None
+            and one_time[1:] == [1, 1]
+        )
+
+    def rewrite(self, op, x, angles):
+        times, speeds = sorted(angles.producer().inputs, key=lambda each: _constant(each) is not None)
+        heads, features = _shape(x)[2:]
+        flat = op.Reshape(times, op.Constant(value_ints=[-1, 1]))
+        angles = op.Mul(flat, op.Constant(value=ir.tensor(_constant(speeds)[0])))
+        batch = op.Concat(op.Shape(x, start=0, end=1), op.Constant(value_ints=[1, 1]), axis=0)
+        turns = [op.Expand(turn, batch) for turn in (op.Cos(angles), op.Sin(angles))]
+        turned = op.RotaryEmbedding(_heads_side_by_side(op, x), *turns, num_heads=heads)
+        return op.Reshape(turned, op.Constant(value_ints=[0, 0, heads, features]))
+
+
+def _heads_side_by_side(op, x: ir.Value) -> ir.Value:
+    """`(batch, time, heads, features)` as `(batch, time, heads * features)`."""
+    heads, features = _shape(x)[2:]
+    node = x.producer()
+    if node is not None and node.op_type == "Reshape":
+        whole = _shape(node.inputs[0])
+        if whole is not None and len(whole) == 3 and whole[2] == heads * features:
+            return node.inputs[0]
+    return op.Reshape(x, op.Constant(value_ints=[0, 0, heads * features]))
+
+
 class Gelu(Rule):
     """x / 2 (1 + erf(x / sqrt 2)): an operator since opset 20, before in the order that ONNX Runtime looks for."""
 
@@ -673,6 +753,7 @@ RULES = [
     (ALWAYS, CountedFromTheEnd),
     (ALWAYS, MatrixOverTheLastAxis),
     (ALWAYS, ReshapeOfReshape),
+    (ALWAYS, ReshapeBack),
     (ALWAYS, ReshapeOfUnsqueeze),
     (ALWAYS, SqueezeOfReshape),
     (ALWAYS, ReshapeOfConstant),
@@ -693,6 +774,8 @@ RULES = [
     ((1, 23), PlainRMSNormalization),
     ((23, 10**6), RMSNormalizationOf23),
     ((23, 10**6), PlainRMSNormalizationOf23),
+    ((23, 10**6), Attention),
+    ((23, 10**6), RotaryEmbedding),
     ((1, 20), Gelu),
     ((1, 20), GeluOfErfc),
     ((20, 10**6), GeluOf20),

@@ -187,6 +187,7 @@ def export(
     name: str | None = None,
     labels: Path | None = None,
     tolerance: float | None = None,
+    opset: int | None = None,
     quantize: Literal["int8"] | None = None,
     data_dir: str | None = None,
 ) -> None:
@@ -198,6 +199,7 @@ def export(
         name: the model's name. Defaults to the recipe's or the file's.
         labels: a text file of the classes that a .keras file tells apart, one on a line; a run has its own.
         tolerance: the largest difference allowed, times one plus the largest number of an answer; 1e-5 for float32.
+        opset: the version of ONNX's operators; 18, but 20 for a table's dates, and 23 for attention that writes texts.
         quantize: int8 also writes model.int8.onnx, refused if it loses more than half a point on the run's test rows.
         data_dir: a folder of prepared TFDS data, to measure that on, if it is elsewhere now.
     """
@@ -205,7 +207,14 @@ def export(
     named = lines(labels) if labels else []
     startup.start("tensorflow")  # writes the SavedModel, whatever backend trained
     bundle = kerasfound.export.bundle(
-        opened, to, name, labels=named, tolerance=tolerance, quantize=quantize, data_dir=data_dir
+        opened,
+        to,
+        name,
+        labels=named,
+        tolerance=tolerance,
+        opset=opset,
+        quantize=quantize,
+        data_dir=data_dir,
     )
     manifest = kerasfound.export.manifest.read(bundle / "manifest.json")
     if smaller := manifest.quantization:

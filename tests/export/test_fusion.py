@@ -11,6 +11,7 @@ from keras import ops
 
 import kerasfound as kf
 from kerasfound.export import fusion, graphs
+from kerasfound.layers.attention import attention_weights
 
 RMS = ["Pow", "ReduceMean", "Add", "Sqrt", "Div", "Mul"]
 
@@ -193,6 +194,35 @@ def test_a_transformer_is_a_third_of_what_it_was(tmp_path, transformer):
         ops.count("Sin") == ops.count("Cos") == ops.count("LessOrEqual") == ops.count("Where") == 1
     )  # for both blocks
     assert "Concat" not in {node.op_type for node in fused.graph.node if "rotary" not in node.name}  # of sizes
+
+
+def test_attention_and_rotary_positions_are_operators_since_opset_23(tmp_path, transformer):
+    rng = np.random.default_rng(0)
+    inputs = [rng.integers(0, 11, shape).astype("int32") for shape in ((1, 1), (1, 9), (4, 3), (32, 64))]
+    fused = fused_alike(transformer, tmp_path / "model.onnx", *inputs, opset=23)
+    ops = operators(fused)
+    assert (ops.count("Attention"), ops.count("RotaryEmbedding")) == (2, 4)
+    assert not {"Softmax", "Transpose", "Split"} & set(ops)
+    assert ops.count("Sin") == ops.count("Cos") == ops.count("Where") == 1  # for both blocks
+    assert len(ops) < 65
+
+
+class Padded(keras.layers.Layer):
+    """Attention of two heads to the places that are not zero."""
+
+    def call(self, x):
+        heads = ops.swapaxes(ops.reshape(x, (-1, 5, 2, 4)), 1, 2)
+        there = ops.any(x != 0, axis=-1)[:, None, None]
+        return ops.swapaxes(attention_weights(heads, heads, there) @ heads, 1, 2)
+
+
+def test_a_mask_that_is_another_for_each_text_stays_as_it_is(tmp_path):
+    """ONNX Runtime takes no mask that is the same for all places of a text."""
+    inputs = random_inputs(5, 8)
+    for array in inputs:
+        array[0, 3:] = 0
+    fused = fused_alike(of_layer(Padded(), (5, 8)), tmp_path / "model.onnx", *inputs, opset=23)
+    assert (operators(fused).count("Attention"), operators(fused).count("Softmax")) == (0, 1)
 
 
 def test_names_are_those_of_the_layers(tmp_path, transformer):
