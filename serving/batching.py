@@ -1,16 +1,18 @@
 """Continuous batching: nobody waits for company; who comes while a batch runs is in the next one.
 
 A request that is alone is answered at once, in the event loop: to hand a small model to a thread costs more than to run
-it. Otherwise one thread runs a batch while the event loop reads the requests of the next. A request with more rows than
-a batch may have is asked in pieces: it takes no more memory at a time than others do, which have their turn in between.
+it. Otherwise a thread runs a batch while the event loop reads the requests of the next; of a model that is not slow
+another thread takes what fills a batch meanwhile, as long as there are cores. A request with more rows than a batch may
+have is asked in pieces: it takes no more memory at a time than others do, which have their turn in between.
 """
 
 import asyncio
+import os
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -22,6 +24,9 @@ Tensors = dict[str, np.ndarray]
 
 INLINE_SECONDS = 0.005
 """What takes longer never runs in the event loop: health checks and other models would wait for it."""
+BESIDE_SECONDS = 0.1
+"""What takes longer never runs beside itself: two large batches might not have the memory that each of them has."""
+CORES = os.cpu_count() or 1
 
 
 class Waiting(NamedTuple):
@@ -69,7 +74,9 @@ class Batcher:
         self._threads = threads
         self._statistics = statistics
         self._queue: deque[Waiting] = deque()
-        self._working: asyncio.Task | None = None
+        self._rows_waiting = 0
+        self._working: set[asyncio.Task] = set()
+        """One for each batch that runs."""
         self._seconds, self._size = INLINE_SECONDS, 1
         """Of the last call; a model that was not asked yet may be slow."""
 
@@ -80,41 +87,47 @@ class Batcher:
             ClientError: 413 if the answer would be too large, 429 if too many are waiting, 504 if the time is over.
         """
         rows = self._rows(feeds)
-        if alone and self._working is None and rows <= self._limits.batch_rows and self._quick(feeds):
+        if alone and not self._working and rows <= self._limits.batch_rows and self._quick(feeds):
             found = self._run_together([feeds])
             self._note(found)
             return found.answers[0]
         if self._working and self._full():
             reason = f"{len(self._queue)} requests are waiting for this model, the limit of this server; try again"
             raise ClientError(429, reason, (("retry-after", "1"),))
+        end = asyncio.get_running_loop().time() + seconds
         try:
-            async with asyncio.timeout(seconds):
-                if rows <= self._limits.batch_rows:
-                    return await self._queued(feeds)
-                return await self._in_pieces(feeds, rows)
+            if rows <= self._limits.batch_rows:
+                return await self._queued(feeds, end)
+            return await self._in_pieces(feeds, rows, end)
         except TimeoutError:
             raise ClientError(504, f"no answer within {seconds:g} seconds") from None
 
-    async def _in_pieces(self, feeds: Tensors, rows: int) -> Tensors:
+    async def _in_pieces(self, feeds: Tensors, rows: int, end: float) -> Tensors:
         answers: list[Tensors] = []
         most = self._limits.batch_rows
         for first in range(0, rows, most):
-            answers.append(await self._queued({name: x[first : first + most] for name, x in feeds.items()}))
+            piece = {name: x[first : first + most] for name, x in feeds.items()}
+            answers.append(await self._queued(piece, end))
             values = max(y.size for y in answers[0].values()) * rows // most
             if values > self._limits.values:
                 reason = f"the answer to {rows} rows would have {values} values, more than {self._limits.values}"
                 raise ClientError(413, f"{reason}, the limit of this server; ask for fewer rows at a time")
         return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
 
-    def _queued(self, feeds: Tensors) -> asyncio.Future[Tensors]:
+    async def _queued(self, feeds: Tensors, end: float) -> Tensors:
         loop = asyncio.get_running_loop()
         sizes = tuple(x.shape[1:] for x in feeds.values())
         waiting = Waiting(feeds, self._rows(feeds), sizes, loop.create_future(), time.perf_counter())
         self._queue.append(waiting)
+        self._rows_waiting += waiting.rows
         self._statistics.waiting.inc()
-        if self._working is None:
-            self._working = loop.create_task(self._work())
-        return waiting.answer
+        if self._another(len(self._working)):
+            self._working.add(loop.create_task(self._work()))
+        timer = loop.call_at(end, _give_up, waiting.answer)
+        try:
+            return await waiting.answer
+        finally:
+            timer.cancel()
 
     def _full(self) -> bool:
         if len(self._queue) >= self._limits.queue:
@@ -124,13 +137,22 @@ class Batcher:
     def _keep(self, left: list[Waiting]) -> None:
         self._statistics.waiting.dec(len(self._queue) - len(left))
         self._queue = deque(left)
+        self._rows_waiting = sum(waiting.rows for waiting in left)
+
+    def _another(self, running: int) -> bool:
+        """Whether a batch shall run beside those that are running."""
+        if not running or not self._queue:
+            return bool(self._queue)
+        fills = not self.together or self._rows_waiting >= self._limits.batch_rows
+        return fills and running < CORES and self._seconds < BESIDE_SECONDS
 
     async def _work(self) -> None:
         try:
-            while taken := self._take():
-                await self._answer(taken)
+            while self._another(len(self._working) - 1):
+                if taken := self._take():
+                    await self._answer(taken)
         finally:
-            self._working = None
+            self._working.remove(cast(asyncio.Task, asyncio.current_task()))
 
     def _take(self) -> list[Waiting]:
         """The first in the queue and all that fit beside it; those whose clients gave up are forgotten."""
@@ -195,6 +217,11 @@ class Batcher:
 
     def _rows(self, feeds: Tensors) -> int:
         return len(next(iter(feeds.values()))) if self.together else 1
+
+
+def _give_up(answer: asyncio.Future) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
 
 
 def _size(feeds: Tensors) -> int:

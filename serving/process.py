@@ -5,12 +5,14 @@ import contextlib
 import ctypes
 import gc
 import logging
+import math
 import os
 import socket
 import struct
 import sys
 import threading
 from collections.abc import Iterator
+from typing import cast
 
 import uvicorn
 from uvicorn._types import ASGI3Application
@@ -47,13 +49,16 @@ NO_SYN = ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0,
 
 
 class Connection(HttpToolsProtocol):
-    """Closes when the head of a request does not come in time, or does not end, and when an answer is not read.
+    """Closes when a request does not come in time, or its head does not end, and when an answer is not read.
 
     All else is bounded by uvicorn, or by `web`.
     """
 
-    closing: asyncio.TimerHandle | None = None
-    reading: asyncio.TimerHandle | None = None
+    until = math.inf
+    """When it has waited long enough for what shall come next."""
+    unread = 0
+    """Bytes of an answer that waited to be read when it was looked at last, where they are too many to write more."""
+    look_again = math.inf
     head: int | None = None
     """Bytes so far of the head that is coming."""
     part = 0
@@ -65,13 +70,11 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         # uvicorn's own limit would turn away those who came before, too, and in no protocol's words
         self.app_state = {"place": len(self.connections)}
-        self._close_in(HEAD_SECONDS)
+        self.body_seconds = cast(App, self.app).limits.seconds
+        self._wait(HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._close_in(None)
-        if self.reading:
-            self.reading.cancel()
         if self.asking:
             self.asking.disconnected = True
             self.asking.message_event.set()
@@ -87,33 +90,53 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.head = -self.part  # it may have begun anywhere in this part, which is not counted
-        self._close_in(HEAD_SECONDS)
+        self._wait(HEAD_SECONDS)
 
     def on_headers_complete(self) -> None:
         self.head = None
-        self._close_in(None)
+        self.until = math.inf
         super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self.asking = cycle
+        if cycle.more_body:
+            self._wait(self.body_seconds)
         super()._start_asgi_task(cycle, app)
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._wait(KEEP_ALIVE_SECONDS if self.cycle.response_complete else math.inf)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.cycle.response_complete:
-            self._close_in(KEEP_ALIVE_SECONDS)
+            self._wait(KEEP_ALIVE_SECONDS)
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._look_again(self.transport.get_write_buffer_size())
+        self._leave_unread(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self.reading:
-            self.reading.cancel()
+        self.look_again = math.inf
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(400, msg)
+
+    def look(self, now: float) -> None:
+        """Give up a client that lets one wait for too long."""
+        if now > self.until:
+            self._give_up()
+        elif now > self.look_again:
+            left = self.transport.get_write_buffer_size()
+            self.transport.abort() if left >= self.unread else self._leave_unread(left)
+
+    def _give_up(self) -> None:
+        self.until = math.inf
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.abort()
+        elif self.head is None:  # else a second head began before the first answer
+            self._refuse(408, f"the body did not come within {self.body_seconds:g} seconds")
 
     def _refuse(self, status: int, reason: str) -> None:
         body = ClientError(status, reason).body
@@ -121,21 +144,11 @@ class Connection(HttpToolsProtocol):
         self.transport.write(STATUS_LINE[status] + head + body)
         self.transport.close()
 
-    def _look_again(self, unread: int) -> None:
-        def look() -> None:
-            left = self.transport.get_write_buffer_size()
-            self.transport.abort() if left >= unread else self._look_again(left)
+    def _wait(self, seconds: float) -> None:
+        self.until = self.loop.time() + seconds
 
-        self.reading = self.loop.call_later(READ_SECONDS, look)
-
-    def _close_in(self, seconds: float | None) -> None:
-        if self.closing:
-            self.closing.cancel()
-        self.closing = self.loop.call_later(seconds, self._close) if seconds else None
-
-    def _close(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:  # else a second head began before the first answer
-            self.transport.abort()
+    def _leave_unread(self, size: int) -> None:
+        self.unread, self.look_again = size, self.loop.time() + READ_SECONDS
 
 
 class Server(uvicorn.Server):
@@ -185,6 +198,14 @@ class Server(uvicorn.Server):
         gc.collect()
         gc.freeze()  # modules and models stay; to look through them for garbage would take milliseconds each time
         self._watching = asyncio.create_task(self._watch())
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        now = asyncio.get_running_loop().time()
+        for each in list(self.server_state.connections):
+            if isinstance(each, Connection):
+                each.look(now)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._last.start()

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+import simdjson
 
 from kerasfound.export.manifest import Tensor
 from kerasfound.serving.errors import ClientError
@@ -54,7 +55,12 @@ LENGTH = struct.Struct("<I")
 MAX_VALUES = 1 << 19
 """Of numbers in JSON, and of texts, read or written at once: each takes a hundred bytes of memory meanwhile."""
 
+MAX_SIMD = 1 << 18
+"""Bytes of JSON that simdjson reads: it takes 14 times the memory."""
+
 _NESTED = re.compile(rb"\s*\[\s*\[")
+_BUFFERS = {"f": ("d", np.float64), "i": ("i", np.int64), "u": ("u", np.uint64)}
+_PARSER = simdjson.Parser()
 
 
 def decode(decoder: msgspec.json.Decoder, text: bytes | msgspec.Raw, what: str) -> Any:
@@ -80,6 +86,7 @@ class Reader:
         self.name = declared.name
         self.shape = declared.shape
         self.dtype = DTYPES[declared.dtype]
+        self.kind = np.dtype(self.dtype.numpy).kind
         self.expected = f"expected {declared.dtype} of shape {described(declared.shape)}"
         self.what = f"input {declared.name!r}"
         self.missing = declared.missing and self.dtype.json in (float, str)
@@ -103,6 +110,9 @@ class Reader:
     def shaped(self, text: msgspec.Raw, shape: list[int]) -> np.ndarray:
         """From a list, flat or nested, beside the shape that it claims."""
         self.check(shape, {})
+        numbers = self._numbers(bytes(text))
+        if numbers is not None and len(numbers) == math.prod(shape):
+            return numbers.reshape(shape)
         if len(shape) != 1 and _NESTED.match(memoryview(text)):
             array = self.nested(text)
             if list(array.shape) != shape:
@@ -113,7 +123,7 @@ class Reader:
         values = self._decode(self._flat, text)
         if math.prod(shape) != len(values):
             raise self.fail(f"{len(values)} elements do not fill the shape {described([*shape])}")
-        return self._packed(values).reshape(shape)
+        return self._array(values).reshape(shape)
 
     def binary(self, data: memoryview, shape: list[int]) -> np.ndarray:
         """From the elements' bytes."""
@@ -142,7 +152,9 @@ class Reader:
             raise self.fail("a text is not UTF-8") from None
 
     def _refuse_infinite(self, array: np.ndarray) -> None:
-        if array.dtype.kind == "f" and not (np.isfinite(array) | (self.missing & np.isnan(array))).all():
+        if array.dtype.kind != "f" or (finite := np.isfinite(array)).all():
+            return
+        if not (self.missing and (finite | np.isnan(array)).all()):
             raise self.fail("a number is infinite, not a number, or too large for the dtype")
 
     def check(self, shape: Sequence[int], sizes: dict[str, int]) -> None:
@@ -163,12 +175,21 @@ class Reader:
         except ClientError as error:
             raise ClientError(error.status, f"{error.reason}; {self.expected}") from None
 
-    def _packed(self, values: list) -> np.ndarray:
-        """As `_array` does it; of the most common kind of numbers in half of the time."""
-        if self.dtype.numpy is not np.float32 or self.missing:
-            return self._array(values)
-        array = np.frombuffer(struct.pack(f"{len(values)}f", *values), np.float32)  # too large a number is infinite
-        self._refuse_infinite(array)
+    def _numbers(self, text: bytes) -> np.ndarray | None:
+        """A flat list of numbers, in a third of the time that msgspec takes, which judges whatever else it may be."""
+        if self.kind not in _BUFFERS or len(text) > MAX_SIMD or text.find(b"[") != text.rfind(b"["):
+            return None
+        letter, dtype = _BUFFERS[self.kind]
+        try:
+            found = np.frombuffer(_PARSER.parse(text).as_buffer(of_type=letter), dtype)
+        except (ValueError, TypeError, RuntimeError, AttributeError):
+            return None
+        with np.errstate(over="ignore"):
+            array = found.astype(self.dtype.numpy)
+        if self.kind == "f":
+            self._refuse_infinite(array)
+        elif (array != found).any():
+            return None
         return array
 
     def _array(self, values: list) -> np.ndarray:
