@@ -6,9 +6,9 @@
 
 Each server has an environment of its own, made here: ours from a wheel of this repository, the others from the versions
 named below and the programs in `benchmarks/references`; `--environments FOLDER` keeps them for the next time. All run
-ONNX Runtime on one thread, in one process that takes requests, and are up together; in every round they take turns
-under each load, and a ratio is the median over the rounds of ours by theirs. One image is asked before: who does not
-answer as ONNX Runtime does is not measured.
+ONNX Runtime on one thread, in one process that takes requests but for ours with `--workers 2`, and are up together; in
+every round they take turns under each load, and a ratio is the median over the rounds of ours by theirs. One image is
+asked before: who does not answer as ONNX Runtime does is not measured.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ from kerasfound.export import cases, manifest
 
 HERE = Path(__file__).parent
 REFERENCES = HERE / "references"
-OURS, BARE, FASTAPI, MLSERVER, TRITON = "kerasfound", "bare ASGI", "FastAPI", "MLServer", "Triton"
+OURS, TWO, BARE, FASTAPI, MLSERVER, TRITON = "kerasfound", "2 workers", "bare ASGI", "FastAPI", "MLServer", "Triton"
 STARTS = 7
 PATIENCE = 60
 """Seconds until a server that does not answer is given up."""
@@ -227,6 +227,11 @@ def ours(bin: Path, model: Model, port: int, folder: Path) -> list:
     return [bin / "python", "-m", "kerasfound", "serve", model.folder.parent, "--port", port]
 
 
+def ours_twice(bin: Path, model: Model, port: int, folder: Path) -> list:
+    """Triton takes requests on every core, too."""
+    return [*ours(bin, model, port, folder), "--workers", "2"]
+
+
 def bare(bin: Path, model: Model, port: int, folder: Path) -> list:
     return uvicorn("serving_asgi", bin, port)
 
@@ -277,6 +282,7 @@ def triton(bin: Path, model: Model, port: int, folder: Path) -> list:
 
 SERVERS = {
     OURS: Server(install, ours),
+    TWO: Server(install, ours_twice),
     BARE: Server(packages(*UVICORN, ONNX, "orjson==3.13.0"), bare),
     FASTAPI: Server(packages(*UVICORN, ONNX, "fastapi==0.165.0"), fastapi),
     MLSERVER: Server(packages(ONNX, "mlserver==1.7.1"), mlserver),
@@ -296,6 +302,7 @@ def main(model: Path, environments: Path | None = None, rounds: int = 5, seconds
     """
     with side_by_side(SERVERS, model, environments, rounds, seconds, STARTS) as (found, alone):
         show_ratios(found, "requests a second")
+        show_ratios(found, "requests a second", us=TWO)
         show_goals(found, alone)
 
 
@@ -445,21 +452,21 @@ def show_values(found: dict[str, Found], alone: dict[int, list[float]]) -> None:
         print(f"ONNX Runtime alone, one thread, {rows} at once: {statistics.median(rates):.0f} images a second")
 
 
-def show_ratios(found: dict[str, Found], title: str, what: str = "rate") -> None:
+def show_ratios(found: dict[str, Found], title: str, what: str = "rate", us: str = OURS) -> None:
     """Of ours by theirs."""
-    print(f"\n| {title} of {OURS} by that of | {' | '.join(LOADS)} |\n|---|{'---|' * len(LOADS)}")
+    print(f"\n| {title} of {us} by that of | {' | '.join(LOADS)} |\n|---|{'---|' * len(LOADS)}")
     for name, each in found.items():
-        if name != OURS and OURS in found:
-            cells = [f"{ratio(found, load, name, what):.2f}" if load in each.loads else "" for load in LOADS]
+        if name != us and us in found:
+            cells = [f"{ratio(found, load, name, what, us):.2f}" if load in each.loads else "" for load in LOADS]
             print(f"| {name} | {' | '.join(cells)} |")
     print()
 
 
-def ratio(found: dict[str, Found], title: str, other: str, what: str = "rate") -> float:
+def ratio(found: dict[str, Found], title: str, other: str, what: str = "rate", us: str = OURS) -> float:
     """Of ours by the other's; NaN if one of them was not measured."""
-    if not {OURS, other} <= found.keys() or not all(title in found[name].loads for name in (OURS, other)):
+    if not {us, other} <= found.keys() or not all(title in found[name].loads for name in (us, other)):
         return float("nan")
-    pairs = zip(found[OURS].loads[title], found[other].loads[title], strict=True)
+    pairs = zip(found[us].loads[title], found[other].loads[title], strict=True)
     return statistics.median(ours[what] / theirs[what] if theirs[what] else math.inf for ours, theirs in pairs)
 
 
@@ -473,6 +480,8 @@ def show_goals(found: dict[str, Found], alone: dict[int, list[float]]) -> None:
         ("1 connection, by the bare ASGI app", ratio(found, "1", BARE), "at least", 0.95),
         ("64 connections, by Triton", ratio(found, "64", TRITON), "at least", 1.3),
         ("p99 of 64 connections, by Triton's", ratio(found, "64", TRITON, "p99"), "at most", 1.0),
+        ("64 connections, 2 workers by Triton", ratio(found, "64", TRITON, us=TWO), "at least", 1.3),
+        ("p99 of them", ratio(found, "64", TRITON, "p99", us=TWO), "at most", 1.0),
         ("32 images in JSON, by Triton", ratio(found, "32 images, JSON", TRITON), "at least", 1.0),
         (
             "32 images in binary, by ONNX Runtime alone",

@@ -13,7 +13,7 @@ import numpy as np
 
 from kerasfound.data import Schema
 from kerasfound.errors import UserError
-from kerasfound.export import card, cases, entries, graphs, quantization, repository, triton, verification
+from kerasfound.export import card, cases, entries, graphs, quantization, repository, tracing, triton, verification
 from kerasfound.export import manifest as contract
 from kerasfound.export.cases import Tensors
 from kerasfound.export.difference import difference
@@ -78,6 +78,8 @@ def bundle(
             the repository is then as it was.
     """
     on_tensorflow()
+    if not isinstance(model, Run | str | Path):
+        tracing.check(model)
     name = _name(model, name)
     models = Path(repository)
     if (models / name).exists() and not (models / name).is_dir():
@@ -224,9 +226,12 @@ def _sign(folder: Path, manifest: Manifest, run: Run | None) -> None:
 
 
 def _check_labels(labels: list[str], outputs: list[Tensor], schema: Schema | None) -> None:
-    """As many as the last size of the only output has numbers."""
+    """As many as the last size of the only output has numbers, each another one."""
     if not labels or schema:
         return
+    for label in labels:
+        if not label or labels.count(label) > 1:
+            raise UserError(f"{labels.count(label)} of the labels are {label!r}; give each class a name of its own.")
     sizes = [y.shape[-1] if y.shape else 1 for y in outputs]
     if sizes != [len(labels)]:
         raise UserError(

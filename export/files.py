@@ -1,5 +1,6 @@
 """One proven ONNX file, one proven SavedModel; and how a `.keras` file of somebody's is opened."""
 
+import re
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -172,6 +173,7 @@ def _reason(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     if "Lambda" in text and "unsafe" in text.lower():
         return "it holds code (a Lambda), which is not run; write that as a registered layer and save the model again."
-    if "register" in text or "custom_objects" in text:
-        return f"{text[:200]} ...; load it in Python with its class, and call kerasfound.export.bundle(model, ...)."
+    if unknown := re.search(r"Could not locate (\w+) '([^']+)'", text):
+        what = f"it holds the {unknown[1]} {unknown[2]!r}, which is not known here"
+        return f"{what}; load it in Python, where it is, and call kerasfound.export.bundle(model, ...)."
     return text if len(text) <= 300 else f"{text[:300]} ..."

@@ -43,7 +43,6 @@ def saved_model(
     Raises:
         UserError: if the model cannot be traced, naming the layer, or the folder cannot be written.
     """
-    tracing.check(model)
     inputs = tracing.traced(model, sizes).signature.inputs
     endpoints = {SERVING_DEFAULT: Endpoint(inputs, lambda answer: answer)} | (endpoints or {})
     asking = answer(model)

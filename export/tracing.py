@@ -78,6 +78,7 @@ def check(model: keras.Model) -> None:
 
 def traced(model: keras.Model, sizes: Sizes | None = None) -> Traced:
     """The graph of `answer(model)`, and its signature."""
+    check(model)
     asked = inputs(model, sizes)
     asking = answer(model)
     function = trace(model, asking, specs(asked))

@@ -100,8 +100,8 @@ def expected(
     """
     from kerasfound.export import graphs
 
-    allowed = _allowed(tolerance, default_tolerance(model))
     signature = graphs.signature(model, sizes)
+    allowed = _allowed(tolerance, default_tolerance(model))
     asked = cases.answers(model, signature, cases.as_named(signature, samples), missing)
     return Expected(model.name, signature, asked, allowed)
 

@@ -102,6 +102,13 @@ class App:
         finally:
             self.held -= request.held
 
+    def count(self) -> None:
+        """Hand on to `/metrics` what went out, and who waits."""
+        models = self.repository.models.items()
+        metrics.count(
+            {name: sum(each.statistics.waiting for each in found.versions.values()) for name, found in models}
+        )
+
     def _hold(self, request: Request, size: int) -> None:
         request.held += size
         self.held += size

@@ -7,6 +7,7 @@ have is asked in pieces: it takes no more memory at a time than others do, which
 """
 
 import asyncio
+import math
 import os
 import time
 from collections import deque
@@ -75,6 +76,10 @@ class Batcher:
         self._statistics = statistics
         self._queue: deque[Waiting] = deque()
         self._rows_waiting = 0
+        self._ends: dict[asyncio.Future, float] = {}
+        """Of those who wait for an answer: when their time is over."""
+        self._rings_at = math.inf
+        self._timer: asyncio.TimerHandle | None = None
         self._working: set[asyncio.Task] = set()
         """One for each batch that runs."""
         self._seconds, self._size = INLINE_SECONDS, 1
@@ -120,14 +125,33 @@ class Batcher:
         waiting = Waiting(feeds, self._rows(feeds), sizes, loop.create_future(), time.perf_counter())
         self._queue.append(waiting)
         self._rows_waiting += waiting.rows
-        self._statistics.waiting.inc()
+        self._statistics.waiting += 1
         if self._another(len(self._working)):
             self._working.add(loop.create_task(self._work()))
-        timer = loop.call_at(end, _give_up, waiting.answer)
+        self._ends[waiting.answer] = end
+        if end < self._rings_at:
+            self._ring_at(end)
         try:
             return await waiting.answer
         finally:
-            timer.cancel()
+            del self._ends[waiting.answer]
+            if not self._ends:
+                self._ring_at(math.inf)  # a timer would keep the model
+
+    def _ring_at(self, end: float) -> None:
+        """One timer for all: most of them are answered long before."""
+        if self._timer:
+            self._timer.cancel()
+        self._rings_at = end
+        self._timer = asyncio.get_running_loop().call_at(end, self._ring) if end < math.inf else None
+
+    def _ring(self) -> None:
+        now = asyncio.get_running_loop().time()
+        late = [answer for answer, end in self._ends.items() if end <= now]
+        for answer in late:
+            if not answer.done():
+                answer.set_exception(TimeoutError())
+        self._ring_at(min((end for end in self._ends.values() if end > now), default=math.inf))
 
     def _full(self) -> bool:
         if len(self._queue) >= self._limits.queue:
@@ -135,8 +159,8 @@ class Batcher:
         return len(self._queue) >= self._limits.queue
 
     def _keep(self, left: list[Waiting]) -> None:
-        self._statistics.waiting.dec(len(self._queue) - len(left))
         self._queue = deque(left)
+        self._statistics.waiting = len(left)
         self._rows_waiting = sum(waiting.rows for waiting in left)
 
     def _another(self, running: int) -> bool:
@@ -217,11 +241,6 @@ class Batcher:
 
     def _rows(self, feeds: Tensors) -> int:
         return len(next(iter(feeds.values()))) if self.together else 1
-
-
-def _give_up(answer: asyncio.Future) -> None:
-    if not answer.done():
-        answer.set_exception(TimeoutError())
 
 
 def _size(feeds: Tensors) -> int:

@@ -289,6 +289,7 @@ class Repository:
         before, now = _pairs(self.models), _pairs(look.models)
         for name, version in before | now:
             metrics.VERSIONS.labels(name, version).set((name, version) in now)
+            metrics.QUEUE.labels(name).set(0)  # counted anew of those that are served
         for key, reason in look.refused.items() if look.models or self._watched else ():  # else it is raised
             if self.refused.get(key) != reason:
                 self._log(f"refused: {reason}")

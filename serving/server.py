@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kerasfound.serving.repository import Versions
 
 THREADS = 64
-"""Where batches run, one for each model at a time: more than there are cores, so that none waits for slow ones."""
+"""Where batches run: more than there are cores, so that none waits for slow ones."""
 OTHER_FILES = 256
 """That a process has open beside its connections."""
 TICK_SECONDS = 0.2
@@ -67,7 +67,7 @@ def serve(
         host: the address to listen at. 0.0.0.0 lets other machines in.
         port: 0 takes a free one and prints it.
         versions: latest, all, or numbers with commas between them; a model's own serving.json goes before.
-        workers: processes, each with all models; more than one pays on more than two cores.
+        workers: processes, each with all models; one for each core pays where many ask for little.
         max_body_mib: the largest request, before and after it is decompressed; four bytes for each value of a tensor.
         timeout: seconds after which a request is given up.
         max_batch_rows: rows that are asked at once, at most; a request with more is asked in pieces.

@@ -14,7 +14,7 @@ import math
 import re
 import struct
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -59,7 +59,11 @@ MAX_SIMD = 1 << 18
 """Bytes of JSON that simdjson reads: it takes 14 times the memory."""
 
 _NESTED = re.compile(rb"\s*\[\s*\[")
-_BUFFERS = {"f": ("d", np.float64), "i": ("i", np.int64), "u": ("u", np.uint64)}
+_BUFFERS: dict[str, tuple[Literal["d", "i", "u"], type]] = {
+    "f": ("d", np.float64),
+    "i": ("i", np.int64),
+    "u": ("u", np.uint64),
+}
 _PARSER = simdjson.Parser()
 
 
@@ -181,8 +185,11 @@ class Reader:
             return None
         letter, dtype = _BUFFERS[self.kind]
         try:
-            found = np.frombuffer(_PARSER.parse(text).as_buffer(of_type=letter), dtype)
-        except (ValueError, TypeError, RuntimeError, AttributeError):
+            read = _PARSER.parse(text)
+            if not isinstance(read, simdjson.Array):
+                return None
+            found: np.ndarray = np.frombuffer(read.as_buffer(of_type=letter), dtype)
+        except (ValueError, TypeError, RuntimeError):
             return None
         with np.errstate(over="ignore"):
             array = found.astype(self.dtype.numpy)

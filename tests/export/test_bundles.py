@@ -248,7 +248,15 @@ def test_labels_that_do_not_fit_are_refused(tmp_path):
         kf.export.bundle(small(), tmp_path / "models", labels=["a", "b"])
     with pytest.raises(UserError, match="2 labels for outputs of last size 3, batch"):
         kf.export.bundle(two_and_two(), tmp_path / "models", labels=["a", "b"])
+    with pytest.raises(UserError, match="2 of the labels are 'a'; give each class a name of its own"):
+        kf.export.bundle(small(), tmp_path / "models", labels=["a", "b", "a"])
     assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("export", [kf.export.bundle, kf.export.onnx, kf.export.saved_model])
+def test_what_is_no_model_is_refused(tmp_path, export):
+    with pytest.raises(UserError, match="int is not a Keras model"):
+        export(3, tmp_path / "model")
 
 
 def test_a_version_that_appears_meanwhile_is_not_overwritten(tmp_path, monkeypatch):
@@ -322,7 +330,7 @@ def hostile(folder, kind):
     ("kind", "reason"),
     [
         ("lambda", "it holds code"),
-        ("class", "load it in Python with its class"),
+        ("class", "it holds the class .*, which is not known here; load it in Python, where it is"),
         ("bomb", r"that would become 209,715,200 in 'config\.json'"),
         ("traversal", r"holds '\.\./\.\./evil', which is no place inside it"),
         ("json", "cannot be loaded"),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import onnx
 import onnxruntime
 import pyarrow as pa
 import pytest
@@ -378,6 +379,8 @@ def test_a_language_model_has_a_step_file_and_says_how_it_is_used(written):
     assert [record.format for record in read.verification] == formats
     assert [record.format for record in kf.export.verify(bundle)] == formats
     assert all(record.max_scaled_difference <= 1e-5 for record in read.verification)
+    operators = [node.op_type for node in onnx.load(bundle / "model.onnx").graph.node]
+    assert (operators.count("Attention"), operators.count("RotaryEmbedding")) == (2, 4)
 
 
 def test_two_hundred_characters_through_the_step_file_are_those_of_generate(written):

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasfound.serving.batching import INLINE_SECONDS, Batcher
+from kerasfound.serving import batching
+from kerasfound.serving.batching import BESIDE_SECONDS, INLINE_SECONDS, Batcher
 from kerasfound.serving.errors import ClientError
 from kerasfound.serving.limits import Limits
 from kerasfound.serving.metrics import Statistics
@@ -73,7 +74,7 @@ async def outcome(request):
 
 
 def waiting(queue):
-    return queue._statistics.waiting._value.get()
+    return queue._statistics.waiting
 
 
 # ----------------------------------------------------------------------------------------------- in the loop or beside
@@ -153,6 +154,31 @@ def test_no_batch_has_more_rows_than_it_may_nor_rows_of_several_sizes():
     shapes = asyncio.run(ask())
     assert max(count for count, _ in shapes) == 4
     assert len(shapes) < 12
+
+
+@pytest.mark.parametrize(
+    ("rows_more", "cores", "seconds", "beside"),
+    [(4, 2, 0.001, True), (3, 2, 0.001, False), (4, 1, 0.001, False), (4, 2, BESIDE_SECONDS, False)],
+)
+def test_what_fills_a_batch_runs_beside_a_quick_one_where_there_is_a_core(
+    monkeypatch, rows_more, cores, seconds, beside
+):
+    async def ask():
+        model = Doubling()
+        queue = batcher(model, batch_rows=4)
+        first = await held(model, queue)
+        queue._seconds = seconds
+        model.called.clear()
+        more = asyncio.ensure_future(queue.ask(rows(*range(rows_more)), 20, False))
+        await asyncio.sleep(0)
+        began = await asyncio.to_thread(model.called.wait, 20 if beside else 0.1)
+        model.free.set()
+        assert right(await first, rows(1))
+        assert right(await more, rows(*range(rows_more)))
+        return began
+
+    monkeypatch.setattr(batching, "CORES", cores)
+    assert asyncio.run(ask()) is beside
 
 
 def test_a_model_that_does_not_answer_row_by_row_is_asked_one_request_at_a_time():

@@ -2,6 +2,7 @@
 
 import json
 import math
+from unittest import mock
 
 import msgspec
 import numpy as np
@@ -54,6 +55,28 @@ def test_any_json_value_is_an_array_or_a_client_error(dtype, shape, value):
 def test_any_json_value_beside_any_shape_is_an_array_or_a_client_error(dtype, declared, value, shape):
     found = outcome(Reader(Tensor("x", dtype, declared)).shaped, raw(value), shape)
     assert isinstance(found, ClientError) or list(found.shape) == shape
+
+
+NUMBERS = st.integers(-(2**65), 2**65) | st.integers(-9, 300) | st.floats() | st.floats(width=16)
+
+
+@given(
+    st.sampled_from(sorted(DTYPES)),
+    st.booleans(),
+    st.lists(NUMBERS, min_size=1, max_size=6) | st.lists(NUMBERS | JSON, min_size=1, max_size=4),
+)
+def test_what_simdjson_reads_is_what_msgspec_reads(dtype, missing, values):
+    """And what one of them refuses, the other one does in the same words."""
+    reader, text = Reader(Tensor("x", dtype, ["n"], missing)), msgspec.Raw(json.dumps(values).encode())
+    found = outcome(reader.shaped, text, [len(values)])
+    with mock.patch.object(tensors, "MAX_SIMD", 0):
+        slowly = outcome(reader.shaped, text, [len(values)])
+    assert type(found) is type(slowly)
+    if isinstance(found, np.ndarray):
+        assert found.dtype == slowly.dtype
+        np.testing.assert_array_equal(found, slowly)
+    else:
+        assert found.reason == slowly.reason
 
 
 @given(st.sampled_from(["float32", "int64", "string"]), st.binary())
