@@ -1,6 +1,6 @@
 """What is counted: for Prometheus at `/metrics`, and per model for the Open Inference Protocol's statistics.
 
-Answers are noted as they go out and counted a tenth of a second later, many at a time, which takes a third of the time.
+Answers are noted as they go out and counted many at a time, ten times a second: several processes count in files.
 """
 
 import functools

@@ -133,7 +133,7 @@ class Connection(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         self.until = math.inf
-        if self.cycle is None or self.cycle.response_complete:
+        if self.cycle is None or self.cycle.response_complete or self.transport.is_closing():
             self.transport.abort()
         elif self.head is None:  # else a second head began before the first answer
             self._refuse(408, f"the body did not come within {self.body_seconds:g} seconds")
