@@ -658,10 +658,16 @@ class Attention(Rule):
 
     def check(self, op, query, scale, key, mask, value, weights):
         shapes = [_shape(each) for each in (query, key, value)]
-        if any(shape is None or not all(isinstance(size, int) for size in shape[2:]) for shape in shapes):
+        if not all(map(_has_heads, shapes)) or len({shape[2] for shape in shapes}) > 1:  # or keys of one head for all
             return False
         of_times, axis = _shape(mask), weights.producer().attributes.get_int("axis", -1)
-        return of_times is not None and len(of_times) == 2 and 1 not in of_times and axis in (-1, 3) and _number(scale)
+        return (
+            of_times is not None
+            and len(of_times) == 2
+            and 1 not in of_times
+            and axis in (-1, 3)
+            and _number(scale) is not None
+        )
 
     def rewrite(self, op, query, scale, key, mask, value, **_):
         heads, features = _shape(value)[2:]
@@ -673,29 +679,19 @@ class Attention(Rule):
 class RotaryEmbedding(Rule):
     """Halves of features turned by angles that are the same for all heads, an operator since opset 23."""
 
-    def pattern(self, op, x, angles):
+    def pattern(self, op, x, times, speeds):
         left, right = op.Split(x, axis=-1, num_outputs=2, _outputs=2)
+        angles = op.Mul(times, speeds)
         cos, sin = op.Cos(angles), op.Sin(angles)
         return op.Concat(op.Sub(op.Mul(left, cos), op.Mul(right, sin)), op.Add(op.Mul(left, sin), op.Mul(right, cos)))
 
-    def check(self, op, x, angles):
-        shape, made = _shape(x), angles.producer()
-        if shape is None or len(shape) != 4 or not all(isinstance(size, int) for size in shape[2:]):
+    def check(self, op, x, times, speeds):
+        shape, one_time, turned = _shape(x), _shape(times), _constant(speeds)
+        if not _has_heads(shape) or turned is None or turned.shape != (shape[2], shape[3] // 2) or one_time is None:
             return False
-        if made is None or made.op_type != "Mul":
-            return False
-        times, speeds = sorted(made.inputs, key=lambda each: _constant(each) is not None)
-        turned, one_time = _constant(speeds), _shape(times)
-        return (
-            turned is not None
-            and turned.shape == (shape[2], shape[3] // 2)
-            and bool((turned == turned[0]).all())
-            and one_time is not None
-            and one_time[1:] == [1, 1]
-        )
+        return one_time[1:] == [1, 1] and bool((turned == turned[0]).all())
 
-    def rewrite(self, op, x, angles):
-        times, speeds = sorted(angles.producer().inputs, key=lambda each: _constant(each) is not None)
+    def rewrite(self, op, x, times, speeds):
         heads, features = _shape(x)[2:]
         flat = op.Reshape(times, op.Constant(value_ints=[-1, 1]))
         angles = op.Mul(flat, op.Constant(value=ir.tensor(_constant(speeds)[0])))
@@ -705,14 +701,18 @@ class RotaryEmbedding(Rule):
         return op.Reshape(turned, op.Constant(value_ints=[0, 0, heads, features]))
 
 
+def _has_heads(shape: list[int | str | None] | None) -> bool:
+    """Whether it is `(batch, time, heads, features)` with the last two known."""
+    return shape is not None and len(shape) == 4 and all(isinstance(size, int) for size in shape[2:])
+
+
 def _heads_side_by_side(op, x: ir.Value) -> ir.Value:
     """`(batch, time, heads, features)` as `(batch, time, heads * features)`."""
-    heads, features = _shape(x)[2:]
+    *outer, heads, features = _shape(x)
     node = x.producer()
-    if node is not None and node.op_type == "Reshape":
-        whole = _shape(node.inputs[0])
-        if whole is not None and len(whole) == 3 and whole[2] == heads * features:
-            return node.inputs[0]
+    known = None not in outer and node is not None and node.op_type == "Reshape"
+    if known and _shape(node.inputs[0]) == [*outer, heads * features]:
+        return node.inputs[0]
     return op.Reshape(x, op.Constant(value_ints=[0, 0, heads * features]))
 
 

@@ -94,7 +94,6 @@ def convert(model: keras.Model, opset: int = OPSET, sizes: Sizes | None = None) 
     """
     from onnx import version_converter
 
-    tracing.check(model)
     traced = for_onnx(model, sizes)
     if found := [*_in_float8(model), *_changing(model, traced.function)]:
         raise NoFormError("ONNX", found)

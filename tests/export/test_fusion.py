@@ -225,6 +225,21 @@ def test_a_mask_that_is_another_for_each_text_stays_as_it_is(tmp_path):
     assert (operators(fused).count("Attention"), operators(fused).count("Softmax")) == (0, 1)
 
 
+class OneKey(keras.layers.Layer):
+    """Causal attention of two heads to the keys and values of one."""
+
+    def call(self, x):
+        heads = ops.swapaxes(ops.reshape(x, (-1, 5, 2, 4)), 1, 2)
+        one = ops.swapaxes(ops.reshape(x[..., :4], (-1, 5, 1, 4)), 1, 2)
+        causal = ops.arange(5) <= ops.arange(5)[:, None]
+        return ops.swapaxes(attention_weights(heads, one, causal) @ one, 1, 2)
+
+
+def test_heads_that_share_their_keys_stay_as_they_are(tmp_path):
+    fused = fused_alike(of_layer(OneKey(), (5, 8)), tmp_path / "model.onnx", *random_inputs(5, 8), opset=23)
+    assert (operators(fused).count("Attention"), operators(fused).count("Softmax")) == (0, 1)
+
+
 def test_names_are_those_of_the_layers(tmp_path, transformer):
     fused = fusion.fuse(converted(transformer, tmp_path / "model.onnx"))
     names = [node.name for node in fused.graph.node]
