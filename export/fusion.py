@@ -7,7 +7,7 @@ Only standard operators are written, so that every engine reads the file.
 
 # Shapes and constants may be missing of any value; a rule's `check` has seen to it before its `rewrite` runs, and both
 # take by name what the pattern binds, so that no two rules have the same signature.
-# mypy: disable-error-code="arg-type, assignment, index, operator, override, return-value, union-attr"
+# mypy: disable-error-code="arg-type, assignment, index, misc, operator, override, return-value, union-attr"
 
 import itertools
 import re
