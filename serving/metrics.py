@@ -1,11 +1,13 @@
 """What is counted: for Prometheus at `/metrics`, and per model for the Open Inference Protocol's statistics.
 
-Answers are noted as they go out and counted many at a time, ten times a second: several processes count in files.
+What happens is noted and counted later, ten times a second: several processes count in files, which takes its time.
 """
 
 import functools
 import os
 import time
+from collections import defaultdict
+from collections.abc import Callable
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -43,7 +45,7 @@ class Duration:
         self.seconds += seconds
 
 
-_answers: list[tuple[str, str, int, float]] = []
+_noted: list[tuple[Callable[[float], None], float]] = []
 
 
 class Statistics:
@@ -54,7 +56,7 @@ class Statistics:
         """Requests."""
         self.success, self.fail, self.queue, self.inference = Duration(), Duration(), Duration(), Duration()
         self.rows = 0
-        self.batches: dict[int, Duration] = {}
+        self.batches: dict[int, Duration] = defaultdict(Duration)
         """By rows."""
         self.last = 0.0
         """When it answered last, in seconds since 1970."""
@@ -66,9 +68,8 @@ class Statistics:
         self.rows += rows
         self.last = time.time()
         self.inference.add(requests, seconds)
-        self.batches.setdefault(rows, Duration()).add(1, seconds)
-        self._rows.observe(rows)
-        self._seconds.observe(seconds)
+        self.batches[rows].add(1, seconds)
+        _noted.extend([(self._rows.observe, rows), (self._seconds.observe, seconds)])
 
 
 @functools.lru_cache(maxsize=4096)
@@ -78,16 +79,15 @@ def _counted(call: str, model: str, status: int) -> tuple[Counter, Histogram]:
 
 def answered(call: str, model: str, status: int, seconds: float) -> None:
     """Note one answer; `call` and `model` are names that the server knows, or empty, never a client's own words."""
-    _answers.append((call, model, status, seconds))
+    requests, latency = _counted(call, model, status)
+    _noted.extend([(requests.inc, 1), (latency.observe, seconds)])
 
 
 def count(waiting: dict[str, int]) -> None:
-    """Count the answers that were noted, and the requests that wait for each model now."""
-    while _answers:
-        call, model, status, seconds = _answers.pop()
-        requests, latency = _counted(call, model, status)
-        requests.inc()
-        latency.observe(seconds)
+    """Count what was noted, and the requests that wait for each model now."""
+    while _noted:
+        observe, value = _noted.pop()
+        observe(value)
     for model, number in waiting.items():
         QUEUE.labels(model).set(number)
 

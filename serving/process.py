@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import cast
 
 import uvicorn
-from uvicorn._types import ASGI3Application
+from uvicorn._types import ASGI3Application, HTTPScope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from kerasfound.serving.app import App
@@ -54,15 +54,13 @@ class Connection(HttpToolsProtocol):
     All else is bounded by uvicorn, or by `web`.
     """
 
-    until = math.inf
-    """When it has waited long enough for what shall come next."""
-    unread = 0
-    """Bytes of an answer that waited to be read when it was looked at last, where they are too many to write more."""
-    look_again = math.inf
-    head: int | None = None
+    awaited: tuple[str, object] = ("", None)
+    """What it waited for when it was looked at last, and of what."""
+    since = 0.0
+    head = 0
     """Bytes so far of the head that is coming."""
-    part = 0
-    """Bytes of what came last."""
+    heading: HTTPScope | None = None
+    """What uvicorn makes of that head."""
     asking: RequestResponseCycle | None = None
     """The request under way; uvicorn's own `cycle` is the last one that came."""
 
@@ -70,8 +68,13 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         # uvicorn's own limit would turn away those who came before, too, and in no protocol's words
         self.app_state = {"place": len(self.connections)}
-        self.body_seconds = cast(App, self.app).limits.seconds
-        self._wait(HEAD_SECONDS)
+        self.patience = {
+            "head": HEAD_SECONDS,
+            "body": cast(App, self.app).limits.seconds,
+            "answer": math.inf,
+            "reading": READ_SECONDS,
+            "request": KEEP_ALIVE_SECONDS,
+        }
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -80,75 +83,48 @@ class Connection(HttpToolsProtocol):
             self.asking.message_event.set()
 
     def data_received(self, data: bytes) -> None:
-        self.part = len(data)
         super().data_received(data)
-        if self.head is not None and not self.transport.is_closing():
-            self.head += self.part
+        if self._in_head() and not self.transport.is_closing():
+            # of the part that it begins in, it may be the least
+            self.head = self.head + len(data) if self.heading is self.scope else 0
+            self.heading = self.scope
             if self.head > HEAD_BYTES:
                 self._refuse(431, f"the head of the request is longer than {HEAD_BYTES} bytes")
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.head = -self.part  # it may have begun anywhere in this part, which is not counted
-        self._wait(HEAD_SECONDS)
-
-    def on_headers_complete(self) -> None:
-        self.head = None
-        self.until = math.inf
-        super().on_headers_complete()
-
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self.asking = cycle
-        if cycle.more_body:
-            self._wait(self.body_seconds)
         super()._start_asgi_task(cycle, app)
-
-    def on_message_complete(self) -> None:
-        super().on_message_complete()
-        self._wait(KEEP_ALIVE_SECONDS if self.cycle.response_complete else math.inf)
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self.cycle.response_complete:
-            self._wait(KEEP_ALIVE_SECONDS)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._leave_unread(self.transport.get_write_buffer_size())
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self.look_again = math.inf
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(400, msg)
 
     def look(self, now: float) -> None:
-        """Give up a client that lets one wait for too long."""
-        if now > self.until:
-            self._give_up()
-        elif now > self.look_again:
-            left = self.transport.get_write_buffer_size()
-            self.transport.abort() if left >= self.unread else self._leave_unread(left)
+        """Give up a client that lets one wait for too long for the same thing."""
+        awaited = self._awaited()
+        if awaited != self.awaited:
+            self.awaited, self.since = awaited, now
+        elif now > self.since + self.patience[awaited[0]]:
+            self.since = now
+            if awaited[0] == "body" and not self.transport.is_closing():
+                self._refuse(408, f"the body did not come within {self.patience['body']:g} seconds")
+            else:
+                self.transport.abort()
 
-    def _give_up(self) -> None:
-        self.until = math.inf
-        if self.cycle is None or self.cycle.response_complete or self.transport.is_closing():
-            self.transport.abort()
-        elif self.head is None:  # else a second head began before the first answer
-            self._refuse(408, f"the body did not come within {self.body_seconds:g} seconds")
+    def _awaited(self) -> tuple[str, object]:
+        if self.flow.write_paused:
+            return "reading", self.transport.get_write_buffer_size()
+        if self.asking and not self.asking.response_complete:
+            return "body" if self.asking.more_body else "answer", self.asking
+        return "head" if self._in_head() else "request", self.cycle
+
+    def _in_head(self) -> bool:
+        return self.scope is None or "method" not in self.scope
 
     def _refuse(self, status: int, reason: str) -> None:
         body = ClientError(status, reason).body
         head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
         self.transport.write(STATUS_LINE[status] + head + body)
         self.transport.close()
-
-    def _wait(self, seconds: float) -> None:
-        self.until = self.loop.time() + seconds
-
-    def _leave_unread(self, size: int) -> None:
-        self.unread, self.look_again = size, self.loop.time() + READ_SECONDS
 
 
 class Server(uvicorn.Server):
