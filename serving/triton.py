@@ -19,7 +19,7 @@ from kerasfound.serving.metrics import Duration
 from kerasfound.serving.model import Model
 from kerasfound.serving.routes import Route, versioned
 from kerasfound.serving.tensors import decode
-from kerasfound.serving.v2 import declared
+from kerasfound.serving.v2 import NO_SHARED_MEMORY, declared
 from kerasfound.serving.web import Request, Response
 from kerasfound.serving.writing import Wish
 
@@ -200,7 +200,7 @@ async def region(app: "App", request: Request, region: str) -> Response:
 
 async def register(app: "App", request: Request, region: str) -> Response:
     """Shared memory is not taken."""
-    raise ClientError(400, "there is no shared memory here; send the data, and ask for it, in the body")
+    raise ClientError(400, NO_SHARED_MEMORY)
 
 
 async def unregister(app: "App", request: Request, region: str = "") -> Response:

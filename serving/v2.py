@@ -36,14 +36,25 @@ EXTENSIONS = [
 HEAD_LENGTH = b"inference-header-content-length"
 """Of a body or an answer with binary tensors: the bytes of JSON before them."""
 
+NO_SHARED_MEMORY = "there is no shared memory here; send the data, and ask for it, in the body"
+
 Whole = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
-class InputParameters(msgspec.Struct, frozen=True):
-    """`binary_data_size`: the bytes of this tensor, behind the JSON. Shared memory is refused."""
+class Parameters(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a tensor. Shared memory is refused."""
+
+    shared_memory_region: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.shared_memory_region is not None:
+            raise ValueError(NO_SHARED_MEMORY)
+
+
+class InputParameters(Parameters, frozen=True):
+    """`binary_data_size`: the bytes of this tensor, behind the JSON."""
 
     binary_data_size: Whole | None = None
-    shared_memory_region: str | None = None
 
 
 class Input(msgspec.Struct):
@@ -56,12 +67,11 @@ class Input(msgspec.Struct):
     parameters: InputParameters = InputParameters()
 
 
-class OutputParameters(msgspec.Struct, frozen=True):
+class OutputParameters(Parameters, frozen=True):
     """`binary_data`: whether it shall come behind the JSON; `classification`: how many of the likeliest classes."""
 
     binary_data: bool | None = None
     classification: Whole = 0
-    shared_memory_region: str | None = None
 
 
 class Output(msgspec.Struct):
@@ -132,9 +142,6 @@ async def infer(app: "App", request: Request, **which: str) -> Response:
     head, tensors = _split(request)
     asked = decode(_INFER, head, "the request")
     wanted = {output.name: output.parameters for output in asked.outputs or ()}
-    parameters = [*(tensor.parameters for tensor in asked.inputs), *wanted.values()]
-    if any(each.shared_memory_region is not None for each in parameters):
-        raise ClientError(400, "there is no shared memory here; send the data, and ask for it, in the body")
     texts = any(tensor.datatype == "BYTES" for tensor in asked.inputs)
     long = len(head) > web.LONG or (texts and len(request.body) > raw.LONG)
     feeds = await web.beside(long, _feeds, found, asked.inputs, tensors)
