@@ -126,6 +126,8 @@ def _write(
     asked: Expected,
 ) -> Manifest:
     """Both model files and the proof; the manifest says version 0 until the bundle has its place."""
+    from kerasfound.export import questions
+
     schema = run.schema if run else None
     labels = list(schema.labels if schema else labels)
     outputs = asked.signature.outputs
@@ -151,7 +153,7 @@ def _write(
         name=name,
         version=0,
         task=schema.task if schema else "classification" if labels else "tensors",
-        inputs=asked.signature.inputs,
+        inputs=[msgspec.structs.replace(x, below=questions.ids_below(model, x)) for x in asked.signature.inputs],
         outputs=outputs,
         preprocessing=[_preprocessing(schema)] if schema else [],
         postprocessing=_postprocessing(labels, outputs[0].name) if labels or schema else [],

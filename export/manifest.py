@@ -22,6 +22,8 @@ class Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shape: list[int | str]
     missing: bool = False
     """Whether values may be missing: NaN among numbers, an empty text among texts, `null` in JSON."""
+    below: int | None = None
+    """Of ids: how many there are, which are from 0 on; ONNX takes a negative one for a place from the end."""
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -176,6 +176,19 @@ def domain(model: keras.Model, tensor: Tensor, samples: np.ndarray | None) -> Do
     return Domain(0, bound)
 
 
+def ids_below(model: keras.Model, tensor: Tensor) -> int | None:
+    """How many ids an input may hold, where a functional model shows that it looks them up as they come."""
+    if _is_float(tensor) or tensor.dtype == "string" or not hasattr(model, "operations"):
+        return None
+    given = {id(_symbolic(model, tensor.name))}
+    tables = [
+        operation.input_dim
+        for operation in model.operations
+        if isinstance(operation, keras.layers.Embedding) and given & _ids(operation.input)
+    ]
+    return min(tables, default=None)
+
+
 def reached(model: keras.Model, name: str) -> list[keras.Layer]:
     """The layers that look up the ids of an input; where the model does not show which those are, all that look up."""
     found: list[keras.Layer] = []

@@ -51,7 +51,7 @@ class App:
         self.under_way: Callable[[], int] = lambda: 2
         """How many requests there are; told by the server."""
         self.key = key and key.encode()
-        self.log = log
+        self.log = self.must_log = log
         self._ids = map(f"{os.urandom(4).hex()}-{{:x}}".format, itertools.count())
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:

@@ -97,7 +97,7 @@ class Batcher:
             self._note(found)
             return found.answers[0]
         if self._working and self._full():
-            reason = f"{len(self._queue)} requests are waiting for this model, the limit of this server; try again"
+            reason = f"this model's queue is full ({self._limits.queue} requests, the limit of this server); try again"
             raise ClientError(429, reason, (("retry-after", "1"),))
         end = asyncio.get_running_loop().time() + seconds
         try:

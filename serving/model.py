@@ -136,13 +136,15 @@ class Model:
                 raise ClientError(400, f"no output {name!r}; model {self.name!r} has {_listed(self.outputs)}")
         for name in self.readers:
             if name not in feeds:
-                raise ClientError(400, f"input {name!r} is missing; {self.readers[name].expected}")
+                known = "; null is a value that is not known" if self.readers[name].missing else ""
+                raise ClientError(400, f"input {name!r} is missing; {self.readers[name].expected}{known}")
         sizes: dict[str, int] = {}
         for name, array in feeds.items():
             self.reader(name).check(array.shape, sizes)
             if array.size > self.limits.values:
                 reason = f"input {name!r} has {array.size} values, more than {self.limits.values}"
                 raise ClientError(413, f"{reason}, the limit of this server")
+            self.readers[name].check_ids(array)
         return {name: feeds[name] for name in self.readers}
 
     def _warm(self, rows: int) -> None:

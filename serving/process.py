@@ -38,6 +38,8 @@ WATCH_SECONDS = 1.0
 HEAD_SECONDS = 20
 """How long the head of a request may take to come."""
 HEAD_BYTES = 1 << 16
+REST_SECONDS = 5
+"""How long what is left of a body may take to come when it was refused: who still sends reads no answer."""
 READ_SECONDS = 20
 """How long a client may read nothing of an answer that waits for it."""
 KEEP_ALIVE_SECONDS = 75
@@ -72,6 +74,7 @@ class Connection(HttpToolsProtocol):
             "head": HEAD_SECONDS,
             "body": cast(App, self.app).limits.seconds,
             "answer": math.inf,
+            "rest": REST_SECONDS,
             "reading": READ_SECONDS,
             "request": KEEP_ALIVE_SECONDS,
         }
@@ -95,6 +98,10 @@ class Connection(HttpToolsProtocol):
         self.asking = cycle
         super()._start_asgi_task(cycle, app)
 
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self.cycle.more_body = False  # which uvicorn leaves as it was once the answer went out
+
     def send_400_response(self, msg: str) -> None:
         self._refuse(400, msg)
 
@@ -105,8 +112,9 @@ class Connection(HttpToolsProtocol):
             self.awaited, self.since = awaited, now
         elif now > self.since + self.patience[awaited[0]]:
             self.since = now
-            if awaited[0] == "body" and not self.transport.is_closing():
-                self._refuse(408, f"the body did not come within {self.patience['body']:g} seconds")
+            what, _ = awaited
+            if what in ("head", "body") and self.scope and not self.transport.is_closing():
+                self._refuse(408, f"the {what} of the request did not come within {self.patience[what]:g} seconds")
             else:
                 self.transport.abort()
 
@@ -115,7 +123,9 @@ class Connection(HttpToolsProtocol):
             return "reading", self.transport.get_write_buffer_size()
         if self.asking and not self.asking.response_complete:
             return "body" if self.asking.more_body else "answer", self.asking
-        return "head" if self._in_head() else "request", self.cycle
+        if self._in_head():
+            return "head", self.cycle
+        return "rest" if self.cycle.more_body else "request", self.cycle
 
     def _in_head(self) -> bool:
         return self.scope is None or "method" not in self.scope

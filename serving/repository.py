@@ -136,8 +136,9 @@ class Repository:
             broken = list(self.refused.values())
             if len(broken) == 1:
                 raise UserError(broken[0])
-            reasons = f"none of its {len(broken)} bundles can be served: {' '.join(broken)}" if broken else "no bundle"
-            raise UserError(f"{folder}: {reasons}; {_EXPECTED}.")
+            if broken:
+                raise UserError(f"{folder}: none of its {len(broken)} bundles can be served: {' '.join(broken)}")
+            raise UserError(f"{folder}: no bundle{_meant(self.folder)}; {_EXPECTED}.")
 
     # -------------------------------------------------------------------------------------------------- what is asked
 
@@ -283,7 +284,9 @@ class Repository:
         except Exception as error:  # a bundle may be broken in more ways than are known; none may end the watch
             LOG.exception("%s cannot be opened", path)
             reason = f"{path}: cannot be opened ({type(error).__name__}: {one_line(error)})."
-        return Known(marks, before.model if before else None, reason)
+        if not (before and before.model):
+            return Known(marks, None, reason)
+        return Known(marks, before.model, f"{reason} What was opened before goes on.")
 
     def _tell(self, look: Look) -> None:
         before, now = _pairs(self.models), _pairs(look.models)
@@ -327,6 +330,15 @@ def _pairs(models: dict[str, Served]) -> set[tuple[str, int]]:
 def _folders(folder: Path) -> list[str]:
     """The names of models; one that starts with a dot is still being written."""
     return sorted(path.name for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir())
+
+
+def _meant(folder: Path) -> str:
+    """A hint for who gave a model, or one of its versions, for the folder of all models."""
+    folder = folder.resolve()
+    for above, manifests in ((folder.parent, "*/manifest.json"), (folder.parent.parent, "manifest.json")):
+        if any(folder.glob(manifests)):
+            return f", but one model; serve {above}"
+    return ""
 
 
 def _files(folder: Path) -> set[str]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from kerasfound.serving.process import Server
     from kerasfound.serving.repository import Versions
 
+WORKERS = 4 * (os.cpu_count() or 1)
+"""At most: more than there are cores gain nothing, and each takes the memory of all models."""
 THREADS = 64
 """Where batches run: more than there are cores, so that none waits for slow ones."""
 OTHER_FILES = 256
@@ -78,11 +80,15 @@ def serve(
     Raises:
         UserError: if the port cannot be had, or the folder holds nothing that can be served.
     """
-    for name, value in (("workers", workers), ("max-body-mib", max_body_mib), ("max-batch-rows", max_batch_rows)):
+    if not 1 <= workers <= WORKERS:
+        raise UserError(f"--workers {workers}: expected 1 to {WORKERS}, four for each core.")
+    for name, value in (("max-body-mib", max_body_mib), ("max-batch-rows", max_batch_rows)):
         if value < 1:
             raise UserError(f"--{name} {value}: expected at least 1.")
-    if max_queue < 0 or not timeout > 0:
-        raise UserError(f"--max-queue {max_queue} --timeout {timeout}: expected at least 0, and more than 0 seconds.")
+    if max_queue < 0:
+        raise UserError(f"--max-queue {max_queue}: expected at least 0.")
+    if not timeout > 0:
+        raise UserError(f"--timeout {timeout}: expected more than 0 seconds.")
     limits = Limits(max_body_mib << 20, timeout, max_batch_rows, max_queue, _connections())
     key = _key(api_key_file) if api_key_file else None
     with _listen(host, port) as listener, tempfile.TemporaryDirectory() as shared, _on_signal(_leave):

@@ -58,6 +58,7 @@ MAX_VALUES = 1 << 19
 MAX_SIMD = 1 << 18
 """Bytes of JSON that simdjson reads: it takes 14 times the memory."""
 
+_NO_JSON = re.compile(rb"NaN|Infinity")
 _NESTED = re.compile(rb"\s*\[\s*\[")
 _BUFFERS: dict[str, tuple[Literal["d", "i", "u"], type]] = {
     "f": ("d", np.float64),
@@ -76,7 +77,11 @@ def decode(decoder: msgspec.json.Decoder, text: bytes | msgspec.Raw, what: str) 
     except RecursionError:
         raise ClientError(400, f"{what}: nested too deeply") from None
     except (msgspec.MsgspecError, ValueError) as error:  # ValueError: invalid UTF-8, or an integer of 5,000 digits
-        raise ClientError(400, f"{what}: {error}") from None
+        given = bytes(text)
+        reason = str(error) if given.strip() else "it is empty"
+        if "invalid character" in reason and _NO_JSON.search(given):
+            reason += "; JSON has no NaN or Infinity, a value that is not known is null"
+        raise ClientError(400, f"{what}: {reason}") from None
 
 
 def described(shape: list[int | str]) -> str:
@@ -94,6 +99,7 @@ class Reader:
         self.expected = f"expected {declared.dtype} of shape {described(declared.shape)}"
         self.what = f"input {declared.name!r}"
         self.missing = declared.missing and self.dtype.json in (float, str)
+        self.below = declared.below
         value: Any = self.dtype.json | None if self.missing else self.dtype.json
         nested: Any = value
         for _ in declared.shape:
@@ -160,6 +166,11 @@ class Reader:
             return
         if not (self.missing and (finite | np.isnan(array)).all()):
             raise self.fail("a number is infinite, not a number, or too large for the dtype")
+
+    def check_ids(self, array: np.ndarray) -> None:
+        """Refuses what a table of embeddings has no row for: ONNX Runtime would count from its end, or fail."""
+        if self.below is not None and (wrong := array[(array < 0) | (array >= self.below)]).size:
+            raise self.fail(f"got {wrong[0]}, where ids are from 0 to {self.below - 1}")
 
     def check(self, shape: Sequence[int], sizes: dict[str, int]) -> None:
         """Holds `shape` against the manifest; `sizes` collects what each free size turned out to be."""

@@ -42,6 +42,7 @@ class GenerateRequest(Wish, frozen=True, kw_only=True):
     """A text to go on from, and how: here, or in `parameters`."""
 
     text_input: str
+    id: str | None = None
     parameters: Wish = Wish()
 
 
@@ -160,7 +161,8 @@ async def _written(app: "App", request: Request, **which: str) -> tuple[dict[str
                 reason = f"the text was not written within {app.limits.seconds:g} seconds; ask for fewer characters"
                 raise ClientError(504, reason)
 
-    return {"model_name": found.name, "model_version": str(found.version)}, pieces()
+    about = {"model_name": found.name, "model_version": str(found.version)}
+    return about | ({} if asked.id is None else {"id": asked.id}), pieces()
 
 
 async def log_settings(app: "App", request: Request) -> Response:
@@ -170,6 +172,8 @@ async def log_settings(app: "App", request: Request) -> Response:
     if not (level is None or (type(level) is int and level >= 0)):
         raise ClientError(400, f"log_verbose_level is {level!r}, expected a whole number of at least 0")
     _refuse_change(asked, LOGGING)
+    if level == 0 and app.must_log:
+        raise ClientError(400, "log_verbose_level is 1 here, by --access-log, and cannot be set to 0")
     if level is not None:
         app.log = level > 0
     return web.json(LOGGING | {"log_verbose_level": int(app.log)})
@@ -213,9 +217,10 @@ def _configured(tensors: Iterable[Tensor], batched: bool) -> list[dict]:
         {
             "name": each["name"],
             "data_type": "TYPE_" + each["datatype"].replace("BYTES", "STRING"),
-            "dims": each["shape"][1:] if batched else each["shape"],
+            **({"dims": sizes} if sizes else {"dims": [1], "reshape": {"shape": []}}),
         }
         for each in declared(tensors)
+        for sizes in [each["shape"][batched:]]
     ]
 
 

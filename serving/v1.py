@@ -82,7 +82,7 @@ async def predict(app: "App", request: Request, **which: str) -> Response:
     """Ask a model; of a classifier the likeliest labels come beside the tensors."""
     model = app.repository.get(**which)
     asked = decode(_PREDICT, request.body, "the request")
-    _check_signature(asked.signature_name)
+    _check_signature(model, asked.signature_name)
     by_row, by_column = bytes(asked.instances), bytes(asked.inputs)
     if bool(by_row) == bool(by_column):
         raise ClientError(400, "expected either `instances` (a list of rows) or `inputs` (whole tensors)")
@@ -99,7 +99,7 @@ async def classify(app: "App", request: Request, **which: str) -> Response:
     """Every label of each row with its score."""
     model = app.repository.get(**which)
     asked = decode(_CLASSIFY, request.body, "the request")
-    _check_signature(asked.signature_name)
+    _check_signature(model, asked.signature_name)
     feeds = await _read(model, bytes(asked.examples), _read_rows, asked.context)
     answers = await model.predict(feeds, alone=request.alone)
     scores = raw.class_scores(model.manifest, answers)
@@ -109,9 +109,10 @@ async def classify(app: "App", request: Request, **which: str) -> Response:
     return web.json({"results": [[*zip(labels, row, strict=True)] for row in listed("scores", scores)]})
 
 
-def _check_signature(name: str) -> None:
+def _check_signature(model: Model, name: str) -> None:
     if name not in ("", SIGNATURE):
-        raise ClientError(400, f"no signature {name!r}; expected {SIGNATURE!r}")
+        raw_too = f", which takes {model.raw.kind}s too" if model.raw else ""
+        raise ClientError(400, f"no signature {name!r}; expected {SIGNATURE!r}{raw_too}")
 
 
 async def _read(model: Model, text: bytes, read: Callable[..., Tensors], *more: Any) -> Tensors:

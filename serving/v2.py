@@ -192,7 +192,10 @@ def _feed(model: Model, tensor: Input, data: memoryview | None) -> np.ndarray:
         return model.raw.from_json(bytes(tensor.data), count) if data is None else model.raw.from_binary(data, count)
     if tensor.datatype != reader.dtype.v2:
         raise reader.fail(f"got datatype {tensor.datatype!r}, expected {reader.dtype.v2!r}")
-    return reader.shaped(tensor.data, tensor.shape) if data is None else reader.binary(data, tensor.shape)
+    shape = tensor.shape
+    if len(reader.shape) == 1 and shape[1:] == [1]:
+        shape = shape[:1]  # Triton knows no tensor of rows that are single values
+    return reader.shaped(tensor.data, shape) if data is None else reader.binary(data, shape)
 
 
 def _answer(

@@ -16,7 +16,7 @@ from kerasfound.serving.errors import ClientError
 from kerasfound.serving.raw import MAX_TEXT
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
+class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a text is to be written on; `null` is no limit."""
 
     max_tokens: Annotated[int, msgspec.Meta(ge=1)] = 200

@@ -209,11 +209,21 @@ def test_a_model_of_several_inputs_and_outputs_is_bundled_proven_and_served(tmp_
     assert (read.name, read.task, read.labels, read.postprocessing) == ("both", "tensors", [], [])
     assert [(x.dtype, x.shape) for x in read.inputs] == [("float32", ["batch", 3]), ("int32", ["batch", "time"])]
     assert [(y.dtype, y.shape) for y in read.outputs] == [("float32", ["batch", 3]), ("bool", ["batch"])]
+    assert [x.below for x in read.inputs] == [None, 7]  # ids are looked up as they come
     assert [record.sizes for record in kf.export.verify(tmp_path / "both")] == [{"time": [1, 2, 7, 16]}] * 2
     feeds = {"row": np.ones((2, 3), "float32"), "ids": np.ones((2, 5), "int32")}
     answers = asyncio.run(served(tmp_path).get("both").predict(feeds))
     for expected, found in zip(model([feeds["row"], feeds["ids"]]), answers.values(), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_ids_are_bounded_only_where_the_model_shows_that_they_are_looked_up_as_they_come(tmp_path):
+    ids = keras.Input((3,), dtype="int32", name="ids")
+    table = layers.Embedding(7, 2)
+    shifted = kf.export.bundle(keras.Model(ids, table(ids + 1), name="shifted"), tmp_path)
+    twice = keras.Model(ids, [table(ids), layers.Embedding(5, 2)(ids)], name="twice")
+    assert manifest.read(shifted / "manifest.json").inputs[0].below is None
+    assert manifest.read(kf.export.bundle(twice, tmp_path) / "manifest.json").inputs[0].below == 5
 
 
 def test_the_card_says_what_a_person_needs_to_know(bundle, digits_run):

@@ -74,6 +74,9 @@ class Calls:
         told = client.get_model_config("words", "1", **EVERYWHERE)
         assert told["input"] == [{"name": "x", "data_type": "TYPE_STRING", "dims": [2]}]
         assert told["output"] == [{"name": "y", "data_type": "TYPE_STRING", "dims": [2]}]
+        age, city = client.get_model_config("persons")["input"]
+        assert age == {"name": "age", "data_type": "TYPE_FP32", "dims": [1], "reshape": {"shape": []}}
+        assert (city["dims"], city["reshape"]) == ([1], {"shape": []})
         assert told["max_batch_size"] > 0
 
     def get_model_repository_index(self, client, direct):

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 import zlib
 from pathlib import Path
 
@@ -201,7 +202,8 @@ def test_a_model_that_needs_more_memory_than_there_is_for_models_refuses(ask):
 START = """
 import sys
 from kerasfound.serving import process, serve
-process.HEAD_SECONDS = process.KEEP_ALIVE_SECONDS = process.READ_SECONDS = float(sys.argv[2])
+for name in ("HEAD", "KEEP_ALIVE", "READ", "REST"):
+    setattr(process, f"{name}_SECONDS", float(sys.argv[2]))
 serve(sys.argv[1], port=0, max_body_mib=1, timeout=2 * float(sys.argv[2]))
 """
 POST = b"POST /v1/models/pixels:predict HTTP/1.1\r\nHost: x\r\n"
@@ -316,9 +318,14 @@ def test_a_head_without_end_is_431_or_cut_off(served, head):
         refused(answer, 431, "65536 bytes")
 
 
-@pytest.mark.parametrize("sent", [b"", b"GET /v2", LIVE[:-2], b"\r\n"])
-def test_a_head_that_does_not_come_is_waited_for_in_vain(served, sent):
+@pytest.mark.parametrize("sent", [b"", b"\r\n"])
+def test_who_never_asks_is_let_go_of(served, sent):
     assert served.answer(sent) == b""
+
+
+@pytest.mark.parametrize("sent", [b"G", b"GET /v2", LIVE[:-2]])
+def test_a_head_that_does_not_come_in_time_is_408(served, sent):
+    refused(served.answer(sent), 408, "the head of the request did not come within 0.3 seconds")
 
 
 @pytest.mark.parametrize(
@@ -344,6 +351,30 @@ def test_a_body_that_does_not_come_in_time_is_408(served):
     for body in (b"", b'{"instances"'):
         refused(served.answer(POST + b"Content-Length: 100\r\n\r\n" + body), 408, "0.6 seconds")
     refused(served.answer(POST + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n{\r\n"), 408)
+
+
+def test_who_sends_on_what_was_refused_is_cut_off(served):
+    end = time.monotonic() + 20
+    with served.connection() as client:
+        client.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() < end:
+                client.sendall(b"10000\r\n" + bytes(1 << 16) + b"\r\n")
+    assert time.monotonic() < end
+
+
+def test_who_has_sent_what_was_refused_may_ask_again(patient):
+    with httpx.Client(base_url=patient.url, timeout=30) as client:
+        for _ in range(3):
+            with contextlib.suppress(httpx.TransportError):
+                assert client.post("/v1/models/pixels:predict", content=bytes(2 << 20)).status_code == 413
+            assert client.get("/v2/health/live").is_success
+    with patient.connection() as client:
+        client.sendall(POST + b"Content-Length: 2000000\r\n\r\n" + bytes(2_000_000) + LIVE)
+        found = b""
+        while b'{"live":true}' not in found:
+            found += client.recv(1 << 16)
+        assert found.startswith(b"HTTP/1.1 413")
 
 
 def test_half_closed_connections_are_let_go_of(served):

@@ -336,6 +336,15 @@ def test_every_answer_is_a_line_of_json_in_the_log(repository, running):
     assert client.said.count("\n") == len(sent)
 
 
+def test_no_client_ends_the_log_that_the_owner_asked_for(repository, running):
+    with running(repository, access_log=True) as client:
+        assert client.get("/v2/logging").json()["log_verbose_level"] == 1
+        refused = client.post("/v2/logging", json={"log_verbose_level": 0})
+        assert (refused.status_code, "--access-log" in refused.json()["error"]) == (400, True)
+        assert client.post("/v2/logging", json={"log_verbose_level": 1}).is_success
+    assert client.said.count("\n") == 3
+
+
 def test_a_log_that_nobody_reads_any_more_does_no_harm(repository, start):
     process = start(repository, access_log=True)
     url = process.stdout.readline().split(" at ")[-1].strip()

@@ -385,12 +385,12 @@ ROW = [[1, 2, 3], [4, 5, 6]]
 @pytest.mark.parametrize(
     ("body", "parts"),
     [
-        ("", ["truncated"]),
-        ("{", ["the request"]),
+        ("", ["the request", "empty"]),
+        ("{", ["the request", "truncated"]),
         ("[]", ["object"]),
         ("null", ["object"]),
         ("{}", ["instances", "inputs"]),
-        ('{"instances": [[[1, 2, 3], [4, 5, NaN]]]}', ["malformed"]),
+        ('{"instances": [[[1, 2, 3], [4, 5, NaN]]]}', ["malformed", "JSON has no NaN", "null"]),
         ('{"instances": ' + "[" * 100_000, ["deep"]),
         ({"instances": [ROW], "inputs": [ROW]}, ["either"]),
         ({"instances": [ROW], "signature_name": "other"}, ["'other'", "serving_default"]),
@@ -477,7 +477,7 @@ def test_v2_bad_tensors_are_400(server, change, parts):
 @pytest.mark.parametrize(
     ("body", "parts"),
     [
-        ("", ["truncated"]),
+        (" ", ["the request", "empty"]),
         ("{]", ["malformed"]),
         (b'{"id": "\xff", "inputs": []}', ["the request"]),
         (b'{"inputs": [{"name": "image", "shape": [1], "datatype": "FP32", "data": ["\xff"]}]}', ["'image'"]),

@@ -18,6 +18,7 @@ from kerasfound.serving.raw import MAX_TEXT
 from kerasfound.serving.tensors import joined
 
 SHAPE = 4, 5, 3
+PERSONS = "/v2/models/persons/infer"
 REVIEWS = ["A great film, isn't it?", "", "unknown word 日本 é" * 40, "It's <br /> BAD!"]
 ALPHABET = "\n abcé日"
 
@@ -154,6 +155,37 @@ def test_table_rows_go_in_as_objects(tmp_path, bundle, asking):
         ({"age": 3, "city": 3}, ["'city'", "int"]),
     ):
         refused(ask("POST", "/v1/models/persons:predict", {"instances": [*rows, bad]}), *parts)
+    lacking = ask("POST", "/v1/models/persons:predict", {"instances": [{"age": 3}]})
+    refused(lacking, "'city' is missing", "null is a value that is not known")
+
+
+@pytest.mark.parametrize("shape", [[2], [2, 1]])
+def test_columns_go_in_as_tensors_in_the_protocols_shape_and_in_tritons(ask, shape):
+    """Its `config.pbtxt` has [1] for the empty shape of a column's value."""
+    age, city = np.array([3, 4.5], "float32"), ["Rome", ""]
+    inputs = [
+        {"name": "age", "datatype": "FP32", "shape": shape, "data": age.tolist()},
+        {"name": "city", "datatype": "BYTES", "shape": shape, "data": city},
+    ]
+    told = {output["name"]: output for output in ask("POST", PERSONS, {"inputs": inputs}).json()["outputs"]}
+    assert (told["its_age"]["shape"], told["its_age"]["data"], told["its_city"]["data"]) == ([2], [3, 4.5], city)
+    parts = [age.tobytes(), b"\4\0\0\0Rome\0\0\0\0"]
+    for tensor, part in zip(inputs, parts, strict=True):
+        del tensor["data"]
+        tensor["parameters"] = {"binary_data_size": len(part)}
+    head = json.dumps({"inputs": inputs}).encode()
+    sent = ask("POST", PERSONS, b"".join([head, *parts]), {"Inference-Header-Content-Length": len(head)})
+    assert [output["data"] for output in sent.json()["outputs"]] == [[3, 4.5], city]
+
+
+def test_ids_that_are_not_in_the_table_are_refused_by_name(tmp_path, bundle, asking):
+    """ONNX Runtime would take -1 for the last one."""
+    bundle(tmp_path, "ids", 1, inputs=[Tensor("x", "int32", ["batch", "time"], below=10)])
+    ask = asking(tmp_path)
+    assert ask("POST", "/v1/models/ids:predict", {"instances": [[0, 9]]}).json() == {"predictions": [[0, 9]]}
+    for wrong in (-1, 10, 2**31 - 1):
+        for body in ({"instances": [[0, wrong]]}, {"inputs": {"x": [[wrong]]}}):
+            refused(ask("POST", "/v1/models/ids:predict", body), "input 'x'", f"got {wrong}", "from 0 to 9")
 
 
 def huge(width, height):

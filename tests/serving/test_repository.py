@@ -117,9 +117,15 @@ def test_versions_that_are_not_there(repository, opened, version):
 
 def test_a_folder_that_is_missing_empty_or_a_file(tmp_path, broken):
     broken(tmp_path / "missing", "No such file", "kerasfound export RUN --to models/")
-    broken(tmp_path, "no bundle", "<name>/<version>/", "kerasfound export RUN --to models/")
+    broken(tmp_path, "no bundle; expected <name>/<version>/", "kerasfound export RUN --to models/")
     (tmp_path / "file").write_text("")
     broken(tmp_path / "file", "Not a directory")
+
+
+def test_a_model_given_for_the_folder_of_all_is_told_where_that_is(tmp_path, bundle, broken):
+    version = bundle(tmp_path, "scores", 1)
+    for folder in (version, version.parent):
+        broken(folder, f"no bundle, but one model; serve {tmp_path};")
 
 
 def test_half_written_exports_and_other_folders_are_not_bundles(tmp_path, bundle, broken):
@@ -304,6 +310,7 @@ def test_a_version_that_is_overwritten_with_a_broken_one_answers_as_before(tmp_p
     assert found.get("scores") is before
     assert states(found)["scores", "1"].ready
     assert "not the file that was verified" in states(found)["scores", "1"].reason
+    assert states(found)["scores", "1"].reason.endswith("What was opened before goes on.")
     shutil.rmtree(path)
     bundle(tmp_path, "scores", 1)
     found.refresh()

@@ -106,6 +106,7 @@ def test_hosts_and_ports_that_cannot_be_had(models, host, port, part):
         ("max_body_mib", 0, "--max-body-mib 0"),
         ("max_batch_rows", 0, "--max-batch-rows 0"),
         ("workers", 0, "--workers 0"),
+        ("workers", 100_000, "--workers 100000: expected 1 to"),
         ("max_queue", -1, "--max-queue -1"),
         ("timeout", 0, "--timeout 0"),
         ("timeout", float("nan"), "--timeout nan"),

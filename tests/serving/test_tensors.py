@@ -176,7 +176,7 @@ def test_integers_end_where_the_dtype_ends(dtype):
         (b"[[1, 2, 3]]", "(batch, 2)"),
         (b"[" * 100_000, "input"),
         (b'["\xff"]', "input"),
-        (b"", "truncated"),
+        (b"", "it is empty"),
     ],
 )
 def test_what_is_not_the_tensor_is_refused_by_name(text, reason):
