@@ -1,8 +1,8 @@
 // A form for each kind of model: it shows the fields, and makes a request of what is in them.
 //
 // Each function takes the model and `changed`, to be called when there is something new to ask. It returns the form's
-// `node` and `body()`, the request or null while there is nothing to ask; `example`, a request to show until then;
-// `file()` where a file is better sent; and `ready` if there is something to ask before a field is filled in.
+// `node` and `body()`, the request or null while there is nothing to ask; `example`, a request to show until then; and
+// `file()` where a file is better sent.
 
 import { board, show, shrunk } from "./drawing.js";
 import { copyOf, element } from "./elements.js";
@@ -87,13 +87,10 @@ function rowForm(model, changed) {
   node.addEventListener("input", changed);
   const valueOf = (field) => (field.type === "number" ? field.valueAsNumber : field.value);
   const known = (value) => (value === "" || Number.isNaN(value) ? null : value);
-  return {
-    node,
-    ready: true,
-    body: () => ({
-      instances: [Object.fromEntries(fields.map(({ field }) => [field.name, known(valueOf(field))]))],
-    }),
-  };
+  const row = () => ({
+    instances: [Object.fromEntries(fields.map(({ field }) => [field.name, known(valueOf(field))]))],
+  });
+  return { node, body: () => (fields.some(({ field }) => field.value) ? row() : null), example: row() };
 }
 
 /** The field of a column: a list to choose from where there are few values, a hint at them where there are many. */

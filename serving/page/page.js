@@ -18,7 +18,6 @@ async function start() {
     return refused(error, trouble);
   }
   find("#key").hidden = true;
-  complain(trouble, models.length ? "" : "No model is served.");
   for (const model of models) model.only = models.filter(({ name }) => name === model.name).length === 1;
   find("#models").replaceChildren(...models.map((model) => element("li", {}, linkTo(model))));
   choose();
@@ -43,17 +42,24 @@ function titleOf(model) {
 }
 
 function anchor(model) {
-  return `#/${encodeURIComponent(model.name)}/${model.version}`;
+  return `${newestOf(model)}/${model.version}`;
 }
 
-/** Shows the model that the address names, or the first one. */
+function newestOf(model) {
+  return `#/${encodeURIComponent(model.name)}`;
+}
+
+/** Shows the model that the address names, its newest version if it names none, or the first of all. */
 function choose() {
-  const chosen = models.find((model) => anchor(model) === location.hash) ?? models[0];
-  if (!chosen) return;
-  const here = anchor(chosen);
+  const { hash } = location;
+  const named = hash.length > "#/".length;
+  const chosen = models.find((model) => !named || [anchor(model), newestOf(model)].includes(hash));
+  const trouble = models.length ? `${hash.slice(2)} is not served here, or no longer.` : "No model is served.";
+  complain(find("#trouble"), chosen ? "" : trouble);
+  const here = chosen && anchor(chosen);
   for (const link of document.querySelectorAll("nav a")) link.ariaCurrent = link.hash === here ? "page" : null;
-  document.title = `${titleOf(chosen)} – kerasfound`;
-  find("#shown").replaceChildren(section(chosen));
+  document.title = chosen ? `${titleOf(chosen)} – kerasfound` : "kerasfound";
+  find("#shown").replaceChildren(...(chosen ? [section(chosen)] : []));
 }
 
 function section(model) {
@@ -101,8 +107,7 @@ function asking(model, panels) {
   }
   sending(form.node, panels.asked, again);
   show(null);
-  if (form.ready) again();
-  else exampled(path, form, panels.examples);
+  exampled(path, form, panels.examples);
 }
 
 /** A model that writes: its text is shown as it comes, until it ends or is stopped. */
@@ -118,10 +123,11 @@ function writing(model, panels) {
     const { signal } = (stopping = new AbortController());
     const body = form.body();
     complain(complaint);
-    output.replaceChildren(element("span", { className: "given" }, body.text_input));
+    output.replaceChildren();
     begun(true);
     try {
       for await (const piece of pieces(address(model, "v2", "/generate_stream"), body, signal)) {
+        if (!output.hasChildNodes()) output.append(element("span", { className: "given" }, body.text_input));
         output.append(piece);
         if (!output.isConnected) stopping.abort(); // another model was chosen
       }

@@ -348,6 +348,7 @@ def test_a_finger_draws_on_a_phone(visit):
         finger.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [place]})
     finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     expect(verdict(page)).to_have_text("tall")
+    expect(verdict(page)).to_be_in_viewport(ratio=1)
     assert page.evaluate("scrollY") == 0
 
 
@@ -384,6 +385,7 @@ def test_a_text_is_judged_as_it_is_typed(visit):
 def test_what_is_anybodys_is_text(visit):
     page = visit("review/1")
     expect(page.locator("nav li")).to_have_count(6)
+    page.get_by_role("heading", name="Model card").click()
     expect(page.get_by_text(f"A card with code and {EVIL}.")).to_be_visible()
     expect(page.locator(".card li")).to_have_text(["one", "two"])
     expect(page.locator(".card td")).to_have_text(["accuracy", "1"])
@@ -393,7 +395,8 @@ def test_what_is_anybodys_is_text(visit):
 
 def test_a_row_has_a_field_for_each_column(visit):
     page = visit("wage/1")
-    expect(verdict(page)).to_have_text("wage: 0")
+    expect(page.locator(".curl pre")).to_contain_text('{"Age_years":null,"job":null,"Town":null}')
+    expect(verdict(page)).to_have_text("")
     page.get_by_label("Age/years").fill("41.5")
     expect(verdict(page)).to_have_text("wage: 41.5")
     page.get_by_label(EVIL).select_option("cook")
@@ -401,6 +404,9 @@ def test_a_row_has_a_field_for_each_column(visit):
     with page.expect_request("**/*:predict") as request:
         page.get_by_label("Age/years").fill("")
     assert request.value.post_data_json == {"instances": [{"Age_years": None, "job": "cook", "Town": None}]}
+    expect(verdict(page)).to_have_text("wage: 100")
+    page.get_by_label(EVIL).select_option("")
+    expect(verdict(page)).to_have_text("")
     expect(page.locator("datalist option")).to_have_count(60)
 
 
@@ -414,6 +420,7 @@ def test_a_prompt_is_written_on(visit):
     page.get_by_label("Text to go on from").fill("xyz")
     page.get_by_role("button", name="Write").click()
     expect(page.get_by_role("alert").locator("visible=true")).to_contain_text("'x'")
+    expect(verdict(page)).to_have_text("")
 
 
 def test_writing_can_be_stopped(visit):
@@ -457,11 +464,25 @@ def test_every_version_is_there_with_its_numbers_and_its_card(visit):
     expect(page.locator("nav a[aria-current=page] .title")).to_have_text("drawing")
     expect(page.locator(".measures tr")).to_have_text(["accuracy0.98765", "cross entropy0.0312"])
     expect(page.locator(".measured")).to_have_text("On the 1,234 rows of the test split of lines.")
+    expect(page.get_by_role("heading", name="paper")).to_be_hidden()
+    page.get_by_role("heading", name="Model card").click()
     expect(page.get_by_role("heading", name="paper")).to_be_visible()
     page.get_by_role("link", name="plain 1").click()
     expect(page.get_by_role("heading", name="plain")).to_be_visible()
     expect(page.locator(".measured")).to_have_text("Not measured.")
     expect(page.locator(".curl pre")).to_contain_text("/v1/models/plain/versions/1:predict")
+
+
+def test_an_address_names_a_model_or_what_is_not_served(visit):
+    page = visit("plain")
+    expect(page.locator("nav a[aria-current=page] .title")).to_have_text("plain 2")
+    page.evaluate("location.hash = '#/plain/7'")
+    expect(page.get_by_role("alert").locator("visible=true")).to_have_text("plain/7 is not served here, or no longer.")
+    expect(page.locator("h2")).to_have_count(0)
+    expect(page.locator("nav a[aria-current=page]")).to_have_count(0)
+    page.get_by_role("link", name="review").click()
+    expect(page.locator("h2")).to_have_text("review")
+    expect(page.get_by_role("alert").locator("visible=true")).to_have_count(0)
 
 
 @pytest.mark.parametrize("model", ["drawing/1", "review/1", "wage/1", "writer/1", "plain/1"])
