@@ -102,10 +102,10 @@ class App:
         finally:
             self.held -= request.held
 
-    def count(self) -> None:
-        """Hand on to `/metrics` what went out, and who waits."""
+    def count_queued(self) -> None:
+        """Tell `/metrics` who waits."""
         models = self.repository.models.items()
-        metrics.count(
+        metrics.queued(
             {name: sum(each.statistics.waiting for each in found.versions.values()) for name, found in models}
         )
 

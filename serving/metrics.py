@@ -1,6 +1,6 @@
 """What is counted: for Prometheus at `/metrics`, and per model for the Open Inference Protocol's statistics.
 
-What happens is noted and counted later, ten times a second: several processes count in files, which takes its time.
+Batches are noted, and counted when an answer has gone out: several processes count in files, which takes its time.
 """
 
 import functools
@@ -78,16 +78,17 @@ def _counted(call: str, model: str, status: int) -> tuple[Counter, Histogram]:
 
 
 def answered(call: str, model: str, status: int, seconds: float) -> None:
-    """Note one answer; `call` and `model` are names that the server knows, or empty, never a client's own words."""
+    """One answer went out; `call` and `model` are names that the server knows, or empty, never a client's own words."""
     requests, latency = _counted(call, model, status)
-    _noted.extend([(requests.inc, 1), (latency.observe, seconds)])
-
-
-def count(waiting: dict[str, int]) -> None:
-    """Count what was noted, and the requests that wait for each model now."""
+    requests.inc()
+    latency.observe(seconds)
     while _noted:
         observe, value = _noted.pop()
         observe(value)
+
+
+def queued(waiting: dict[str, int]) -> None:
+    """How many requests wait for each model now."""
     for model, number in waiting.items():
         QUEUE.labels(model).set(number)
 

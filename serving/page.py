@@ -59,7 +59,7 @@ async def models(app: "App", request: Request) -> Response:
 
 async def exposition(app: "App", request: Request) -> Response:
     """Counts and times in Prometheus's text format."""
-    app.count()
+    app.count_queued()
     return Response(metrics.exposition(), metrics.CONTENT_TYPE)
 
 

@@ -187,7 +187,7 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""
-        self.application.count()
+        self.application.count_queued()
         now = asyncio.get_running_loop().time()
         for each in list(self.server_state.connections):
             if isinstance(each, Connection):

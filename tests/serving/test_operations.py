@@ -302,7 +302,7 @@ def test_metrics_are_of_all_workers(repository, running):
         counted = "kerasfound_requests_total", ("call", "predict"), ("model", "scores"), ("status", "200")
         end = time.monotonic() + 20
         while (after := samples(client)).get(counted, 0) < 32 and time.monotonic() < end:
-            time.sleep(0.05)  # the other one hands on what it counted ten times a second
+            time.sleep(0.05)  # the other one counts when its answer has gone out
         processes = {key for _ in range(3) for key in samples(client)}
     assert after[counted] == 32
     assert after["kerasfound_batch_rows_sum", ("model", "scores")] == 64
