@@ -239,6 +239,7 @@ def test_the_card_says_what_a_person_needs_to_know(bundle, digits_run):
         assert f"| {record.format} | {record.inputs} |" in card
 
 
+@pytest.mark.slow
 def test_a_keras_file_is_bundled_by_the_command_line_with_its_labels(kerasfound, tmp_path):
     small().save(tmp_path / "tiny.keras")
     (tmp_path / "labels.txt").write_text("cat\ndog\n\nbird\n")
@@ -360,6 +361,7 @@ def test_a_hostile_file_is_data_and_one_clear_error(tmp_path, kind, reason, monk
     assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
 
 
+@pytest.mark.slow
 def test_the_command_line_says_what_is_wrong_with_a_file_in_one_line(kerasfound, tmp_path):
     file = hostile(tmp_path, "lambda")
     for arguments in (["export", file, "--to", tmp_path / "models"], ["export", file, "--name", "../up"]):

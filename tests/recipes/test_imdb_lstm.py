@@ -174,6 +174,7 @@ def test_a_share_of_all_is_refused(option):
         imdb_lstm.Config(**{option: 1.0})
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="graphs are exported from the TensorFlow backend")
 def test_it_is_exported_with_any_batch_and_any_length_and_its_tokenizer(run, tmp_path):
     folder = kf.export.bundle(run, tmp_path, name="texts")

@@ -146,6 +146,7 @@ def test_a_language_model_does_not_classify_files(run):
         kf.training.predict(run, [])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="graphs are exported from the TensorFlow backend")
 def test_it_is_exported_with_any_batch_and_any_length(run, tmp_path):
     folder = kf.export.bundle(run, tmp_path, name="sums")

@@ -92,6 +92,7 @@ def test_a_fresh_process_gives_the_same_answers(run):
     assert there == here
 
 
+@pytest.mark.slow
 def test_it_is_exported_and_verified(run, tmp_path):
     bundle = kf.export.bundle(run, tmp_path)
     manifest = kf.export.manifest.read(bundle / "manifest.json")
