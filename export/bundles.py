@@ -13,7 +13,18 @@ import numpy as np
 
 from kerasfound.data import Schema
 from kerasfound.errors import UserError
-from kerasfound.export import card, cases, entries, graphs, quantization, repository, tracing, triton, verification
+from kerasfound.export import (
+    card,
+    cases,
+    entries,
+    graphs,
+    quantization,
+    questions,
+    repository,
+    tracing,
+    triton,
+    verification,
+)
 from kerasfound.export import manifest as contract
 from kerasfound.export.cases import Tensors
 from kerasfound.export.difference import difference
@@ -126,8 +137,6 @@ def _write(
     asked: Expected,
 ) -> Manifest:
     """Both model files and the proof; the manifest says version 0 until the bundle has its place."""
-    from kerasfound.export import questions
-
     schema = run.schema if run else None
     labels = list(schema.labels if schema else labels)
     outputs = asked.signature.outputs

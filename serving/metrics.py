@@ -1,13 +1,9 @@
-"""What is counted: for Prometheus at `/metrics`, and per model for the Open Inference Protocol's statistics.
-
-Batches are noted, and counted when an answer has gone out: several processes count in files, which takes its time.
-"""
+"""What is counted: for Prometheus at `/metrics`, and per model for the Open Inference Protocol's statistics."""
 
 import functools
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -45,9 +41,6 @@ class Duration:
         self.seconds += seconds
 
 
-_noted: list[tuple[Callable[[float], None], float]] = []
-
-
 class Statistics:
     """Of one version of a model."""
 
@@ -69,7 +62,8 @@ class Statistics:
         self.last = time.time()
         self.inference.add(requests, seconds)
         self.batches[rows].add(1, seconds)
-        _noted.extend([(self._rows.observe, rows), (self._seconds.observe, seconds)])
+        self._rows.observe(rows)
+        self._seconds.observe(seconds)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -82,9 +76,6 @@ def answered(call: str, model: str, status: int, seconds: float) -> None:
     requests, latency = _counted(call, model, status)
     requests.inc()
     latency.observe(seconds)
-    while _noted:
-        observe, value = _noted.pop()
-        observe(value)
 
 
 def queued(waiting: dict[str, int]) -> None:

@@ -107,12 +107,11 @@ class Connection(HttpToolsProtocol):
 
     def look(self, now: float) -> None:
         """Give up a client that lets one wait for too long for the same thing."""
-        awaited = self._awaited()
+        what, _ = awaited = self._awaited()
         if awaited != self.awaited:
             self.awaited, self.since = awaited, now
-        elif now > self.since + self.patience[awaited[0]]:
+        elif now > self.since + self.patience[what]:
             self.since = now
-            what, _ = awaited
             if what in ("head", "body") and self.scope and not self.transport.is_closing():
                 self._refuse(408, f"the {what} of the request did not come within {self.patience[what]:g} seconds")
             else:
