@@ -51,6 +51,7 @@ class Settings(NamedTuple):
 def serve(
     repository: Path | str = "models",
     /,
+    *,
     host: str = "127.0.0.1",
     port: int = 8501,
     versions: str = "latest",

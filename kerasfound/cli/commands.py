@@ -183,6 +183,7 @@ def generate(
 def export(
     source: Path,
     /,
+    *,
     to: Path = Path("models"),
     name: str | None = None,
     labels: Path | None = None,

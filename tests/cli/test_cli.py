@@ -44,6 +44,8 @@ def mistake(finished):
         (["export", "nowhere"], "nowhere: no such folder"),
         (["verify", "nowhere"], "nowhere: no such folder"),
         (["serve", "nowhere"], "nowhere"),
+        (["export", "runs/a", "runs/b"], "Unused Tokens: ['runs/b']"),
+        (["serve", "models", "0.0.0.0"], "Unused Tokens: ['0.0.0.0']"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
