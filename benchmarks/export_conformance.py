@@ -733,14 +733,15 @@ def judge(name: str, model: Any, asked: Callable, exporter: str, file_format: st
 
 
 def export(model: Any, exporter: str, file_format: str, path: Path) -> None:
-    from kerasfound.export import graphs
+    from kerasfound.export import saved_model_writer
+    from kerasfound.export.converter import convert
 
     if exporter == "Keras":
         model.export(path, format={"SavedModel": "tf_saved_model", "ONNX": "onnx"}[file_format], verbose=False)
     elif file_format == "ONNX":
-        graphs.onnx(model, path)
+        convert.onnx(model, path)
     else:
-        graphs.saved_model(model, path)
+        saved_model_writer.saved_model(model, path)
 
 
 def load(model: Any, exporter: str, file_format: str, path: Path) -> Callable[[Any], list[np.ndarray]]:
@@ -749,12 +750,12 @@ def load(model: Any, exporter: str, file_format: str, path: Path) -> Callable[[A
     import onnxruntime
     import tensorflow as tf
 
-    from kerasfound.export import graphs
+    from kerasfound.export.tracing import traced_model
 
     ours = exporter == "ours"
     inputs, outputs = [], []
     if ours:
-        signature = graphs.signature(model)
+        signature = traced_model.signature(model)
         inputs, outputs = [x.name for x in signature.inputs], [y.name for y in signature.outputs]
     arrange = flat if ours else keras.tree.flatten
     if file_format == "ONNX":

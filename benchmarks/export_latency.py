@@ -29,7 +29,10 @@ import onnx
 import onnxruntime
 import tensorflow as tf
 
-from kerasfound.export import bundles, fusion, graphs, quantization, recurrent
+from kerasfound.export import bundle_writer, quantization, saved_model_writer
+from kerasfound.export.converter import convert, recurrent_operators
+from kerasfound.export.converter.rewrite import pipeline
+from kerasfound.export.tracing import traced_model
 from kerasfound.training.run import Run
 
 ENOUGH = 0.03
@@ -55,7 +58,7 @@ def main(*runs: Path, threads: int = 1, opset: int | None = None, rounds: int = 
     for folder in runs:
         run = Run.open(folder)
         with tempfile.TemporaryDirectory() as work:
-            nodes, candidates = exported(run, Path(work), threads, opset or bundles.default_opset(run))
+            nodes, candidates = exported(run, Path(work), threads, opset or bundle_writer.default_opset(run))
             for batch in (1, 32):
                 x = inputs(run, batch)
                 print(f"| {run.recipe} | {nodes} | {batch} | {' | '.join(cells(candidates, x, rounds))} |", flush=True)
@@ -66,13 +69,13 @@ def exported(run: Run, folder: Path, threads: int, opset: int) -> tuple[str, dic
     model = run.load_model()
     files = {name: folder / f"{name}.onnx" for name in COLUMNS[2:]}
     with as_tf2onnx_leaves_it():
-        graphs.onnx(model, files["tf2onnx"])
-    graphs.onnx(model, files["ONNX"], opset)
+        convert.onnx(model, files["tf2onnx"])
+    convert.onnx(model, files["ONNX"], opset)
     samples = {model.inputs[0].name: inputs(run, 64)}
     quantization.quantize(files["ONNX"], files["int8"], samples)
-    graphs.saved_model(model, folder / "saved_model")
+    saved_model_writer.saved_model(model, folder / "saved_model")
     serve = tf.saved_model.load(str(folder / "saved_model")).signatures["serving_default"]
-    compiled = tf.function(graphs.answer(model), jit_compile=True, autograph=False)
+    compiled = tf.function(traced_model.answer(model), jit_compile=True, autograph=False)
     candidates = {
         "TensorFlow, XLA": lambda x: next(iter(compiled(tf.constant(x)).values())).numpy(),
         "SavedModel": lambda x: next(iter(serve(tf.constant(x)).values())).numpy(),
@@ -94,8 +97,8 @@ def opened(path: Path, threads: int) -> onnxruntime.InferenceSession:
 @contextlib.contextmanager
 def as_tf2onnx_leaves_it() -> Iterator[None]:
     with (
-        mock.patch.object(fusion, "fuse", lambda proto: proto),
-        mock.patch.object(recurrent, "as_operators", contextlib.nullcontext),
+        mock.patch.object(pipeline, "fuse", lambda proto: proto),
+        mock.patch.object(recurrent_operators, "as_operators", contextlib.nullcontext),
     ):
         yield
 

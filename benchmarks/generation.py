@@ -25,7 +25,7 @@ import numpy as np
 import kerasfound as kf
 from kerasfound.sampling import choose, draw
 from kerasfound.serving.model import session
-from kerasfound.serving.writing import Wish, Writer
+from kerasfound.serving.text_generation import Wish, Writer
 
 COMPILING = 2
 app = cyclopts.App()
@@ -75,9 +75,9 @@ def timed(write: Callable[[], Iterator[str]], seconds: list[float]) -> str:
 
 
 def remembering(bundle: Path, prompt: str, length: int) -> Iterator[str]:
-    manifest = kf.export.manifest.read(bundle / "manifest.json")
-    assert manifest.generation
-    writer = Writer(manifest, session(bundle / manifest.generation.file))
+    manifest = kf.bundle.manifest.read(bundle / "manifest.json")
+    assert manifest.text_generation
+    writer = Writer(manifest, session(bundle / manifest.text_generation.file))
     return writer.write(prompt, Wish(max_tokens=length, temperature=0.0))
 
 

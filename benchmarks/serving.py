@@ -35,7 +35,7 @@ import numpy as np
 import onnxruntime
 from serving_install import ROOT, install, sizes
 
-from kerasfound.export import cases, manifest
+from kerasfound.bundle import manifest, recorded_cases
 
 HERE = Path(__file__).parent
 REFERENCES = HERE / "references"
@@ -78,7 +78,9 @@ class Model:
         self.name = folder.name
         promised = manifest.read(version / "manifest.json")
         (self.input,), (self.output,) = promised.inputs, promised.outputs
-        rows = max((case.inputs[self.input.name] for case in cases.load(version) if case.kind == "samples"), key=len)
+        rows = max(
+            (case.inputs[self.input.name] for case in recorded_cases.load(version) if case.kind == "samples"), key=len
+        )
         self.rows = np.resize(rows, (32, *rows.shape[1:]))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1

@@ -1,5 +1,5 @@
 """Trained model -> verified bundle. Nothing appears that was not proven to answer as the model does."""
 
-from kerasfound import rooms
+from kerasfound import _lazy
 
-__getattr__, __dir__, __all__ = rooms.attach(__name__, __file__)
+__getattr__, __dir__, __all__ = _lazy.attach(__name__, __file__)

@@ -1,8 +1,6 @@
-from . import manifest as manifest
-from .bundles import bundle as bundle
-from .explanation import explain as explain
-from .files import load as load
-from .files import onnx as onnx
-from .files import saved_model as saved_model
-from .repository import version_folder as version_folder
-from .verification import verify as verify
+from .bundle_writer import bundle as bundle
+from .dry_run import explain as explain
+from .formats import onnx as onnx
+from .formats import saved_model as saved_model
+from .keras_archive import load as load
+from .verification.verify import verify as verify

@@ -18,13 +18,14 @@ from onnx.helper import tensor_dtype_to_np_dtype
 from onnxruntime import quantization as engine
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from kerasfound.data import Schema
+from kerasfound.bundle import Schema
+from kerasfound.bundle.manifest import Quantization, Tensor
+from kerasfound.bundle.recorded_cases import Tensors
 from kerasfound.errors import UserError
-from kerasfound.export import rows
-from kerasfound.export.cases import Tensors
-from kerasfound.export.manifest import Quantization, Tensor
-from kerasfound.training import batches, evaluation
+from kerasfound.training import evaluation, loaders
 from kerasfound.training.run import Run
+
+from .raw_inputs import tabular
 
 FILE = "model.int8.onnx"
 BOUND = 0.5
@@ -130,9 +131,9 @@ def quantized(run: Run, folder: Path, bound: float = BOUND, data_dir: str | None
     return Quantization(
         scheme=found,
         metric=metric,
-        before=before,
-        after=after,
-        bound=bound,
+        score_before=before,
+        score_after=after,
+        max_drop=bound,
         rows=len(test.y),
         equal_decisions=agreement(*answers),
         bytes_before=source.stat().st_size,
@@ -173,7 +174,7 @@ def session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
 def _answers(path: Path, inputs: Tensors) -> np.ndarray:
     """The first output for every row."""
     one, rows = session(path, threads=0), len(next(iter(inputs.values())))
-    parts = (slice(start, start + batches.BATCH) for start in range(0, rows, batches.BATCH))
+    parts = (slice(start, start + loaders.BATCH) for start in range(0, rows, loaders.BATCH))
     return np.concatenate([one.run(None, {name: x[part] for name, x in inputs.items()})[0] for part in parts])
 
 
@@ -188,7 +189,7 @@ def _given(schema: Schema, file: Path) -> Callable[[np.ndarray], Tensors]:
         return lambda x: {only.name: x.astype(only.dtype)}
 
     def cells(x: np.ndarray) -> Tensors:
-        decoded = rows.decode(schema, tensors, x)
+        decoded = tabular.decode(schema, tensors, x)
         return {name: cell.astype(object) if cell.dtype.kind == "U" else cell for name, cell in decoded.items()}
 
     return cells

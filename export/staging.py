@@ -51,3 +51,13 @@ def _sweep(parent: Path) -> None:
         with contextlib.suppress(OSError), lock.open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(lock.parent)
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A place in the folder of `path`, renamed to `path` at the end; after an error it is gone."""
+    if path.is_dir() and any(path.iterdir()):
+        raise UserError(f"{path}: exists already and is not empty; name a new place.")
+    with staging(path.parent) as folder:
+        yield folder / path.name
+        (folder / path.name).replace(path)

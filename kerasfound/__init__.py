@@ -5,10 +5,10 @@
 
 import os
 
-from kerasfound import rooms
+from kerasfound import _lazy
 
 # From 1.29 on ONNX Runtime reports to its maker and keeps a file at home, unless told otherwise before it is loaded.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
-__getattr__, __dir__, __all__ = rooms.attach(__name__, __file__)
+__getattr__, __dir__, __all__ = _lazy.attach(__name__, __file__)

@@ -353,7 +353,7 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class LinearToZero(keras.optimizers.schedules.LearningRateSchedule):
+class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
     r"""A straight line from the learning rate down to zero.
 
     With step $t$, $\alpha_0$ = `initial_learning_rate`, $T$ = `total_steps`:
@@ -367,13 +367,13 @@ class LinearToZero(keras.optimizers.schedules.LearningRateSchedule):
     Args:
         initial_learning_rate: the rate at step 0.
         total_steps: the step at which it is 0.
-        name: its name. Defaults to `"LinearToZero"`.
+        name: its name. Defaults to `"LinearDecay"`.
 
     Raises:
         ValueError: if an argument is not a number, or not above 0.
 
     Example:
-        >>> schedule = LinearToZero(0.1, total_steps=100)
+        >>> schedule = LinearDecay(0.1, total_steps=100)
         >>> [round(float(schedule(t)), 4) for t in (0, 25, 100, 200)]
         [0.1, 0.075, 0.0, 0.0]
 
@@ -383,7 +383,7 @@ class LinearToZero(keras.optimizers.schedules.LearningRateSchedule):
     Source: Defazio et al., "Optimal Linear Decay Learning Rate Schedules and Further Refinements", 2023.
     """
 
-    def __init__(self, initial_learning_rate, total_steps, name="LinearToZero"):
+    def __init__(self, initial_learning_rate, total_steps, name="LinearDecay"):
         _check(above=0, initial_learning_rate=initial_learning_rate, total_steps=total_steps)
         self.initial_learning_rate = initial_learning_rate
         self.total_steps = total_steps

@@ -69,7 +69,7 @@ class Config(kf.training.Config):
                 raise kf.errors.UserError(f"--{flag} must be below 1, got {share}.")
 
 
-def build(schema: kf.data.Schema, train: kf.data.Split, config: Config) -> tuple[keras.Model, ...]:
+def build(schema: kf.bundle.Schema, train: kf.data.Split, config: Config) -> tuple[keras.Model, ...]:
     """Numbers of words in; out of the first model the LSTM's logits, to be trained; out of the second every reader's,
     side by side; out of the third the probabilities of their weighted sum.
 
@@ -113,7 +113,7 @@ def word_vectors(ids: np.ndarray, config: Config, reach: int = 5) -> np.ndarray:
     together = sparse.csr_matrix((n, n), dtype="float32")
     for apart in range(1, min(reach, ids.shape[1] - 1) + 1):
         one, other = ids[:, :-apart].ravel(), ids[:, apart:].ravel()
-        known = (one > kf.data.UNKNOWN) & (other > kf.data.UNKNOWN)  # and not padding
+        known = (one > kf.preprocessing.UNKNOWN) & (other > kf.preprocessing.UNKNOWN)  # and not padding
         weights = np.full(known.sum(), 1 / apart, "float32")
         together += sparse.coo_matrix((weights, (one[known], other[known])), shape=(n, n)).tocsr()
     pairs = (together + together.T).tocoo()
@@ -243,7 +243,7 @@ def train(config: Config, run: kf.training.Run) -> keras.Model:
     word_dropout = (0.0 if short else 0.2) if config.word_dropout is None else config.word_dropout
     config = dataclasses.replace(config, epochs=epochs, word_dropout=word_dropout)
     run.start(texts, config)
-    run.save_tokenizer(kf.data.learn_tokenizer(texts.train.x, config.vocabulary, config.length))
+    run.save_tokenizer(kf.preprocessing.train_tokenizer(texts.train.x, config.vocabulary, config.length))
     numbers = dataclasses.replace(
         texts,
         train=kf.training.as_trained(run, texts.train),

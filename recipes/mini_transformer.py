@@ -60,7 +60,7 @@ class Config(kf.training.Config):
     """Muon's step size at the start; it falls to zero along a line."""
 
 
-def build(schema: kf.data.Schema, config: Config) -> keras.Model:
+def build(schema: kf.bundle.Schema, config: Config) -> keras.Model:
     """Numbers of characters in, for each place the logits of the character that follows out."""
     import keras
 
@@ -93,7 +93,7 @@ def train(config: Config, run: kf.training.Run) -> keras.Model:
     model = build(text.schema, config)
     model.compile(
         optimizer=kf.optimizers.Muon(
-            kf.schedules.LinearToZero(config.learning_rate, config.epochs * config.steps),
+            kf.schedules.LinearDecay(config.learning_rate, config.epochs * config.steps),
             exclude_layers=["logits"],
             **config.optimizer_options(),
         ),

@@ -49,13 +49,13 @@ class Config(kf.training.Config):
     """Answer with the mean over the image and itself moved by a pixel each way: a bit better, five times the work."""
 
 
-def build(schema: kf.data.Schema, config: Config) -> keras.Model:
+def build(schema: kf.bundle.Schema, config: Config) -> keras.Model:
     """Pixels 0..255 in, class probabilities out."""
     import keras
 
     conv, pool = kf.layers.Conv2D, kf.layers.MaxPooling2D
     image = keras.Input(schema.shape, name=schema.input)
-    x = kf.layers.RandomShift(config.shift, name="shift")(image)
+    x = kf.layers.RandomTranslation(config.shift, name="shift")(image)
     x = keras.layers.Rescaling(1 / 255, name="scale")(x)
     for stage, size in enumerate([5, 3, 3], start=1):
         filters, strided = config.width * 2 ** (stage - 1), config.strided and stage == 1

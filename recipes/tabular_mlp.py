@@ -61,7 +61,7 @@ class Config(kf.training.Config):
             raise UserError(f"--dropout must be below 1, got {self.dropout}.")
 
 
-def build(schema: kf.data.Schema, train: kf.data.Split, config: Config) -> tuple[keras.Model, keras.Model]:
+def build(schema: kf.bundle.Schema, train: kf.data.Split, config: Config) -> tuple[keras.Model, keras.Model]:
     """An encoded row in; every member's answer out of the first model, which is trained, their mean out of the second.
 
     Args:
@@ -104,7 +104,7 @@ def build(schema: kf.data.Schema, train: kf.data.Split, config: Config) -> tuple
         features.append(kf.layers.CategoryEmbedding(sizes, 8, unknown_rate=0.01, name="categories")(codes))
 
     x = keras.layers.Concatenate(name="features")(features) if len(features) > 1 else features[0]
-    x = kf.layers.MemberScaling(config.members, name="members")(x)
+    x = kf.layers.BatchEnsembleScaling(config.members, name="members")(x)
     for layer in (1, 2):
         x = kf.layers.Dense(config.width, kf.activations.relu, kernel_initializer="he_normal", name=f"dense_{layer}")(x)
         x = kf.layers.Dropout(config.dropout, name=f"dropout_{layer}")(x)
@@ -136,7 +136,7 @@ def scale(row: keras.KerasTensor, places: list[int], train: kf.data.Split) -> ke
     x = np.concatenate([x[:, short], np.log1p(x[:, long])], axis=1)
 
     y = ops.take(row, places, axis=1)
-    y = kf.layers.FillMissing(medians, dtype="float32", name="filled")(y)
+    y = kf.layers.Imputation(medians, dtype="float32", name="filled")(y)
     if long:
         # of two logarithms the difference is the ratio: rooms a household, debt by income
         logarithms = ops.log(1 + ops.maximum(ops.take(y, long, axis=1), 0))
@@ -203,6 +203,8 @@ def train(config: Config, run: kf.training.Run) -> keras.Model:
     """Fit each member on its own loss, watch the validation split, measure their mean once on the test split."""
     import numpy as np
 
+    from .components import ensemble
+
     table = kf.data.load_table(
         config.data,
         config.data_dir,
@@ -233,8 +235,8 @@ def train(config: Config, run: kf.training.Run) -> keras.Model:
             weight_decay=0.01,
             **config.optimizer_options(),
         ),
-        loss=kf.training.each(loss),
-        metrics=[kf.training.accuracy] if classes else [],
+        loss=ensemble.each(loss),
+        metrics=[ensemble.accuracy] if classes else [],
         jit_compile="auto" if config.jit is None else config.jit,
         steps_per_execution=config.steps_per_call,
     )

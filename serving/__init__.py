@@ -14,6 +14,6 @@ To be read in this order:
 Importing this package is cheap: ONNX Runtime, NumPy and uvicorn are loaded by `serve`.
 """
 
-from kerasfound.serving.server import serve
+from .server import serve
 
 __all__ = ["serve"]

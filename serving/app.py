@@ -14,15 +14,22 @@ from importlib import metadata as installed
 
 import msgspec
 
-from kerasfound.serving import metrics, openapi, page, triton, v1, v2, web
-from kerasfound.serving.errors import ClientError
-from kerasfound.serving.limits import Limits
-from kerasfound.serving.repository import Repository
-from kerasfound.serving.routes import Route, found
-from kerasfound.serving.web import Message, Receive, Request, Response, Send
+from . import http, metrics, web_ui
+from .client_error import ClientError
+from .http import Message, Receive, Request, Response, Send
+from .limits import Limits
+from .model_repository import Repository
+from .protocols import open_inference, openapi, tensorflow_serving, triton_extensions
+from .routing import Route, found
 
 LOG = logging.getLogger("kerasfound.serving")
-ROUTES = (*v1.ROUTES, *triton.ROUTES, *v2.ROUTES, *page.ROUTES, *openapi.ROUTES)
+ROUTES = (
+    *tensorflow_serving.ROUTES,
+    *triton_extensions.ROUTES,
+    *open_inference.ROUTES,
+    *web_ui.ROUTES,
+    *openapi.ROUTES,
+)
 MAX_PATH = 512
 HELD = 1 << 29
 """Bytes of bodies that all requests under way may have together."""
@@ -60,14 +67,14 @@ class App:
         try:
             response = await self._answer(request, scope)
         except ClientError as error:
-            response = web.failed(error)
-        except web.DisconnectedError:
+            response = http.failed(error)
+        except http.DisconnectedError:
             return
         except asyncio.CancelledError:  # uvicorn, when the grace after a signal to stop is over
-            response = web.failed(ClientError(503, "the server is stopping"))
+            response = http.failed(ClientError(503, "the server is stopping"))
         except Exception:
             LOG.exception("%s %r failed", scope["method"], scope["path"])
-            response = web.failed(ClientError(500, "the server failed on this request; its log says why"))
+            response = http.failed(ClientError(500, "the server failed on this request; its log says why"))
         given = request.headers.get(b"x-request-id", b"")
         if not _ID.fullmatch(given):
             given = next(self._ids).encode()
@@ -75,7 +82,7 @@ class App:
         if self.draining:
             extra.append((b"connection", b"close"))
         try:
-            await web.send_response(await web.compressed(response, request.headers), receive, send, extra)
+            await http.send_response(await http.compressed(response, request.headers), receive, send, extra)
         finally:
             seconds = time.perf_counter() - started
             metrics.answered(request.call, request.model, response.status, seconds)
@@ -96,7 +103,7 @@ class App:
             self._check_key(request.headers)
         try:
             if route.method == "POST":
-                request.body = await web.read_body(request, self.limits, functools.partial(self._hold, request))
+                request.body = await http.read_body(request, self.limits, functools.partial(self._hold, request))
             request.alone = self.under_way() < 2
             return await route.handler(self, request, **named)
         finally:

@@ -17,9 +17,9 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from kerasfound.serving.errors import ClientError
-from kerasfound.serving.limits import Limits
-from kerasfound.serving.metrics import Statistics
+from .client_error import ClientError
+from .limits import Limits
+from .metrics import Statistics
 
 Tensors = dict[str, np.ndarray]
 

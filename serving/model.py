@@ -10,17 +10,18 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as onnx_errors
 
+from kerasfound.bundle import recorded_cases
+from kerasfound.bundle.comparison import TOLERANCE, difference
+from kerasfound.bundle.manifest import Manifest, Tensor
 from kerasfound.errors import UserError
-from kerasfound.export import cases
-from kerasfound.export.difference import TOLERANCE, difference
-from kerasfound.export.manifest import Manifest, Tensor
-from kerasfound.serving.batching import Batcher, Tensors
-from kerasfound.serving.errors import ClientError, one_line
-from kerasfound.serving.limits import Limits
-from kerasfound.serving.metrics import Statistics
-from kerasfound.serving.raw import RawInput, raw_input
-from kerasfound.serving.tensors import DTYPES, Reader, described
-from kerasfound.serving.writing import Writer
+
+from .batching import Batcher, Tensors
+from .client_error import ClientError, one_line
+from .limits import Limits
+from .metrics import Statistics
+from .raw_inputs import RawInput, raw_input
+from .tensor_codec import DTYPES, Reader, described
+from .text_generation import Writer
 
 INTRA_OP_THREADS = 1
 """One: small models lose more by waking a second thread than they gain."""
@@ -89,7 +90,9 @@ class Model:
         _agree("inputs", manifest.inputs, self._session.get_inputs())
         _agree("outputs", manifest.outputs, self._session.get_outputs())
         self.raw: RawInput | None = raw_input(manifest, folder)
-        self.writer = Writer(manifest, session(folder / manifest.generation.file)) if manifest.generation else None
+        self.writer = (
+            Writer(manifest, session(folder / manifest.text_generation.file)) if manifest.text_generation else None
+        )
         self.limits = limits
         self.statistics = Statistics(self.name)
         self._run = _asking(self._session, list(self.outputs))
@@ -136,7 +139,7 @@ class Model:
                 raise ClientError(400, f"no output {name!r}; model {self.name!r} has {_listed(self.outputs)}")
         for name in self.readers:
             if name not in feeds:
-                known = "; null is a value that is not known" if self.readers[name].missing else ""
+                known = "; null is a value that is not known" if self.readers[name].nullable else ""
                 raise ClientError(400, f"input {name!r} is missing; {self.readers[name].expected}{known}")
         sizes: dict[str, int] = {}
         for name, array in feeds.items():
@@ -169,11 +172,11 @@ class Model:
 
     def _prove(self, folder: Path) -> None:
         """Asks what was asked at export: this machine may answer otherwise."""
-        if cases.VECTORS.format("") not in self.manifest.files:
+        if recorded_cases.VECTORS.format("") not in self.manifest.files:
             return
         tolerance = max((record.tolerance for record in self.manifest.verification), default=TOLERANCE)
         started = time.perf_counter()
-        for case in cases.load(folder):
+        for case in recorded_cases.load(folder):
             if case.inputs.keys() != self.readers.keys() or not case.outputs.keys() <= self.outputs.keys():
                 raise UserError(
                     f"what was asked at export has other tensors: {_listed([*case.inputs, *case.outputs])}."

@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kerasfound.errors import UserError
-from kerasfound.serving.limits import Limits
+
+from .limits import Limits
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
 
-    from kerasfound.serving.process import Server
-    from kerasfound.serving.repository import Versions
+    from .model_repository import Versions
+    from .uvicorn_server import Server
 
 WORKERS = 4 * (os.cpu_count() or 1)
 """At most: more than there are cores gain nothing, and each takes the memory of all models."""
@@ -114,9 +115,9 @@ def _server(settings: Settings, tell: Callable[[str], None] = lambda line: None)
         UserError: if there is nothing to serve, or a library is missing.
     """
     try:
-        from kerasfound.serving.app import App
-        from kerasfound.serving.process import Server
-        from kerasfound.serving.repository import Repository
+        from .app import App
+        from .model_repository import Repository
+        from .uvicorn_server import Server
     except ImportError as error:
         raise UserError(f"serving needs {error.name}; pip install 'kerasfound[serving]'.") from error
     away = Path(settings.shared, "away")

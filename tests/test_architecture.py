@@ -1,6 +1,8 @@
-"""Who may know whom, and what an import costs."""
+"""Which package may import which, that no import runs in a circle, and what an import costs."""
 
 import ast
+import graphlib
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -8,73 +10,146 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = {
-    "kerasfound/data": "data",
-    "kerasfound/training": "training",
-    "kerasfound/cli": "cli",
-    "recipes": "recipes",
-    "export": "export",
-    "serving": "serving",
-    "kerasfound": "blocks",
+MAPPED = ("recipes", "export", "serving")
+"""Folders at the root that are sub-packages of `kerasfound` (pyproject.toml)."""
+BLOCKS = {
+    "activations", "backprop", "gradients", "initializers", "layers", "losses", "optimizers", "saving", "schedules",
+}  # fmt: skip
+EVERYONE = {"_lazy", "atomic", "errors", "sampling"}
+"""Modules that every package may import: they import nothing of the package but each other."""
+MAY_IMPORT = {
+    "bundle": set(),
+    "preprocessing": {"bundle"},
+    "blocks": set(),
+    "reference": {"blocks"},
+    "data": {"blocks", "bundle", "preprocessing"},
+    "training": {"blocks", "bundle", "preprocessing", "data"},
+    "recipes": {"blocks", "bundle", "preprocessing", "data", "training"},
+    "export": {"blocks", "bundle", "preprocessing", "training"},
+    "serving": {"bundle", "preprocessing"},
+    "cli": {"blocks", "bundle", "preprocessing", "reference", "data", "training", "recipes", "export", "serving"},
 }
-ABOVE = {
-    "blocks": {"training", "data", "recipes", "cli", "export", "serving"},
-    "data": {"training", "recipes", "cli", "export", "serving"},
-    "training": {"recipes", "cli", "export", "serving"},
-    "recipes": {"cli", "export", "serving"},
-    "export": {"recipes", "cli", "serving"},
-    "serving": {"blocks", "training", "recipes", "cli"},
-    "cli": set(),
-}
-HEAVY = {"keras", "tensorflow", "jax", "torch"}
-FILES = [path for room in ("kerasfound", "recipes", "export", "serving") for path in (ROOT / room).rglob("*.py")]
+BACKENDS = {"keras", "tensorflow", "jax", "torch"}
+WITHOUT_KERAS = ("bundle", "preprocessing", "serving")
 
 
-def room_of_file(path):
-    name = path.relative_to(ROOT).as_posix()
-    return next(room for prefix, room in ROOMS.items() if name.startswith(prefix + "/"))
+def sources():
+    """Every module of the package by its dotted name, with its file."""
+    found = {}
+    for folder in ("kerasfound", *MAPPED):
+        for path in (ROOT / folder).rglob("*.py"):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            parts = parts if parts[0] == "kerasfound" else ("kerasfound", *parts)
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
 
 
-def room_of_module(module):
-    parts = module.split(".")
-    if parts[0] != "kerasfound" or parts[1:2] in ([], ["errors"], ["sampling"]):
-        return None  # everyone may know these, which know nobody
-    return parts[1] if parts[1] in ROOMS.values() else "blocks"
+MODULES = sources()
 
 
-def imported(path):
-    """Every module that a file imports, at its top or inside a function; `from a import b` may mean `a.b`."""
-    for node in ast.walk(ast.parse(path.read_text())):
+def imports(name, only_at_runtime=False):
+    """The full names that a module imports, at its top or inside a function; `from a import b` gives `a.b`.
+
+    `kf.data.load` of a module with `import kerasfound as kf` counts as an import of `kerasfound.data`.
+    """
+    tree = ast.parse(MODULES[name].read_text())
+    package = name if MODULES[name].name == "__init__.py" else name.rpartition(".")[0]
+    typing_only = {
+        id(node)
+        for guard in ast.walk(tree)
+        if isinstance(guard, ast.If) and "TYPE_CHECKING" in ast.unparse(guard.test)
+        for node in ast.walk(guard)
+    }
+    aliases = set()
+    for node in ast.walk(tree):
+        if only_at_runtime and id(node) in typing_only:
+            continue
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            for alias in node.names:
+                yield alias.name
+                if alias.name == "kerasfound":
+                    aliases.add(alias.asname or alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases:
+            yield f"kerasfound.{node.attr}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_a_room_knows_only_the_rooms_below_it(path):
-    room = room_of_file(path)
-    if path == ROOT / "kerasfound/__main__.py":
-        room = "cli"
-    assert not {room_of_module(module) for module in imported(path)} & ABOVE[room]
+def own(target):
+    """The module of ours that an imported name is, or is defined in."""
+    while target and target not in MODULES:
+        target = target.rpartition(".")[0]
+    return target or None
 
 
-def test_serving_knows_what_a_bundle_is_and_how_raw_things_are_read_and_no_more():
-    bundle = {"manifest", "cases", "difference"}
-    raw = {"images", "texts", "tokens"}
-    for path in (ROOT / "serving").rglob("*.py"):
-        parts = [module.split(".") for module in imported(path)]
-        assert {part[2] for part in parts if part[1:2] == ["export"] and part[2:]} <= bundle, path
-        assert {part[2] for part in parts if part[1:2] == ["data"] and part[2:]} <= raw, path
-        assert not HEAVY & {m.split(".")[0] for m in imported(path)}, path
+def package_of(module):
+    parts = module.split(".")[1:]
+    if not parts or parts[0] in EVERYONE:
+        return None
+    if parts[0] == "__main__":
+        return "cli"
+    return "blocks" if parts[0] in BLOCKS else parts[0]
+
+
+def test_every_module_belongs_to_a_package_that_is_listed():
+    assert {package_of(module) for module in MODULES} - {None} == MAY_IMPORT.keys()
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_a_package_imports_only_the_packages_below_it(module):
+    package = package_of(module)
+    allowed = MAY_IMPORT.get(package, set()) | {package, None}
+    above = {target for target in imports(module) if own(target) and package_of(own(target)) not in allowed}
+    if module == "kerasfound":
+        above = set()  # its stub names every package; nothing is imported before it is used
+    assert not above
+
+
+def test_no_import_runs_in_a_circle():
+    """Not even one that waits inside a function: such a module cannot be read, tested or moved alone."""
+    graph = {}
+    for module in MODULES:
+        targets = {own(target) for target in imports(module)} - {None, module, "kerasfound"}
+        graph[module] = {target for target in targets if not module.startswith(f"{target}.")}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("module", [name for name in sorted(MODULES) if package_of(name) in WITHOUT_KERAS])
+def test_what_serves_names_no_backend(module):
+    assert not BACKENDS & {target.split(".")[0] for target in imports(module, only_at_runtime=True)}
+
+
+def test_inside_a_package_imports_are_relative():
+    """Editors and type checkers follow them without knowing that `export/` is `kerasfound.export`."""
+    for name, path in MODULES.items():
+        room = name.split(".")[1:2]
+        if not room or room[0] not in MAPPED:
+            continue
+        absolute = [node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+        assert not [module for module in absolute if module and module.startswith(f"kerasfound.{room[0]}")], path
+
+
+def test_files_of_one_name_are_about_one_thing():
+    """Two modules may share a name where they are two sides of one subject; `SAME_SUBJECT` lists those."""
+    names = [name.rpartition(".")[2] for name, path in MODULES.items() if path.name != "__init__.py"]
+    shared = {name for name, group in itertools.groupby(sorted(names)) if len(list(group)) > 1}
+    assert shared == SAME_SUBJECT
+
+
+SAME_SUBJECT = {"text", "text_generation"}
 
 
 @pytest.mark.parametrize(
     "module", ["kerasfound", "kerasfound.serving", "kerasfound.cli.commands", "kerasfound.recipes"]
 )
 def test_an_import_loads_no_backend(module):
-    code = f"import sys, {module}; print(*sorted({HEAVY} & set(sys.modules)))"
+    code = f"import sys, {module}; print(*sorted({BACKENDS} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == ""
 
@@ -86,7 +161,7 @@ def test_help_loads_no_backend_and_no_numpy(arguments):
     code = (
         "import sys\nfrom kerasfound.cli import main\n"
         f"try:\n    main({arguments})\nexcept SystemExit as end:\n    assert not end.code\n"
-        f"assert not ({HEAVY} | {{'numpy'}}) & set(sys.modules)"
+        f"assert not ({BACKENDS} | {{'numpy'}}) & set(sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert found.returncode == 0, found.stderr

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from kerasfound.errors import UserError
+from kerasfound.export import saved_model_writer
 
 pytestmark = pytest.mark.xdist_group("every block")  # one worker: its fixture trains and saves them all
 
@@ -291,13 +292,13 @@ def test_exported_graphs_answer_alike(key, tmp_path):
     import onnxruntime
     import tensorflow as tf
 
-    from kerasfound.export import graphs as export  # unproven: the test itself holds them against the model
+    from kerasfound.export.converter import convert as export  # unproven: the test itself holds them against the model
 
     model, inputs = layer_model(key)
     shorter = [x[:1, :-1] if key[2] in OVER_TIME else x[:1] for x in inputs]
     names = [x.name for x in model.inputs]
 
-    export.saved_model(model, tmp_path / "saved_model")
+    saved_model_writer.saved_model(model, tmp_path / "saved_model")
     signature = tf.saved_model.load(tmp_path / "saved_model").signatures["serving_default"]
     for given in (inputs, shorter):
         found = signature(**{name: tf.constant(x) for name, x in zip(names, given, strict=True)})

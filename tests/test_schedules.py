@@ -10,7 +10,7 @@ from kerasfound import schedules
 from kerasfound.schedules import (
     CosineDecay,
     ExponentialDecay,
-    LinearToZero,
+    LinearDecay,
     OneCycle,
     PiecewiseConstantDecay,
     StepDecay,
@@ -24,7 +24,7 @@ EXAMPLES = {
     "CosineDecay warm-up": lambda: CosineDecay(0.0, 10, 0.1, warmup_target=0.1, warmup_steps=5),
     "OneCycle": lambda: OneCycle(0.1, 100),
     "OneCycle linear": lambda: OneCycle(0.1, 100, 0.2, 10, 100, anneal="linear"),
-    "LinearToZero": lambda: LinearToZero(0.1, 100),
+    "LinearDecay": lambda: LinearDecay(0.1, 100),
 }
 IN_KERAS = {
     "PiecewiseConstantDecay": [{"boundaries": [3, 7], "values": [0.1, 0.05, 0.01]}],
@@ -94,7 +94,7 @@ def test_one_cycle_stays_between_its_end_and_its_peak(peak, total, fraction, ste
 
 
 def test_linear_to_zero_is_a_line_and_then_nothing():
-    found = np.array(rates(LinearToZero(0.3, 30), range(40)))
+    found = np.array(rates(LinearDecay(0.3, 30), range(40)))
     np.testing.assert_allclose(np.diff(found[:31]), -0.01, rtol=1e-4)
     assert not found[30:].any()
 
@@ -132,7 +132,7 @@ def test_schedule_drives_an_optimizer_and_comes_back_from_its_config(name):
         ("warmup_fraction", lambda: OneCycle(0.1, 10, 1.2)),
         ("end_divisor", lambda: OneCycle(0.1, 10, end_divisor=0)),
         ("anneal", lambda: OneCycle(0.1, 10, anneal="cos")),
-        ("total_steps", lambda: LinearToZero(0.1, None)),
+        ("total_steps", lambda: LinearDecay(0.1, None)),
     ],
 )
 def test_bad_argument_is_named(argument, make):

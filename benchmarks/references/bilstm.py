@@ -21,8 +21,8 @@ def main(seed: int = 0, epochs: int = 2) -> None:
     """Train, and print seconds of fitting and test accuracy."""
     keras.utils.set_random_seed(seed)
     texts = kf.data.load("imdb_reviews")
-    tokenizer = kf.data.learn_tokenizer(texts.train.x, 20_000, 200)
-    train, test = (kf.data.encode_texts(tokenizer, rows.x) for rows in (texts.train, texts.test))
+    tokenizer = kf.preprocessing.train_tokenizer(texts.train.x, 20_000, 200)
+    train, test = (kf.preprocessing.encode_texts(tokenizer, rows.x) for rows in (texts.train, texts.test))
     train, test = (
         np.array([np.roll(row, (row == 0).sum()) for row in ids]) for ids in (train, test)
     )  # padded in front

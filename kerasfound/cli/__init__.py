@@ -13,7 +13,7 @@ def main(arguments: list[str] | None = None) -> None:
     """
     from cyclopts import CycloptsError
 
-    from kerasfound.cli.commands import app
+    from .commands import app
 
     try:
         app(arguments, exit_on_error=False, print_error=False)

@@ -15,13 +15,14 @@ from rich.table import Table
 
 import kerasfound
 from kerasfound import recipes
-from kerasfound.cli import startup
 from kerasfound.errors import UserError
 from kerasfound.serving import serve
 
+from . import startup
+from .output import show_run, show_verification
+
 if TYPE_CHECKING:
-    from kerasfound.export.manifest import Verification
-    from kerasfound.training import Run
+    pass
 
 Switch = Parameter(negative="")
 CONFIG_HELP = "A YAML file of settings, as --print-config shows them; flags win over it."
@@ -48,7 +49,7 @@ def list_(what: Literal["recipes", "data", "blocks"] | None = None) -> None:
     """
     if what == "blocks":
         startup.start()
-        from kerasfound.explanation import blocks
+        from kerasfound.reference.catalog import blocks
 
         for block in blocks():
             print(f"{block.kind:<12}{block.name:<30}{block.summary.replace('$', '')}")
@@ -125,7 +126,7 @@ def compare(*runs: Path, out: Path = Path("compare.html")) -> None:
     for name, values in rows.items():
         table.add_row(name.replace("_", " "), *("" if value is None else str(value) for value in values))
     Console(highlight=False).print(table)
-    kerasfound.training.comparison.write(opened, out)
+    kerasfound.training.run_comparison.write(opened, out)
     print(f"page: {out}")
 
 
@@ -217,14 +218,14 @@ def export(
         quantize=quantize,
         data_dir=data_dir,
     )
-    manifest = kerasfound.export.manifest.read(bundle / "manifest.json")
+    manifest = kerasfound.bundle.manifest.read(bundle / "manifest.json")
     if smaller := manifest.quantization:
         print(
-            f"int8 ({smaller.scheme}): {smaller.metric} {smaller.after:.4f} instead of {smaller.before:.4f} on "
-            f"{smaller.rows} test rows, {smaller.bytes_after / smaller.bytes_before:.2f} times the bytes, "
+            f"int8 ({smaller.scheme}): {smaller.metric} {smaller.score_after:.4f} instead of "
+            f"{smaller.score_before:.4f} on {smaller.rows} test rows, {smaller.bytes_after / smaller.bytes_before:.2f} times the bytes, "
             f"{smaller.milliseconds_after / smaller.milliseconds_before:.2f} times the time of one row"
         )
-    show_proof(bundle, manifest.verification)
+    show_verification(bundle, manifest.verification)
     print(f"next: kerasfound serve {to}")
 
 
@@ -239,10 +240,10 @@ def verify(bundle: Path, /, model: Path | None = None) -> None:
     """
     if model is None:
         checks = kerasfound.export.verify(bundle)
-        show_proof(kerasfound.export.version_folder(bundle), checks)
+        show_verification(kerasfound.bundle.version_folder(bundle), checks)
         return
     startup.start("tensorflow")
-    show_proof(bundle, kerasfound.export.verify(bundle, kerasfound.export.load(model)))
+    show_verification(bundle, kerasfound.export.verify(bundle, kerasfound.export.load(model)))
 
 
 app.command(serve)
@@ -251,7 +252,7 @@ app.command(serve)
 @app.command
 def doctor() -> None:
     """Show versions, backends, devices and data, what is missing, and the command that mends it."""
-    from kerasfound.cli import doctor
+    from . import doctor
 
     doctor.report()
 
@@ -260,7 +261,7 @@ def doctor() -> None:
 def demo() -> None:
     """Train on the built-in digits, export, verify, serve and ask, in about a minute; writes runs/ and models/."""
     startup.start("tensorflow")
-    from kerasfound.cli import demo
+    from . import demo
 
     demo.play()
 
@@ -326,29 +327,9 @@ def _summary(recipe: str) -> str:
     return (importlib.import_module(f"kerasfound.recipes.{recipe}").__doc__ or "").splitlines()[0]
 
 
-def show_run(run: "Run") -> None:
-    """What a finished run reached, and where it is."""
-    numbers = "  ".join(f"{name.replace('_', '-')} {value:.4f}" for name, value in run.results["test"].items())
-    print(f"test  {numbers}")
-    print(f"run folder: {run.folder}")
-    print(f"report: {run.report_file}")
-    print(f"next: kerasfound export {run.folder}")
-
-
 def lines(file: Path) -> list[str]:
     """The lines of a text file, without those that are empty."""
     try:
         return [line.strip() for line in file.read_text().splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: cannot be read as text ({error}); give a label on each line.") from error
-
-
-def show_proof(bundle: Path, checks: "list[Verification]") -> None:
-    """How each file of a bundle answered beside the trained model."""
-    for check in checks:
-        print(
-            f"{check.format}: {check.inputs} inputs at batch {', '.join(map(str, check.batch_sizes))}; "
-            f"largest difference {check.max_scaled_difference:.1e} (allowed {check.tolerance:.0e}), "
-            f"equal decisions {check.equal_decisions:.1%}"
-        )
-    print(f"verified: {bundle}")

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 import kerasfound as kf
-from kerasfound.cli import commands
 from kerasfound.errors import UserError
 from kerasfound.recipes import mnist_cnn
+
+from . import output
 
 SHOWN = 10
 MODELS = Path("models")
@@ -25,11 +26,11 @@ def play() -> None:
     started = time.perf_counter()
     _say("1. Train the MNIST network on the built-in digits (8 x 8, no network needed)")
     run = kf.training.execute(mnist_cnn, mnist_cnn.Config(data="digits", shift=1))
-    commands.show_run(run)
+    output.show_run(run)
 
     _say("2. Export the trained model, and prove that both files answer as it does")
     bundle = kf.export.bundle(run, MODELS, name="digits_cnn")
-    commands.show_proof(bundle, kf.export.manifest.read(bundle / "manifest.json").verification)
+    output.show_verification(bundle, kf.bundle.manifest.read(bundle / "manifest.json").verification)
 
     _say("3. Serve the bundle, without TensorFlow, and ask it over HTTP")
     with _server() as address:

@@ -6,10 +6,11 @@ import platform
 import shutil
 from pathlib import Path
 
-from kerasfound.cli import startup
 from kerasfound.data import SOURCES, cache
 from kerasfound.errors import NotInstalledError
 from kerasfound.training.run import devices, versions
+
+from . import startup
 
 EXTRAS = {
     "keras": ("keras", "pylatexenc"),

@@ -1,16 +1,8 @@
-from .columns import decode as decode
-from .dataset import Column as Column
 from .dataset import Dataset as Dataset
-from .dataset import Schema as Schema
 from .dataset import Split as Split
 from .registry import SOURCES as SOURCES
 from .registry import load as load
 from .tables import TABLES as TABLES
 from .tables import describe as describe
-from .tables import encode_rows as encode_rows
 from .tables import load_table as load_table
-from .texts import encode as encode
-from .texts import windows as windows
-from .tokens import UNKNOWN as UNKNOWN
-from .tokens import encode_texts as encode_texts
-from .tokens import learn_tokenizer as learn_tokenizer
+from .text_corpus import windows as windows

@@ -1,26 +1,23 @@
 """Named sets of images: raw pixels 0..255 as `uint8`, one class an image."""
 
-import contextlib
-import io
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerasfound.data import prepared
-from kerasfound.data.cache import Arrays, sha256
-from kerasfound.data.dataset import Dataset, Schema
+from kerasfound.bundle.schema import Schema
 from kerasfound.errors import UserError
+from kerasfound.preprocessing.pixels import _opened, read
+
+from . import tfds
+from .cache import Arrays, sha256
+from .dataset import Dataset
 
 if TYPE_CHECKING:
-    from PIL import Image
+    pass
 
 MNIST_VALIDATION = 5_000
 DIGITS_VALIDATION, DIGITS_TEST = 240, 360
-MAX_PIXELS = 50_000_000
-MAX_PIXELS_SENT = 1 << 24
-"""Of all images that somebody sends at once."""
 SIDES = 8, 64
 """The shortest and the longest side that images of a folder are scaled to."""
 SHARE = 0.15
@@ -30,7 +27,7 @@ TASK = "image_classification"
 
 def mnist(data_dir: Path | None) -> Arrays:
     """MNIST's canonical test images; the last of its training images are for validation."""
-    train, test = (prepared.read("mnist", split, data_dir, instead="digits") for split in ("train", "test"))
+    train, test = (tfds.read("mnist", split, data_dir, instead="digits") for split in ("train", "test"))
     train_x, train_y = train["image"], train["label"].astype("int64")
     return {
         "train_x": train_x[:-MNIST_VALIDATION],
@@ -93,44 +90,6 @@ def read_folder(folder: Path) -> Dataset:
     return Dataset.of(str(folder), source, sha256(arrays), arrays, Schema(TASK, "image", shape, tuple(files)))
 
 
-def read(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Pixels 0..255 of an image file, as `(height, width, channels)` = `shape`.
-
-    Raises:
-        UserError: if it is missing, is not an image, or has too many pixels.
-    """
-    with _opened(path, path) as image:
-        return _scaled(image, shape)
-
-
-def decode(files: Iterable[bytes], shape: tuple[int, ...]) -> np.ndarray:
-    """The same of the bytes of PNG or JPEG files, which may be anybody's, as `(files, height, width, channels)`.
-
-    Raises:
-        UserError: if one of them is not an image, or all together have too many pixels.
-    """
-    rows, pixels = [], 0
-    for place, file in enumerate(files):
-        name = f"image {place}"
-        try:
-            with _opened(name, io.BytesIO(file), ("PNG", "JPEG")) as image:
-                pixels += image.width * image.height
-                if pixels > MAX_PIXELS_SENT:
-                    raise UserError(f"{name}: too many pixels; at most {MAX_PIXELS_SENT} are read at once.")
-                rows.append(_scaled(image, shape))
-        except (UserError, ImportError):
-            raise
-        except Exception as error:  # of a broken file Pillow raises what its parsers happen to
-            raise UserError(f"{name}: not an image that can be read.") from error
-    return np.stack(rows)
-
-
-def _scaled(image: "Image.Image", shape: tuple[int, ...]) -> np.ndarray:
-    height, width, channels = shape
-    scaled = image.convert("L" if channels == 1 else "RGB").resize((width, height), resample=2)  # bilinear
-    return np.asarray(scaled, "uint8").reshape(shape)
-
-
 def _common_shape(files: list[Path]) -> tuple[int, int, int]:
     sizes, colored = [], False
     for file in files:
@@ -154,25 +113,3 @@ def _split_by_class(images: list[np.ndarray]) -> Arrays:
         arrays[f"{name}_x"] = np.concatenate(found)
         arrays[f"{name}_y"] = np.repeat(np.arange(len(found)), [len(part) for part in found])
     return arrays
-
-
-@contextlib.contextmanager
-def _opened(
-    name: Path | str, file: Path | io.BytesIO, formats: tuple[str, ...] | None = None
-) -> Iterator["Image.Image"]:
-    """An image file, its pixels not yet read; what goes wrong then and after is told as the user's mistake."""
-    from PIL import Image
-
-    try:
-        with Image.open(file, formats=formats) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError
-            yield image
-    except FileNotFoundError as error:
-        raise UserError(f"{name}: no such file; give an image.") from error
-    except IsADirectoryError as error:
-        raise UserError(f"{name}: a folder; give image files.") from error
-    except Image.DecompressionBombError as error:
-        raise UserError(f"{name}: too many pixels; at most {MAX_PIXELS} are read.") from error
-    except (OSError, SyntaxError) as error:
-        raise UserError(f"{name}: not an image that can be read.") from error

@@ -7,10 +7,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from kerasfound.data import cache, documents, grammar, images, texts
-from kerasfound.data.dataset import Dataset, Schema
-from kerasfound.data.tables import TABLES
+from kerasfound.bundle.schema import Schema
 from kerasfound.errors import UserError
+
+from . import cache, images, labelled_texts, synthetic_reviews, text_corpus
+from .dataset import Dataset
+from .tables import TABLES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,32 +68,32 @@ SOURCES = {
             "1.0.0-1",
             "50,000 film reviews, positive or negative (TFDS); 25,000 test, validation is the last 2,500 of the others",
             True,
-            documents.schema(("negative", "positive")),
-            documents.imdb_reviews,
+            labelled_texts.schema(("negative", "positive")),
+            labelled_texts.imdb_reviews,
         ),
         Source(
             "grammar",
             "1",
             "9,000 sentences that praise a film or blame it, made by a rule under which counting words cannot win",
             False,
-            documents.schema(grammar.LABELS),
-            documents.made,
+            labelled_texts.schema(synthetic_reviews.LABELS),
+            labelled_texts.made,
         ),
         Source(
             "tiny_shakespeare",
             "1.0.0-1",
             "1,115,394 characters of Shakespeare's plays (TFDS); 90% train, then 5% validation, 5% test",
             True,
-            texts.schema(texts.SHAKESPEARE),
-            texts.tiny_shakespeare,
+            text_corpus.schema(text_corpus.SHAKESPEARE),
+            text_corpus.tiny_shakespeare,
         ),
         Source(
             "stdlib",
-            texts.STANDARD_LIBRARY_VERSION,
+            text_corpus.STANDARD_LIBRARY_VERSION,
             "the source of Python's own standard library, character by character (built in); 90%, 5%, 5%",
             False,
-            texts.schema(texts.PRINTABLE),
-            texts.standard_library,
+            text_corpus.schema(text_corpus.PRINTABLE),
+            text_corpus.standard_library,
         ),
     )
 }
@@ -145,9 +147,9 @@ def load(
 
 
 def _own(path: Path, task: str | None, text: str | None, target: str | None) -> Dataset:
-    if task == documents.TASK:
-        return documents.read(path, text, target)
-    return images.read_folder(path) if path.is_dir() else texts.read(path)
+    if task == labelled_texts.TASK:
+        return labelled_texts.read(path, text, target)
+    return images.read_folder(path) if path.is_dir() else text_corpus.read(path)
 
 
 def _must_be_for(task: str | None, name: str, schema: Schema) -> None:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasfound.data.cache import sha256
-from kerasfound.data.dataset import Column, Dataset, Schema, Split
+from kerasfound.bundle.schema import Column, Schema, require_column
 from kerasfound.errors import UserError
+
+from .cache import sha256
+from .dataset import Dataset, Split
 
 if TYPE_CHECKING:  # not needed to list the tables
     import pyarrow as pa
@@ -87,24 +89,24 @@ def load_table(
         ((125, 13), ('class_0', 'class_1', 'class_2'))
     """
     try:
-        from kerasfound.data import columns
+        from kerasfound.preprocessing import table_rows
     except ImportError as error:
         raise UserError('tables are read with pyarrow: pip install "kerasfound[recipes]"') from error
 
     frame = _frame(name, data_dir, target)
     cells = frame.cells
     for asked in (frame.target, *categorical):
-        must_have(cells.column_names, asked, name)
+        require_column(cells.column_names, asked, name)
     whole = cells.filter(cells[frame.target].is_valid())
     dropped = len(cells) - len(whole)
     if len(whole) < FEWEST:
         raise UserError(f"--data {name}: {len(whole)} rows with a target; at least {FEWEST} can be split in three.")
     kind, labels, y = encode_target(frame.target, whole[frame.target], task)
     features = [n for n in cells.column_names if n != frame.target]
-    found = tuple(columns.infer(n, whole[n], as_category=n in categorical) for n in features)
+    found = tuple(table_rows.infer(n, whole[n], as_category=n in categorical) for n in features)
     places = split(y, 0 if name in TABLES else seed, stratify=kind == CLASSIFICATION, test=frame.test)
-    found = tuple(columns.as_seen(column, whole[column.name].take(places[0])) for column in found)
-    x = encode_rows(found, whole)
+    found = tuple(table_rows.as_seen(column, whole[column.name].take(places[0])) for column in found)
+    x = table_rows.encode_rows(found, whole)
     if not x.shape[1]:
         raise UserError(f"--data {name}: no column beside {frame.target!r} has two different values to learn from.")
     train, validation, test = (Split(x[rows], y[rows]) for rows in places)
@@ -120,25 +122,6 @@ def load_table(
     )
 
 
-def encode_rows(found: tuple[Column, ...], cells: pa.Table) -> np.ndarray:
-    """All rows as float32 numbers, the columns side by side.
-
-    Args:
-        found: the columns of a schema; others that the table has are not looked at.
-        cells: of any rows.
-
-    Raises:
-        UserError: if a column is missing, or holds what it cannot.
-    """
-    from kerasfound.data import columns
-
-    for column in found:
-        if column.width:
-            must_have(cells.column_names, column.name, "the table")
-    parts = [columns.encode(column, cells[column.name]) for column in found if column.width]
-    return np.concatenate([np.empty((len(cells), 0), "float32"), *parts], axis=1)
-
-
 def encode_target(name: str, cells: pa.ChunkedArray, task: str | None) -> tuple[str, tuple[str, ...], np.ndarray]:
     """The task, its labels, and each row's class or number.
 
@@ -150,14 +133,14 @@ def encode_target(name: str, cells: pa.ChunkedArray, task: str | None) -> tuple[
     Raises:
         UserError: if all are the same, numbers are asked for and there are none, or nearly every row is its own class.
     """
-    from kerasfound.data import columns
+    from kerasfound.preprocessing import table_rows
 
     distinct = len(cells.unique())
     if distinct < 2:
         raise UserError(f"--target {name}: every row has {cells[0].as_py()!r}; there is nothing to tell apart.")
-    column = columns.infer(name, cells)
-    counts = column.kind == "number" and (task == "regression" or not columns.are_codes(cells))
-    y = columns.numbers(cells)[:, 0] if counts else None
+    column = table_rows.infer(name, cells)
+    counts = column.kind == "number" and (task == "regression" or not table_rows.are_codes(cells))
+    y = table_rows.numbers(cells)[:, 0] if counts else None
     if y is not None and not (np.abs(y) <= np.finfo("float32").max).all():
         raise UserError(f"--target {name}: some numbers are infinite or too large for float32; mend or drop them.")
     few = y is None or (distinct <= max(2, min(CLASSES, len(cells) / 10)) and bool((y == np.rint(y)).all()))
@@ -173,8 +156,8 @@ def encode_target(name: str, cells: pa.ChunkedArray, task: str | None) -> tuple[
         values, codes = np.unique(y, return_inverse=True)
         labels = (str(int(value)) if value.is_integer() else str(value) for value in values.tolist())
         return CLASSIFICATION, tuple(labels), codes.astype("int64")
-    classes = columns.as_seen(Column(name, "category"), cells)
-    codes = columns.encode(classes, cells)[:, 0] - 1  # 0 is for an unknown category, of which there is none here
+    classes = table_rows.as_seen(Column(name, "category"), cells)
+    codes = table_rows.encode(classes, cells)[:, 0] - 1  # 0 is for an unknown category, of which there is none here
     return CLASSIFICATION, classes.categories, codes.astype("int64")
 
 
@@ -220,32 +203,24 @@ def _kind(column: Column) -> str:
 
 
 def _frame(name: str, data_dir: str | None, target: str | None) -> Frame:
-    from kerasfound.data import frames
+    from . import table_files
 
     if name in TABLES:
         frame = TABLES[name].read(Path(data_dir) if data_dir else None)
         return dataclasses.replace(frame, target=target or frame.target)
     path = Path(name)
-    if path.is_file() and path.suffix.lower() not in frames.SUFFIXES:
+    if path.is_file() and path.suffix.lower() not in table_files.SUFFIXES:
         raise UserError(f"--data {name}: not a .csv or .parquet; save the table as one of them.")
     if not path.exists():
         near = difflib.get_close_matches(name, TABLES, n=1)
         hint = f'Did you mean "{near[0]}"? ' if near else ""
         raise UserError(f'no table or file "{name}". {hint}There is {", ".join(TABLES)}; or give a .csv or .parquet.')
-    cells = frames.read(path)
+    cells = table_files.read(path)
     if target is None:
         raise UserError(
             f"--data {name}: say which column to predict with --target; there is {', '.join(cells.column_names)}."
         )
     return Frame(cells, target, path.name)
-
-
-def must_have(names: list[str], asked: str, where: str) -> None:
-    if asked in names:
-        return
-    near = difflib.get_close_matches(asked, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(names)}."
-    raise UserError(f"{where}: no column {asked!r}; {hint}")
 
 
 def _bundled(name: str, target: str) -> Callable[[Path | None], Frame]:
@@ -277,23 +252,27 @@ def _bunch(found: Any, target: str, source: str) -> Frame:
 def _adult(data_dir: Path | None) -> Frame:
     import pyarrow as pa
 
-    from kerasfound.data import frames
+    from kerasfound.preprocessing import table_rows
+
+    from . import table_files
 
     files = _files(data_dir, "adult_train.csv", "adult_test.csv")
     if files:
-        train, test = map(frames.read, files)
+        train, test = map(table_files.read, files)
         return Frame(pa.concat_tables([train, test]), "income", "Adult, its own test split", len(test))
     found = _fetch("adult", lambda sets: sets.fetch_openml("adult", version=2, as_frame=True, parser="pandas"))
-    cells = pa.table({name: frames.tidy(pa.chunked_array([pa.array(column)])) for name, column in found.frame.items()})
+    cells = pa.table(
+        {name: table_rows.tidy(pa.chunked_array([pa.array(column)])) for name, column in found.frame.items()}
+    )
     return Frame(cells, "class", "Adult from OpenML, split at random")
 
 
 def _california(data_dir: Path | None) -> Frame:
-    from kerasfound.data import frames
+    from . import table_files
 
     files = _files(data_dir, "california_housing.csv")
     if files:
-        frame = Frame(frames.read(files[0]), "median_house_value", "California housing, 1990 census")
+        frame = Frame(table_files.read(files[0]), "median_house_value", "California housing, 1990 census")
     else:
         found = _fetch("california", lambda sets: sets.fetch_california_housing())
         frame = _bunch(found, "median_house_value", "California housing of scikit-learn")

@@ -1,64 +1,64 @@
 """The layers of introductory deep learning, one file per idea."""
 
-from kerasfound.layers.activation import ELU as ELU
-from kerasfound.layers.activation import GELU as GELU
-from kerasfound.layers.activation import LeakyReLU as LeakyReLU
-from kerasfound.layers.activation import Linear as Linear
-from kerasfound.layers.activation import LogSoftmax as LogSoftmax
-from kerasfound.layers.activation import ReLU as ReLU
-from kerasfound.layers.activation import Sigmoid as Sigmoid
-from kerasfound.layers.activation import Sign as Sign
-from kerasfound.layers.activation import SiLU as SiLU
-from kerasfound.layers.activation import Softmax as Softmax
-from kerasfound.layers.activation import Softplus as Softplus
-from kerasfound.layers.activation import SquaredReLU as SquaredReLU
-from kerasfound.layers.activation import Step as Step
-from kerasfound.layers.activation import Swish as Swish
-from kerasfound.layers.activation import Tanh as Tanh
-from kerasfound.layers.attention import CausalSelfAttention as CausalSelfAttention
-from kerasfound.layers.attention import DotProductAttention as DotProductAttention
-from kerasfound.layers.attention import MultiHeadAttention as MultiHeadAttention
-from kerasfound.layers.attention import attention_weights as attention_weights
-from kerasfound.layers.attention import combine_masks as combine_masks
-from kerasfound.layers.attention import scaled_dot_product_attention as scaled_dot_product_attention
-from kerasfound.layers.convolution import Conv2D as Conv2D
-from kerasfound.layers.convolution import im2col as im2col
-from kerasfound.layers.dense import Dense as Dense
-from kerasfound.layers.embedding import Embedding as Embedding
-from kerasfound.layers.embedding import FactorizedInteraction as FactorizedInteraction
-from kerasfound.layers.embedding import PeriodicEmbedding as PeriodicEmbedding
-from kerasfound.layers.embedding import PiecewiseLinearEncoding as PiecewiseLinearEncoding
-from kerasfound.layers.embedding import quantile_edges as quantile_edges
-from kerasfound.layers.normalization import BatchNormalization as BatchNormalization
-from kerasfound.layers.normalization import LayerNormalization as LayerNormalization
-from kerasfound.layers.normalization import RMSNormalization as RMSNormalization
-from kerasfound.layers.perceptron import Neuron as Neuron
-from kerasfound.layers.perceptron import Perceptron as Perceptron
-from kerasfound.layers.pooling import AveragePooling2D as AveragePooling2D
-from kerasfound.layers.pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
-from kerasfound.layers.pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
-from kerasfound.layers.pooling import MaxPooling2D as MaxPooling2D
-from kerasfound.layers.position import LearnedPosition as LearnedPosition
-from kerasfound.layers.position import RotaryPosition as RotaryPosition
-from kerasfound.layers.position import SinusoidalPosition as SinusoidalPosition
-from kerasfound.layers.recurrent import GRU as GRU
-from kerasfound.layers.recurrent import LSTM as LSTM
-from kerasfound.layers.recurrent import Bidirectional as Bidirectional
-from kerasfound.layers.recurrent import GRUCell as GRUCell
-from kerasfound.layers.recurrent import LSTMCell as LSTMCell
-from kerasfound.layers.recurrent import SimpleRNN as SimpleRNN
-from kerasfound.layers.recurrent import SimpleRNNCell as SimpleRNNCell
-from kerasfound.layers.regularization import Dropout as Dropout
-from kerasfound.layers.regularization import RandomShift as RandomShift
-from kerasfound.layers.table import CategoryEmbedding as CategoryEmbedding
-from kerasfound.layers.table import FillMissing as FillMissing
-from kerasfound.layers.table import MemberScaling as MemberScaling
-from kerasfound.layers.text import HashedNGrams as HashedNGrams
-from kerasfound.layers.text import SortedLookup as SortedLookup
-from kerasfound.layers.transformer import CausalTransformerBlock as CausalTransformerBlock
-from kerasfound.layers.transformer import FeedForward as FeedForward
-from kerasfound.layers.transformer import TransformerDecoder as TransformerDecoder
-from kerasfound.layers.transformer import TransformerEncoder as TransformerEncoder
+from .activation import ELU as ELU
+from .activation import GELU as GELU
+from .activation import LeakyReLU as LeakyReLU
+from .activation import Linear as Linear
+from .activation import LogSoftmax as LogSoftmax
+from .activation import ReLU as ReLU
+from .activation import Sigmoid as Sigmoid
+from .activation import Sign as Sign
+from .activation import SiLU as SiLU
+from .activation import Softmax as Softmax
+from .activation import Softplus as Softplus
+from .activation import SquaredReLU as SquaredReLU
+from .activation import Step as Step
+from .activation import Swish as Swish
+from .activation import Tanh as Tanh
+from .attention import CausalSelfAttention as CausalSelfAttention
+from .attention import DotProductAttention as DotProductAttention
+from .attention import MultiHeadAttention as MultiHeadAttention
+from .attention import attention_weights as attention_weights
+from .attention import combine_masks as combine_masks
+from .attention import scaled_dot_product_attention as scaled_dot_product_attention
+from .convolution import Conv2D as Conv2D
+from .convolution import im2col as im2col
+from .dense import Dense as Dense
+from .embedding import Embedding as Embedding
+from .embedding import FactorizedInteraction as FactorizedInteraction
+from .embedding import PeriodicEmbedding as PeriodicEmbedding
+from .embedding import PiecewiseLinearEncoding as PiecewiseLinearEncoding
+from .embedding import quantile_edges as quantile_edges
+from .normalization import BatchNormalization as BatchNormalization
+from .normalization import LayerNormalization as LayerNormalization
+from .normalization import RMSNormalization as RMSNormalization
+from .perceptron import Neuron as Neuron
+from .perceptron import Perceptron as Perceptron
+from .pooling import AveragePooling2D as AveragePooling2D
+from .pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
+from .pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
+from .pooling import MaxPooling2D as MaxPooling2D
+from .position import LearnedPosition as LearnedPosition
+from .position import RotaryPosition as RotaryPosition
+from .position import SinusoidalPosition as SinusoidalPosition
+from .recurrent import GRU as GRU
+from .recurrent import LSTM as LSTM
+from .recurrent import Bidirectional as Bidirectional
+from .recurrent import GRUCell as GRUCell
+from .recurrent import LSTMCell as LSTMCell
+from .recurrent import SimpleRNN as SimpleRNN
+from .recurrent import SimpleRNNCell as SimpleRNNCell
+from .regularization import Dropout as Dropout
+from .regularization import RandomTranslation as RandomTranslation
+from .table import BatchEnsembleScaling as BatchEnsembleScaling
+from .table import CategoryEmbedding as CategoryEmbedding
+from .table import Imputation as Imputation
+from .text import HashedNGrams as HashedNGrams
+from .text import SortedLookup as SortedLookup
+from .transformer import CausalTransformerBlock as CausalTransformerBlock
+from .transformer import FeedForward as FeedForward
+from .transformer import TransformerDecoder as TransformerDecoder
+from .transformer import TransformerEncoder as TransformerEncoder
 
 __all__ = [
     "ELU",
@@ -66,6 +66,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "AveragePooling2D",
+    "BatchEnsembleScaling",
     "BatchNormalization",
     "Bidirectional",
     "CategoryEmbedding",
@@ -78,11 +79,11 @@ __all__ = [
     "Embedding",
     "FactorizedInteraction",
     "FeedForward",
-    "FillMissing",
     "GRUCell",
     "GlobalAveragePooling2D",
     "GlobalMaxPooling2D",
     "HashedNGrams",
+    "Imputation",
     "LSTMCell",
     "LayerNormalization",
     "LeakyReLU",
@@ -90,14 +91,13 @@ __all__ = [
     "Linear",
     "LogSoftmax",
     "MaxPooling2D",
-    "MemberScaling",
     "MultiHeadAttention",
     "Neuron",
     "Perceptron",
     "PeriodicEmbedding",
     "PiecewiseLinearEncoding",
     "RMSNormalization",
-    "RandomShift",
+    "RandomTranslation",
     "ReLU",
     "RotaryPosition",
     "SiLU",

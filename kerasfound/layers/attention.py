@@ -5,9 +5,9 @@ import functools
 import keras
 from keras import ops
 
-from kerasfound.layers.dense import Dense
-from kerasfound.layers.position import RotaryPosition
-from kerasfound.layers.regularization import Dropout
+from .dense import Dense
+from .position import RotaryPosition
+from .regularization import Dropout
 
 
 def attention_weights(query, key, mask=None):

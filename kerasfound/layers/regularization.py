@@ -55,7 +55,7 @@ class Dropout(keras.layers.Dropout):
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class RandomShift(keras.layers.Layer):
+class RandomTranslation(keras.layers.Layer):
     r"""While training, each image moves by a few whole pixels up or down and left or right; what comes in is black.
 
     With $p$ = `pixels` and, for every image of every call, fresh whole numbers $d, r$ from $-p$ to $p$:
@@ -80,7 +80,7 @@ class RandomShift(keras.layers.Layer):
 
     Example:
         >>> dot = ops.reshape(ops.one_hot(12, 25), (1, 5, 5, 1))  # in the middle of 5 x 5 pixels
-        >>> seen = sum(RandomShift(1)(dot, training=True) for _ in range(200))
+        >>> seen = sum(RandomTranslation(1)(dot, training=True) for _ in range(200))
         >>> ops.convert_to_numpy(seen[0, :, :, 0] > 0).sum(axis=0).tolist()  # it has been on all nine places around
         [0, 3, 3, 3, 0]
 

@@ -8,7 +8,7 @@ from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class FillMissing(keras.layers.Layer):
+class Imputation(keras.layers.Layer):
     r"""A value of its own for each feature wherever the number is missing.
 
     With the value $v_j$ of feature $j$ = `values`:
@@ -27,7 +27,7 @@ class FillMissing(keras.layers.Layer):
         ValueError: if a value is not finite, or the input has another number of features.
 
     Example:
-        >>> layer = FillMissing([3.0, 5.0])
+        >>> layer = Imputation([3.0, 5.0])
         >>> [float(v) for v in layer(ops.array([[np.nan, 7.0]]))[0]]
         [3.0, 7.0]
 
@@ -150,7 +150,7 @@ class CategoryEmbedding(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class MemberScaling(keras.layers.Layer):
+class BatchEnsembleScaling(keras.layers.Layer):
     r"""The same features once for each member of an ensemble, scaled by that member's own weights.
 
     With the weights $r_k$ of member $k = 1 \dots K$, $K$ = `members`, and elementwise product $\odot$:
@@ -174,7 +174,7 @@ class MemberScaling(keras.layers.Layer):
         ValueError: if `members` is not a positive integer, or the input is not `(batch, features)`.
 
     Example:
-        >>> y = MemberScaling(3)(ops.ones((2, 5)))
+        >>> y = BatchEnsembleScaling(3)(ops.ones((2, 5)))
         >>> y.shape == (2, 3, 5), bool(ops.all(ops.abs(y) == 1))
         (True, True)
 

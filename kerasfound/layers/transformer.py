@@ -5,10 +5,11 @@ import numbers
 import keras
 
 from kerasfound.activations import squared_relu
-from kerasfound.layers.attention import CausalSelfAttention, MultiHeadAttention
-from kerasfound.layers.dense import Dense
-from kerasfound.layers.normalization import LayerNormalization, RMSNormalization
-from kerasfound.layers.regularization import Dropout
+
+from .attention import CausalSelfAttention, MultiHeadAttention
+from .dense import Dense
+from .normalization import LayerNormalization, RMSNormalization
+from .regularization import Dropout
 
 
 def _check(intermediate_dim, num_heads=1, dropout=0.0):

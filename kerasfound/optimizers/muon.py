@@ -5,7 +5,7 @@ import re
 import keras
 from keras import ops
 
-from kerasfound.optimizers.adam import Adam
+from .adam import Adam
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from kerasfound.optimizers.optimizer import Optimizer
+from .base import Optimizer
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")

@@ -1,5 +1,5 @@
 """One training run, written once for every recipe: settings, run folder, fit, evaluation, report."""
 
-from kerasfound import rooms
+from kerasfound import _lazy
 
-__getattr__, __dir__, __all__ = rooms.attach(__name__, __file__)
+__getattr__, __dir__, __all__ = _lazy.attach(__name__, __file__)

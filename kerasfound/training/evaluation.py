@@ -15,10 +15,13 @@ from sklearn.metrics import (
 )
 
 from kerasfound import data
-from kerasfound.data import Dataset, Schema, Split, encode_texts, windows
+from kerasfound.bundle import Schema
+from kerasfound.data import Dataset, Split, windows
 from kerasfound.errors import UserError
-from kerasfound.training.batches import Rows
-from kerasfound.training.run import Run
+from kerasfound.preprocessing import encode_texts
+
+from .loaders import Rows
+from .run import Run
 
 
 def answers(model: keras.Model, x: np.ndarray) -> np.ndarray:

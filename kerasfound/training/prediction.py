@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasfound.data import Schema, documents, encode_rows, encode_texts, frames, images
+from kerasfound.bundle import Schema
+from kerasfound.data import labelled_texts, table_files
 from kerasfound.errors import UserError
-from kerasfound.training import evaluation
-from kerasfound.training.run import Run
+from kerasfound.preprocessing import encode_rows, encode_texts, pixels
+
+from . import evaluation
+from .run import Run
 
 TABLES = (".csv", ".tsv", ".parquet")
 """Endings of files with a text in each row; any other file is one text."""
@@ -68,7 +71,7 @@ def pictures(schema: Schema, files: list[Path]) -> tuple[list[str], np.ndarray]:
     """Each file's name and pixels."""
     if not files:
         raise UserError("no image given; name one or more files after the run folder.")
-    return [str(file) for file in files], np.stack([images.read(file, schema.shape) for file in files])
+    return [str(file) for file in files], np.stack([pixels.read(file, schema.shape) for file in files])
 
 
 def table_rows(schema: Schema, files: list[Path]) -> tuple[list[str], np.ndarray]:
@@ -78,7 +81,7 @@ def table_rows(schema: Schema, files: list[Path]) -> tuple[list[str], np.ndarray
     names, parts = [], []
     for file in files:
         try:
-            parts.append(encode_rows(schema.columns, frames.read(file)))
+            parts.append(encode_rows(schema.columns, table_files.read(file)))
         except UserError as error:
             raise UserError(str(error) if str(error).startswith(str(file)) else f"{file}: {error}") from error
         names += [f"{file}:{row}" for row in range(1, len(parts[-1]) + 1)]
@@ -105,10 +108,10 @@ def of_texts(run: Run, files: list[Path], texts: Sequence[str]) -> tuple[list[st
 def _texts_in(file: Path, schema: Schema) -> list[tuple[str, str]]:
     """The texts of a file, each behind its name."""
     if file.suffix not in TABLES:
-        return [(str(file), documents.read_text(file))]
-    cells = frames.read(file)
-    name = schema.columns[0].name if schema.columns else documents.text_column(cells, file)
-    return [(f"{file}:{row}", str(text)) for row, text in enumerate(documents.column(cells, file, name), start=1)]
+        return [(str(file), labelled_texts.read_text(file))]
+    cells = table_files.read(file)
+    name = schema.columns[0].name if schema.columns else labelled_texts.text_column(cells, file)
+    return [(f"{file}:{row}", str(text)) for row, text in enumerate(labelled_texts.column(cells, file, name), start=1)]
 
 
 def _prediction(file: str, schema: Schema, row: np.ndarray) -> Prediction:

@@ -15,9 +15,12 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from kerasfound.data import Schema, Split, decode
-from kerasfound.training import evaluation
-from kerasfound.training.run import Run
+from kerasfound.bundle import Schema
+from kerasfound.data import Split
+from kerasfound.preprocessing import decode
+
+from . import evaluation
+from .run import Run
 
 WORST = 24
 """How many of the costliest mistakes are shown."""

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import yaml
 
-from kerasfound.data import Dataset, Schema
+from kerasfound.bundle import Schema
+from kerasfound.data import Dataset
 from kerasfound.errors import UserError
-from kerasfound.training.config import Config
+
+from .config import Config
 
 if TYPE_CHECKING:
     import keras

@@ -11,13 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import kerasfound as kf
 from kerasfound import data
-from kerasfound.data import columns, frames, tables
-from kerasfound.data.dataset import Column, Schema
+from kerasfound.bundle.schema import Column, Schema
+from kerasfound.data import table_files, tables
 from kerasfound.errors import UserError
+from kerasfound.preprocessing import table_rows
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Z")), min_size=1, max_size=6).filter(
-    lambda word: word.strip() == word and word not in frames.MISSING
+    lambda word: word.strip() == word and word not in table_rows.MISSING
 )
 cells = st.fixed_dictionaries(
     {
@@ -67,9 +69,9 @@ def test_a_frame_reads_back_from_csv_and_parquet_to_the_same_codes(tmp_path_fact
         writer = csv.DictWriter(file, list(found[0]))
         writer.writeheader()
         writer.writerows(found)
-    direct = np.concatenate([columns.encode(c, cells_of(*whole[c.name].to_pylist())) for c in KINDS], axis=1)
+    direct = np.concatenate([table_rows.encode(c, cells_of(*whole[c.name].to_pylist())) for c in KINDS], axis=1)
     for name in ("frame.csv", "frame.parquet"):
-        np.testing.assert_array_equal(data.encode_rows(KINDS, frames.read(folder / name)), direct)
+        np.testing.assert_array_equal(kf.preprocessing.encode_rows(KINDS, table_files.read(folder / name)), direct)
 
 
 @pytest.mark.parametrize(
@@ -87,39 +89,38 @@ def test_a_frame_reads_back_from_csv_and_parquet_to_the_same_codes(tmp_path_fact
     ],
 )
 def test_columns_are_what_every_cell_can_be(texts, kind):
-    assert columns.infer("x", pa.chunked_array([pa.array(texts, pa.string())])).kind == kind
+    assert table_rows.infer("x", pa.chunked_array([pa.array(texts, pa.string())])).kind == kind
 
 
 def test_a_category_it_has_not_seen_and_a_missing_one_are_code_0():
-    column = columns.infer("x", cells_of("b", "a", "b", "a"))
-    assert columns.encode(column, cells_of("a", "b", "c", None))[:, 0].tolist() == [1, 2, 0, 0]
+    column = table_rows.infer("x", cells_of("b", "a", "b", "a"))
+    assert table_rows.encode(column, cells_of("a", "b", "c", None))[:, 0].tolist() == [1, 2, 0, 0]
 
 
 def test_a_date_is_year_month_weekday_and_days():
-    encoded = columns.encode(Column("x", "date"), cells_of("1970-01-02", "2024-02-29", None))
+    encoded = table_rows.encode(Column("x", "date"), cells_of("1970-01-02", "2024-02-29", None))
     assert encoded[:2].tolist() == [[1970, 1, 4, 1], [2024, 2, 3, 19782]]
     assert np.isnan(encoded[2]).all()
 
 
 def test_infinite_and_too_large_numbers_are_missing():
-    assert np.isnan(columns.encode(Column("x", "number"), cells_of(math.inf, 1e300, math.nan))).all()
+    assert np.isnan(table_rows.encode(Column("x", "number"), cells_of(math.inf, 1e300, math.nan))).all()
 
 
 def test_encoded_rows_can_be_shown_again():
-    row = data.encode_rows(KINDS, pa.table({c.name: [v] for c, v in zip(KINDS, (1.5, "?!", True, None), strict=True)}))[
-        0
-    ]
-    assert columns.decode(KINDS, row) == ["1.5", "(unknown)", "true", ""]
+    cells = {c.name: [v] for c, v in zip(KINDS, (1.5, "?!", True, None), strict=True)}
+    row = kf.preprocessing.encode_rows(KINDS, pa.table(cells))[0]
+    assert table_rows.decode(KINDS, row) == ["1.5", "(unknown)", "true", ""]
 
 
-@pytest.mark.parametrize("separator", list(frames.SEPARATORS))
+@pytest.mark.parametrize("separator", list(table_files.SEPARATORS))
 def test_the_separator_is_found(table, separator):
-    read = frames.read(table("a,b\n1, x \n2,NA\n".replace(",", separator)))
+    read = table_files.read(table("a,b\n1, x \n2,NA\n".replace(",", separator)))
     assert read.to_pydict() == {"a": ["1", "2"], "b": ["x", None]}
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_name(table):
-    assert frames.read(table("\ufeffa,b\n1,2\n")).column_names == ["a", "b"]
+    assert table_files.read(table("\ufeffa,b\n1,2\n")).column_names == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_adult_keeps_its_own_test_rows(table, tmp_path):
 def test_categories_are_those_of_the_training_rows(table):
     found = data.load_table(str(table(rows().replace("7,b,0", "7,rare,0"))), target="bought")
     (colour,) = (c for c in found.schema.columns if c.name == "colour")
-    seen = {columns.decode(found.schema.columns, row)[1] for row in found.train.x}
+    seen = {table_rows.decode(found.schema.columns, row)[1] for row in found.train.x}
     assert set(colour.categories) == seen
 
 
@@ -241,13 +242,13 @@ def test_bad_tables_are_named(table, text, options, message):
 
 def test_a_parquet_that_is_none_is_named(table):
     with pytest.raises(UserError, match="not a table that can be read"):
-        frames.read(table("no parquet", "table.parquet"))
+        table_files.read(table("no parquet", "table.parquet"))
 
 
 def test_bytes_that_are_no_text_are_named(tmp_path):
     (tmp_path / "latin.csv").write_bytes("straße,y\n1,2\n".encode("latin-1"))
     with pytest.raises(UserError, match=r"not UTF-8 text .*; save it as CSV UTF-8"):
-        frames.read(tmp_path / "latin.csv")
+        table_files.read(tmp_path / "latin.csv")
 
 
 @pytest.mark.parametrize(
@@ -269,4 +270,4 @@ def test_without_files_and_network_the_built_in_tables_are_named(tmp_path, monke
 
 def test_a_cell_that_cannot_be_is_named_by_row_and_column():
     with pytest.raises(UserError, match="row 2, column 'age': 'old' is not a number"):
-        columns.encode(Column("age", "number"), cells_of("7", "old"))
+        table_rows.encode(Column("age", "number"), cells_of("7", "old"))

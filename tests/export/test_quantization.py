@@ -10,14 +10,15 @@ import pytest
 
 import kerasfound as kf
 from kerasfound.errors import UserError
-from kerasfound.export import graphs, quantization
+from kerasfound.export import quantization
+from kerasfound.export.converter import convert
 from kerasfound.recipes import tabular_mlp
 
 
 @pytest.fixture
 def version(tmp_path, digits_run):
     """A folder with the float file."""
-    graphs.onnx(digits_run.load_model(), tmp_path / "model.onnx")
+    convert.onnx(digits_run.load_model(), tmp_path / "model.onnx")
     return tmp_path
 
 
@@ -27,10 +28,10 @@ def operators(path):
 
 def test_convolutions_get_static_ranges_and_a_scale_for_each_filter(version, digits_run):
     record = quantization.quantized(digits_run, version)
-    assert (record.scheme, record.metric, record.bound) == ("static", "accuracy", 0.5)
+    assert (record.scheme, record.metric, record.max_drop) == ("static", "accuracy", 0.5)
     assert record.rows == digits_run.environment["data"]["rows"]["test"]
-    assert record.before == pytest.approx(digits_run.results["test"]["accuracy"], abs=1e-6)
-    assert record.after >= record.before - 0.005
+    assert record.score_before == pytest.approx(digits_run.results["test"]["accuracy"], abs=1e-6)
+    assert record.score_after >= record.score_before - 0.005
     assert record.equal_decisions > 0.97
     assert record.bytes_after < record.bytes_before / 2
     assert record.milliseconds_before > 0 < record.milliseconds_after
@@ -88,7 +89,7 @@ MODELS = {
 def test_other_models_are_quantized_as_they_run(tmp_path, kind):
     source, target = tmp_path / "model.onnx", tmp_path / "int8.onnx"
     model = MODELS[kind]()
-    graphs.onnx(model, source)
+    convert.onnx(model, source)
     assert quantization.quantize(source, target, {}) == "dynamic"
     own = {node.op_type for node in onnx.load(target).graph.node if node.domain}  # ONNX Runtime's
     assert own == ({"DynamicQuantizeLSTM"} if kind == "recurrent" else set())
@@ -105,7 +106,7 @@ def test_a_weight_for_each_member_stays_as_it_is(tmp_path):
     """ONNX Runtime refuses products of stacks of matrices with a scale for each column, when they run."""
     heads = keras.layers.EinsumDense("bkd,kdc->bkc", (4, 3))
     model = sequential(keras.Input((4, 8), name="x"), kf.layers.Dense(8), heads)
-    graphs.onnx(model, tmp_path / "model.onnx")
+    convert.onnx(model, tmp_path / "model.onnx")
     quantization.quantize(tmp_path / "model.onnx", tmp_path / "int8.onnx", {})
     x = np.random.default_rng(0).normal(size=(2, 4, 8)).astype("float32")
     (answer,) = onnxruntime.InferenceSession(tmp_path / "int8.onnx").run(None, {"x": x})
@@ -120,12 +121,12 @@ def test_the_scheme_follows_the_operators(tmp_path):
         "dynamic": keras.Model(image, kf.layers.TransformerEncoder(8, 2)(patches)),  # it attends
     }
     for expected, model in models.items():
-        graphs.onnx(model, tmp_path / "model.onnx")
+        convert.onnx(model, tmp_path / "model.onnx")
         assert quantization.scheme(onnx.load(tmp_path / "model.onnx")) == expected
 
 
 def test_a_model_without_weights_is_refused(tmp_path):
-    graphs.onnx(sequential(keras.Input((8,), name="x"), keras.layers.Softmax()), tmp_path / "model.onnx")
+    convert.onnx(sequential(keras.Input((8,), name="x"), keras.layers.Softmax()), tmp_path / "model.onnx")
     with pytest.raises(UserError, match="no weights to quantize"):
         quantization.quantize(tmp_path / "model.onnx", tmp_path / "int8.onnx", {})
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
@@ -142,17 +143,17 @@ def test_the_record_is_of_the_run_and_its_bundle_stays_whole(version, digits_run
 
 def test_a_bundle_tells_what_its_small_file_loses(tmp_path, digits_run):
     folder = kf.export.bundle(digits_run, tmp_path, quantize="int8")
-    record = kf.export.manifest.read(folder / "manifest.json").quantization
+    record = kf.bundle.manifest.read(folder / "manifest.json").quantization
     assert record.bytes_after == (folder / "model.int8.onnx").stat().st_size
-    assert f"| `model.int8.onnx` | {record.after:.4f} |" in (folder / "README.md").read_text()
+    assert f"| `model.int8.onnx` | {record.score_after:.4f} |" in (folder / "README.md").read_text()
     assert {proof.format for proof in kf.export.verify(folder)} == {"saved_model", "onnx"}
 
 
 def test_a_table_is_measured_by_its_cells(tmp_path):
     run = kf.training.execute(tabular_mlp, tabular_mlp.Config(data="wine", epochs=3, out=str(tmp_path / "run")))
     folder = kf.export.bundle(run, tmp_path / "models", quantize="int8")
-    record = kf.export.manifest.read(folder / "manifest.json").quantization
-    assert record.before == pytest.approx(run.results["test"]["accuracy"], abs=1e-6)
+    record = kf.bundle.manifest.read(folder / "manifest.json").quantization
+    assert record.score_before == pytest.approx(run.results["test"]["accuracy"], abs=1e-6)
 
 
 def test_what_is_no_run_has_no_data_to_measure_on(tmp_path):

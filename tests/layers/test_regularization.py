@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from kerasfound.layers.regularization import Dropout, RandomShift
+from kerasfound.layers.regularization import Dropout, RandomTranslation
 
 EXAMPLES = {
     "Dropout": lambda: (Dropout(0.5, seed=1), np.ones((2, 4), "float32")),
     "Dropout noise_shape": lambda: (Dropout(0.2, noise_shape=(None, 1, 4)), np.ones((2, 3, 4), "float32")),
-    "RandomShift": lambda: (RandomShift(1, seed=1), np.arange(40, dtype="float32").reshape(2, 4, 5, 1)),
+    "RandomTranslation": lambda: (RandomTranslation(1, seed=1), np.arange(40, dtype="float32").reshape(2, 4, 5, 1)),
 }
 
 
@@ -75,19 +75,19 @@ def test_a_bad_argument_is_named(argument, value):
 def test_a_shift_moves_the_picture_and_changes_no_pixel_of_it():
     images = np.zeros((50, 9, 7, 2), "float32")
     images[:, 4, 3] = np.stack([np.arange(1, 51), np.arange(51, 101)], axis=1)
-    moved = numpy(RandomShift(2, seed=0)(images, training=True))
+    moved = numpy(RandomTranslation(2, seed=0)(images, training=True))
     assert np.array_equal(moved.sum(axis=(1, 2)), images[:, 4, 3])
     down, right = (axis - middle for axis, middle in zip(moved[..., 0].nonzero()[1:], (4, 3), strict=True))
     assert (min(down), max(down), min(right), max(right)) == (-2, 2, -2, 2)
     assert abs(np.corrcoef(down, right)[0, 1]) < 0.5
-    still = numpy(RandomShift(2, seed=0)(images))
+    still = numpy(RandomTranslation(2, seed=0)(images))
     assert np.array_equal(still, images)
 
 
 @given(st.integers(0, 3), st.integers(4, 6), st.integers(4, 6), st.integers(0, 99))
 def test_a_shifted_image_is_a_cutting_of_the_padded_one(pixels, height, width, seed):
     x = 1 + np.random.default_rng(seed).random((1, height, width, 1), "float32")
-    y = numpy(RandomShift(pixels, seed=seed)(x, training=True))
+    y = numpy(RandomTranslation(pixels, seed=seed)(x, training=True))
     padded = np.pad(x, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)))
     cuttings = [padded[:, i : i + height, k : k + width] for i in range(2 * pixels + 1) for k in range(2 * pixels + 1)]
     assert any(np.array_equal(y, cutting) for cutting in cuttings)
@@ -104,4 +104,4 @@ def test_a_shifted_image_is_a_cutting_of_the_padded_one(pixels, height, width, s
 )
 def test_a_shift_that_cannot_be_is_refused(pixels, shape, message):
     with pytest.raises(ValueError, match=message):
-        RandomShift(pixels)(np.zeros(shape, "float32"))
+        RandomTranslation(pixels)(np.zeros(shape, "float32"))

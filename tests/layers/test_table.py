@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from kerasfound.layers.table import CategoryEmbedding, FillMissing, MemberScaling
+from kerasfound.layers.table import BatchEnsembleScaling, CategoryEmbedding, Imputation
 
 
 def normal(*shape, seed=0):
@@ -17,16 +17,16 @@ def normal(*shape, seed=0):
 
 
 EXAMPLES = {
-    "FillMissing": lambda: (FillMissing([1.0, -2.0, 0.5]), np.where(normal(5, 3) > 1, math.nan, normal(5, 3, seed=1))),
+    "Imputation": lambda: (Imputation([1.0, -2.0, 0.5]), np.where(normal(5, 3) > 1, math.nan, normal(5, 3, seed=1))),
     "CategoryEmbedding": lambda: (CategoryEmbedding([2, 3], 4), np.array([[1, 2], [0, 0], [7, 1]], "float32")),
-    "MemberScaling": lambda: (MemberScaling(3, seed=1), normal(5, 4)),
+    "BatchEnsembleScaling": lambda: (BatchEnsembleScaling(3, seed=1), normal(5, 4)),
 }
 
 
 @given(st.lists(st.none() | st.floats(-1000, 1000, width=32), min_size=3, max_size=3))
 def test_only_what_is_missing_is_filled_in(cells):
     values = [7.0, 8.0, 9.0]
-    filled = FillMissing(values)(np.array([[math.nan if c is None else c for c in cells]], "float32"))
+    filled = Imputation(values)(np.array([[math.nan if c is None else c for c in cells]], "float32"))
     expected = [v if c is None else c for c, v in zip(cells, values, strict=True)]
     assert ops.convert_to_numpy(filled)[0].tolist() == expected
 
@@ -50,7 +50,7 @@ def test_a_code_outside_its_table_counts_as_0(code):
 
 
 def test_each_member_scales_the_features_its_own_way():
-    layer, x = MemberScaling(4, seed=2), normal(3, 6)
+    layer, x = BatchEnsembleScaling(4, seed=2), normal(3, 6)
     y = ops.convert_to_numpy(layer(x))
     r = ops.convert_to_numpy(layer.scales)
     np.testing.assert_allclose(y, r[None] * x[:, None])
@@ -73,14 +73,14 @@ def test_some_categories_are_taken_for_unknown_ones_while_training_and_none_afte
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: FillMissing([math.nan]), "`values` must be finite"),
-        (lambda: FillMissing([0.0, 1.0])(normal(2, 3)), "must have 2 features"),
+        (lambda: Imputation([math.nan]), "`values` must be finite"),
+        (lambda: Imputation([0.0, 1.0])(normal(2, 3)), "must have 2 features"),
         (lambda: CategoryEmbedding([0], 2), "`sizes` must hold positive integers, got 0"),
         (lambda: CategoryEmbedding([2], 0), "`output_dim` must hold positive integers, got 0"),
         (lambda: CategoryEmbedding([2], 3)(normal(2, 2)), r"must be \(batch, 1\)"),
         (lambda: CategoryEmbedding([2], 3, unknown_rate=1), r"`unknown_rate` must be in \[0, 1\), got 1"),
-        (lambda: MemberScaling(0), "`members` must be an integer of at least 1, got 0"),
-        (lambda: MemberScaling(2)(normal(2, 2, 2)), r"must be \(batch, features\)"),
+        (lambda: BatchEnsembleScaling(0), "`members` must be an integer of at least 1, got 0"),
+        (lambda: BatchEnsembleScaling(2)(normal(2, 2, 2)), r"must be \(batch, features\)"),
     ],
 )
 def test_bad_arguments_and_inputs_are_named(make, message):

@@ -178,7 +178,7 @@ def test_a_share_of_all_is_refused(option):
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="graphs are exported from the TensorFlow backend")
 def test_it_is_exported_with_any_batch_and_any_length_and_its_tokenizer(run, tmp_path):
     folder = kf.export.bundle(run, tmp_path, name="texts")
-    read = kf.export.manifest.read(folder / "manifest.json")
+    read = kf.bundle.manifest.read(folder / "manifest.json")
     assert [x.shape for x in read.inputs] == [["batch", "time"]]
     assert read.preprocessing[0].name == "words"
     assert (folder / read.preprocessing[0].file).read_bytes() == run.tokenizer_file.read_bytes()

@@ -74,8 +74,8 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(run, text, tmp_path,
         save(self, epoch, logs)
         raise KeyboardInterrupt
 
-    save = kf.training.fitting.Journal.on_epoch_end
-    monkeypatch.setattr(kf.training.fitting.Journal, "on_epoch_end", stop)
+    save = kf.training.callbacks.CheckpointLogger.on_epoch_end
+    monkeypatch.setattr(kf.training.callbacks.CheckpointLogger, "on_epoch_end", stop)
     with pytest.raises(KeyboardInterrupt):
         kf.training.execute(mini_transformer, mini_transformer.Config(data=text, out=str(tmp_path / "half"), **SMALL))
     monkeypatch.undo()
@@ -150,7 +150,7 @@ def test_a_language_model_does_not_classify_files(run):
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="graphs are exported from the TensorFlow backend")
 def test_it_is_exported_with_any_batch_and_any_length(run, tmp_path):
     folder = kf.export.bundle(run, tmp_path, name="sums")
-    read = kf.export.manifest.read(folder / "manifest.json")
+    read = kf.bundle.manifest.read(folder / "manifest.json")
     assert [x.shape for x in read.inputs] == [["batch", "time"]]
     assert [y.shape for y in read.outputs] == [["batch", "time", len(run.schema.labels)]]
     session = onnxruntime.InferenceSession(folder / "model.onnx")

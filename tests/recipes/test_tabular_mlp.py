@@ -95,11 +95,11 @@ def test_a_fresh_process_gives_the_same_answers(run):
 @pytest.mark.slow
 def test_it_is_exported_and_verified(run, tmp_path):
     bundle = kf.export.bundle(run, tmp_path)
-    manifest = kf.export.manifest.read(bundle / "manifest.json")
+    manifest = kf.bundle.manifest.read(bundle / "manifest.json")
     assert [step.name for step in manifest.preprocessing] == ["row"]
     assert manifest.postprocessing[0].name == ("classify" if run.schema.labels else "number")
     assert manifest.labels == list(run.schema.labels)
-    assert kf.data.Schema.load(bundle / manifest.preprocessing[0].file) == run.schema
+    assert kf.bundle.Schema.load(bundle / manifest.preprocessing[0].file) == run.schema
     assert len(kf.export.verify(bundle)) == 2
 
 
@@ -109,8 +109,8 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(run, folder, tmp_pat
         if epoch == 2:
             raise KeyboardInterrupt
 
-    save = kf.training.fitting.Journal.on_epoch_end
-    monkeypatch.setattr(kf.training.fitting.Journal, "on_epoch_end", stop)
+    save = kf.training.callbacks.CheckpointLogger.on_epoch_end
+    monkeypatch.setattr(kf.training.callbacks.CheckpointLogger, "on_epoch_end", stop)
     with pytest.raises(KeyboardInterrupt):
         trained(folder, run.schema.target, out=str(tmp_path / "half"))
     monkeypatch.undo()

@@ -16,10 +16,10 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from kerasfound.export import manifest
+from kerasfound.bundle import manifest
 from kerasfound.serving.app import App
 from kerasfound.serving.limits import Limits
-from kerasfound.serving.repository import Repository
+from kerasfound.serving.model_repository import Repository
 
 START = """
 import json, sys

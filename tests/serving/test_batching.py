@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kerasfound.serving import batching
 from kerasfound.serving.batching import BESIDE_SECONDS, INLINE_SECONDS, Batcher
-from kerasfound.serving.errors import ClientError
+from kerasfound.serving.client_error import ClientError
 from kerasfound.serving.limits import Limits
 from kerasfound.serving.metrics import Statistics
 

@@ -201,7 +201,7 @@ def test_a_model_that_needs_more_memory_than_there_is_for_models_refuses(ask):
 
 START = """
 import sys
-from kerasfound.serving import process, serve
+from kerasfound.serving import uvicorn_server as process, serve
 for name in ("HEAD", "KEEP_ALIVE", "READ", "REST"):
     setattr(process, f"{name}_SECONDS", float(sys.argv[2]))
 serve(sys.argv[1], port=0, max_body_mib=1, timeout=2 * float(sys.argv[2]))

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kerasfound.export import cases, manifest
+from kerasfound.bundle import manifest, recorded_cases
 
 IMAGE = {"inputs": [{"name": "image", "shape": [1, 2, 3], "datatype": "FP32", "data": [1, 2, 3, 4, 5, 6]}]}
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
@@ -220,7 +220,9 @@ def not_onnx(path):
 
 def other_answers(path):
     image = np.ones((1, 2, 3), "float32")
-    cases.save(path, [cases.Case("samples", {"image": image}, {"probabilities": np.full((1, 4), 0.5, "float32")})])
+    recorded_cases.save(
+        path, [recorded_cases.Case("samples", {"image": image}, {"probabilities": np.full((1, 4), 0.5, "float32")})]
+    )
     seal(path, "verification.npz")
 
 

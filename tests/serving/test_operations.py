@@ -211,7 +211,7 @@ def test_more_connections_than_there_may_be_are_told_so_and_those_before_them_go
 def test_heads_that_do_not_come_and_connections_that_are_not_used_are_let_go_of_and_answers_are_not(slow, scripted):
     script = """
 import sys
-from kerasfound.serving import process, serve
+from kerasfound.serving import uvicorn_server as process, serve
 process.HEAD_SECONDS, process.KEEP_ALIVE_SECONDS = 0.3, 0.6
 serve(sys.argv[1], port=0)
 """

@@ -1,0 +1,1 @@
+"""A traced Keras model as an ONNX graph."""

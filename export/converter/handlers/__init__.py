@@ -1,0 +1,1 @@
+"""TensorFlow operations that tf2onnx does not convert, or converts wrongly."""

@@ -1,0 +1,1 @@
+"""Signatures of a bundle that take rows, texts or the next token instead of encoded tensors."""

@@ -1,0 +1,1 @@
+"""A Keras model as one TensorFlow graph with named inputs, outputs and dynamic dimensions."""

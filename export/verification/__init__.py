@@ -1,0 +1,1 @@
+"""Exported files run on test inputs and compared with the trained model."""

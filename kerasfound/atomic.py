@@ -1,0 +1,31 @@
+"""Files that appear whole or not at all."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to. At the end it is renamed to `path`; after an error it is removed.
+
+    Whoever reads `path` meanwhile sees the old file or the new one, never a part of it.
+
+    Args:
+        path: the file, in a folder that exists. The path to write to has the same suffix.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "a.txt"
+        >>> with replacing(file) as part:
+        ...     _ = part.write_text("whole")
+        >>> file.read_text()
+        'whole'
+    """
+    part = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

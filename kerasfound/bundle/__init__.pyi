@@ -1,0 +1,4 @@
+from . import manifest as manifest
+from .layout import version_folder as version_folder
+from .schema import Column as Column
+from .schema import Schema as Schema

@@ -1,0 +1,120 @@
+"""The equations of the optimizers once more for torch: in place, on the lists of all weights and gradients."""
+
+import torch
+from keras import ops
+
+from .adagrad import Adagrad
+from .adam import Adam, AdamW
+from .lion import Lion
+from .rmsprop import RMSprop
+from .sgd import SGD, GradientDescent, Momentum, Nesterov
+
+
+@torch.no_grad()
+def update(optimizer, gradients, variables, learning_rate):
+    """All of `optimizer.update_step(gradient, variable, learning_rate)`, or just that where it is not written here."""
+    equation = EQUATIONS.get(type(optimizer))
+    if equation is None:
+        for gradient, variable in zip(gradients, variables, strict=True):
+            optimizer.update_step(gradient, variable, learning_rate)
+        return
+    w = [variable.value for variable in variables]
+    g = [ops.convert_to_tensor(g, v.dtype) for g, v in zip(gradients, variables, strict=True)]
+    indices = [optimizer._get_variable_index(variable) for variable in variables]
+    equation(optimizer, w, g, lambda states: [states[i].value for i in indices], learning_rate)
+
+
+def gradient_descent(optimizer, w, g, state, alpha):
+    torch._foreach_sub_(w, torch._foreach_mul(g, alpha))
+
+
+def sgd(optimizer, w, g, state, alpha):
+    if not optimizer.momentum:
+        gradient_descent(optimizer, w, g, state, alpha)
+    elif optimizer.nesterov:
+        nesterov(optimizer, w, g, state, alpha)
+    else:
+        momentum(optimizer, w, g, state, alpha)
+
+
+def momentum(optimizer, w, g, state, alpha):
+    v = state(optimizer.velocity)
+    torch._foreach_mul_(v, optimizer.momentum)
+    torch._foreach_sub_(v, torch._foreach_mul(g, alpha))
+    torch._foreach_add_(w, v)
+
+
+def nesterov(optimizer, w, g, state, alpha):
+    v, step = state(optimizer.velocity), torch._foreach_mul(g, alpha)
+    torch._foreach_mul_(v, optimizer.momentum)
+    torch._foreach_sub_(v, step)
+    torch._foreach_add_(w, torch._foreach_sub(torch._foreach_mul(v, optimizer.momentum), step))
+
+
+def adagrad(optimizer, w, g, state, alpha):
+    s = state(optimizer.square_sum)
+    torch._foreach_addcmul_(s, g, g)
+    root = torch._foreach_sqrt(torch._foreach_add(s, optimizer.epsilon))
+    torch._foreach_sub_(w, torch._foreach_div(torch._foreach_mul(g, alpha), root))
+
+
+def rmsprop(optimizer, w, g, state, alpha):
+    v = state(optimizer.mean_square)
+    torch._foreach_mul_(v, optimizer.rho)
+    torch._foreach_addcmul_(v, g, g, value=1 - optimizer.rho)
+    if optimizer.centered:
+        m = state(optimizer.mean)
+        torch._foreach_mul_(m, optimizer.rho)
+        torch._foreach_add_(m, g, alpha=1 - optimizer.rho)
+        v = torch._foreach_addcmul(v, m, m, value=-1)
+    root = torch._foreach_add(v, optimizer.epsilon)
+    torch._foreach_sqrt_(root)
+    step = torch._foreach_div(torch._foreach_mul(g, alpha), root)
+    if optimizer.momentum:
+        b = state(optimizer.last_step)
+        torch._foreach_mul_(b, optimizer.momentum)
+        torch._foreach_add_(b, step)
+        step = b
+    torch._foreach_sub_(w, step)
+
+
+def adam(optimizer, w, g, state, alpha):
+    m, v, beta_1, beta_2 = state(optimizer.mean), state(optimizer.mean_square), optimizer.beta_1, optimizer.beta_2
+    t = ops.cast(optimizer.iterations + 1, torch.promote_types(w[0].dtype, torch.float32))
+    torch._foreach_mul_(m, beta_1)
+    torch._foreach_add_(m, g, alpha=1 - beta_1)
+    torch._foreach_mul_(v, beta_2)
+    torch._foreach_addcmul_(v, g, g, value=1 - beta_2)
+    if optimizer.amsgrad:
+        largest = state(optimizer.largest)
+        torch._foreach_maximum_(largest, v)
+        v = largest
+    root_t = torch.sqrt(1 - beta_2**t)
+    root = torch._foreach_sqrt(v)
+    torch._foreach_add_(root, optimizer.epsilon * root_t if optimizer.algorithm_1 else optimizer.epsilon)
+    step = torch._foreach_mul(m, alpha * root_t / (1 - beta_1**t))
+    torch._foreach_sub_(w, torch._foreach_div(step, root))
+
+
+def lion(optimizer, w, g, state, alpha):
+    m, beta_1, beta_2 = state(optimizer.mean), optimizer.beta_1, optimizer.beta_2
+    direction = torch._foreach_mul(m, beta_1)
+    torch._foreach_add_(direction, g, alpha=1 - beta_1)
+    torch._foreach_sign_(direction)
+    torch._foreach_mul_(direction, alpha)
+    torch._foreach_sub_(w, direction)
+    torch._foreach_mul_(m, beta_2)
+    torch._foreach_add_(m, g, alpha=1 - beta_2)
+
+
+EQUATIONS = {
+    GradientDescent: gradient_descent,
+    SGD: sgd,
+    Momentum: momentum,
+    Nesterov: nesterov,
+    Adagrad: adagrad,
+    RMSprop: rmsprop,
+    Adam: adam,
+    AdamW: adam,
+    Lion: lion,
+}

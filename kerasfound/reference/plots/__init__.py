@@ -1,0 +1,1 @@
+"""Plots of the blocks, drawn from the blocks themselves."""

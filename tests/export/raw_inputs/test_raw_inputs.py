@@ -1,0 +1,424 @@
+"""Raw things into the files of a bundle: rows of cells, texts, and text written on with what was computed before."""
+
+import asyncio
+import dataclasses
+import itertools
+import json
+import os
+import re
+import shutil
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+import pyarrow as pa
+import pytest
+import tensorflow as tf
+from tokenizers import normalizers
+
+import kerasfound as kf
+from kerasfound.bundle import Column, Schema, manifest, recorded_cases
+from kerasfound.data import table_files, tfds
+from kerasfound.errors import UserError
+from kerasfound.export.raw_inputs import tabular
+from kerasfound.export.raw_inputs import text as text_inputs
+from kerasfound.export.verification import verify
+from kerasfound.preprocessing import encode_rows, encode_texts, train_tokenizer
+from kerasfound.recipes import imdb_lstm, mini_transformer, tabular_mlp
+from kerasfound.serving.app import App
+from kerasfound.serving.client_error import ClientError
+from kerasfound.serving.http import Request
+from kerasfound.serving.limits import Limits
+from kerasfound.serving.model_repository import Repository
+from kerasfound.serving.protocols import open_inference, tensorflow_serving
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="exported from TensorFlow"),
+]
+
+HEAD = ("Size/m²", "colour", "Colour", "since", "sold", "probabilities", "rank", "price")
+BLANK = ("", "?", " NA ")
+
+
+def table(count, seed=0):
+    """Rows with gaps, awkward names, and what a table may hold: `(cells as texts, cheap or dear)`."""
+    rng = np.random.default_rng(seed)
+    lines = []
+    for row in range(count):
+        size, colour, sold = rng.uniform(1, 9), ("rød", 'dark "blue"', "x, y")[rng.integers(3)], rng.integers(2)
+        day = np.datetime64("1899-12-25") + int(rng.integers(80_000))
+        cells = [f"{size:.4f}", colour, "AB"[row % 2], f"{day}{('', ' 12:30', 'T23:59:59.5')[row % 3]}"]
+        cells += [("No", "YES")[sold], f"{rng.integers(100)}", str(rng.integers(4))]
+        cells = [BLANK[row % 3] if rng.random() < 0.1 else cell for cell in cells]
+        lines.append([*cells, "dear" if size + 3 * sold > 6 else "cheap"])
+    return lines
+
+
+def write(path, lines):
+    pa.csv.write_csv(pa.table([pa.array(column) for column in zip(*lines, strict=True)], names=HEAD), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def priced(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("priced")
+    config = tabular_mlp.Config(
+        data=str(write(folder / "price.csv", table(300))),
+        target="price",
+        categorical=("rank",),
+        out=str(folder / "run"),
+        epochs=4,
+        members=2,
+        width=8,
+    )
+    run = kf.training.execute(tabular_mlp, config)
+    return run, kf.export.bundle(run, folder / "models", name="price")
+
+
+@pytest.fixture(scope="module")
+def ask(priced):
+    """`ask(cells)`: what both files answer, after which their answers are one."""
+    _, bundle = priced
+    session = onnxruntime.InferenceSession(bundle / "model.onnx")
+    loaded = tf.saved_model.load(bundle)
+    serve = loaded.signatures["serving_default"]
+
+    def ask(cells):
+        (found,) = session.run(
+            None, {name: np.array(x, object if isinstance(x[0], str) else "float32") for name, x in cells.items()}
+        )
+        (same,) = serve(**{name: tf.constant(x) for name, x in cells.items()}).values()
+        np.testing.assert_allclose(same, found, atol=1e-6)
+        return found
+
+    ask.loaded = loaded  # its tables live as long as it does
+    return ask
+
+
+def declared(bundle):
+    return manifest.read(bundle / "manifest.json")
+
+
+def as_inputs(bundle, run, path):
+    """A file's cells as a client sends them: numbers as numbers, all else as the file has it, without blanks."""
+    read = table_files.read(Path(path))
+    used = [column for column in run.schema.columns if column.width]
+    cells = {}
+    for tensor, column in zip(declared(bundle).inputs, used, strict=True):
+        values = read[column.name].to_pylist()
+        if tensor.dtype == "string":
+            cells[tensor.name] = [value or "" for value in values]
+        else:
+            cells[tensor.name] = [float(value) if value else np.nan for value in values]
+    return cells
+
+
+def test_every_column_is_an_input_under_a_name_that_every_engine_takes(priced):
+    run, bundle = priced
+    read = declared(bundle)
+    assert [(x.name, x.dtype) for x in read.inputs] == [
+        ("Size_m_", "float32"),
+        ("colour", "string"),
+        ("Colour_1", "string"),
+        ("since", "string"),
+        ("sold", "string"),
+        ("probabilities_1", "float32"),
+        ("rank", "string"),
+    ]
+    assert all(x.shape == ["batch"] and x.nullable for x in read.inputs)
+    assert {column.kind for column in run.schema.columns} == set(tabular.IN_ONNX)
+    assert [(step.name, step.parameters) for step in read.preprocessing] == [("row", {"inputs": "columns"})]
+    text = (bundle.parent / "config.pbtxt").read_text()
+    assert '{ name: "colour" data_type: TYPE_STRING dims: [1] reshape { shape: [] } }' in text
+
+
+def test_a_files_rows_are_answered_as_the_trained_model_answers_them(priced, ask, tmp_path):
+    run, bundle = priced
+    path = write(tmp_path / "new.csv", table(200, seed=1))
+    x = encode_rows(run.schema.columns, table_files.read(path))
+    assert np.isnan(x).any()
+    expected = run.load_model().predict(x, verbose=0)
+    np.testing.assert_allclose(ask(as_inputs(bundle, run, path)), expected, atol=1e-5)
+
+
+def test_a_category_that_was_never_seen_counts_as_a_missing_one(priced, ask):
+    run, bundle = priced
+    cells = as_inputs(bundle, run, run.settings["data"])
+    first = {name: x[:1] for name, x in cells.items()}
+    unseen, missing = (ask(first | {"colour": [text], "rank": [text]}) for text in ("violet", ""))
+    assert np.array_equal(unseen, missing)
+    known = [ask(first | {"colour": [text]}) for text in ("rød", "x, y")]
+    assert not np.array_equal(*known)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "quoted"),
+    [
+        ("since", "2023-02-29", "is not a date"),
+        ("since", "yesterday", "is not a date"),
+        ("since", "2024-01-31T12:30Z", "is not a date"),
+        ("sold", "perhaps", "is not a boolean"),
+    ],
+)
+def test_a_cell_that_training_would_refuse_is_an_error_in_both_files(priced, ask, name, text, quoted):
+    run, bundle = priced
+    cells = {key: x[:3] for key, x in as_inputs(bundle, run, run.settings["data"]).items()}
+    cells[name] = [cells[name][0], text, ""]
+    with pytest.raises(Exception, match=f"running Cast node. Name:'{name} {quoted}'"):
+        ask(cells)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=quoted):
+        ask.loaded.signatures["serving_default"](**{key: tf.constant(x) for key, x in cells.items()})
+    with pytest.raises(UserError, match=f"is not a {'date' if name == 'since' else 'boolean'}"):
+        tabular.encode(run.schema, {key: np.array(x) for key, x in cells.items()})
+
+
+def test_a_client_sends_rows_of_numbers_texts_and_gaps(priced, ask, tmp_path):
+    run, bundle = priced
+    cells = as_inputs(bundle, run, write(tmp_path / "new.csv", table(30, seed=2)))
+    expected = ask(cells)
+    sent = {name: [None if value in ("",) or value != value else value for value in x] for name, x in cells.items()}
+    instances = [dict(zip(sent, row, strict=True)) for row in zip(*sent.values(), strict=True)]
+    assert any(value is None for row in instances for value in row.values())
+    (tmp_path / "away").mkdir()
+    app = App(Repository(bundle.parent.parent, Limits(), ThreadPoolExecutor(1), tmp_path / "away"), Limits())
+
+    def answered(handler, **body):
+        request = Request({}, asyncio.Event().wait, json.dumps(body).encode(), alone=True)
+        response = asyncio.run(handler(app, request, name="price"))
+        return json.loads(response.body)
+
+    answer = answered(tensorflow_serving.predict, instances=instances)
+    np.testing.assert_allclose(answer["predictions"], expected, atol=1e-6)
+    kinds = {"float32": "FP32", "string": "BYTES"}
+    tensors = [
+        {"name": x.name, "shape": [30], "datatype": kinds[x.dtype], "data": sent[x.name]}
+        for x in declared(bundle).inputs
+    ]
+    answer = answered(open_inference.infer, inputs=tensors)
+    np.testing.assert_allclose(np.reshape(answer["outputs"][0]["data"], (30, 2)), expected, atol=1e-6)
+    instances[7]["since"] = "soon"
+    with pytest.raises(ClientError, match=r"the model cannot take this input.*since is not a date"):
+        answered(tensorflow_serving.predict, instances=instances)
+
+
+def test_cells_of_encoded_rows_are_encoded_to_the_same(priced):
+    run, bundle = priced
+    x = run.samples["x"]
+    cells = tabular.decode(run.schema, declared(bundle).inputs, x)
+    np.testing.assert_array_equal(tabular.encode(run.schema, cells), x)
+
+
+def test_the_proof_finds_a_wrong_table_inside_a_file(priced, tmp_path):
+    run, bundle = priced
+    read = declared(bundle)
+    shutil.copytree(bundle, tmp_path / "1")
+    model = run.load_model()
+    swapped = [
+        dataclasses.replace(column, categories=column.categories[::-1]) if column.kind == "category" else column
+        for column in run.schema.columns
+    ]
+    kf.export.onnx(model, tmp_path / "encoded.onnx", opset=tabular.DATES_OPSET)
+    wrong = dataclasses.replace(run.schema, columns=tuple(swapped))
+    tabular.put_before(tmp_path / "encoded.onnx", tmp_path / "model.onnx", wrong, read.inputs)
+    asked = verify.Expected("it", read, recorded_cases.load(bundle), 1e-5)
+    with pytest.raises(UserError, match="onnx answers otherwise than the trained model: probabilities"):
+        verify.compare("onnx", tmp_path / "model.onnx", asked)
+
+
+def test_the_days_are_those_of_the_calendar():
+    days = np.arange(np.datetime64("0001-01-01"), np.datetime64("9999-12-31"))
+    months = days.astype("datetime64[M]")
+    parts = (
+        days.astype("datetime64[Y]").astype(int) + 1970,
+        months.astype(int) % 12 + 1,
+        (days - months).astype(int) + 1,
+    )
+    assert np.array_equal(tabular.days_since_1970(*parts), days.astype(int))
+
+
+def test_a_date_is_what_arrow_reads_as_one():
+    days = [
+        "2024-02-29",
+        "2023-02-29",
+        "1900-02-29",
+        "2000-02-29",
+        "2024-04-31",
+        "2024-12-31",
+        "2024-13-01",
+        "2024-00-01",
+    ]
+    days += ["0001-01-01", "2024-1-1", "20240101", "2024-01", "24-01-01", "-2024-01-01", "2024-01-00", "٢٠٢٤-01-01"]
+    times = [
+        "",
+        "T00",
+        " 23:59",
+        "T23:59:59",
+        " 12:30:00.1",
+        "T12:30:00.123456",
+        "T12:30:00.1234567",
+        "T24:00",
+        "T12:60",
+    ]
+    times += ["Z", "T12:30Z", "T12:30+01:00", " ", "T", "t12:30", "T1:30", "T12:30:", "T12:30:00.", "  12:30", "T1230"]
+    for text in map("".join, itertools.product(days, times)):
+        try:
+            pa.chunked_array([[text]]).cast(pa.timestamp("us"))
+        except pa.ArrowInvalid:
+            read = False
+        else:
+            read = True
+        assert bool(re.fullmatch(tabular.DATE, text, re.ASCII)) == read, text
+
+
+def test_a_table_without_dates_needs_no_newer_operators():
+    schema = Schema("tabular_regression", "row", (1,), (), (Column("a", "number"), Column("d", "date")))
+    assert tabular.opset(schema, 18) == tabular.DATES_OPSET
+    assert tabular.opset(dataclasses.replace(schema, columns=schema.columns[:1]), 18) == 18
+
+
+def numbers_in_tensorflow(tokenizer, given):
+    return text_inputs.encoder(tokenizer)[0](tf.constant(given)).numpy()
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_tokenizer(np.array(text_inputs.TRICKY), vocabulary=1000, length=12)
+
+
+def test_tensorflow_makes_the_tokenizers_numbers_of_tricky_texts(tokenizer):
+    expected = encode_texts(tokenizer, text_inputs.TRICKY)
+    assert np.array_equal(numbers_in_tensorflow(tokenizer, text_inputs.TRICKY), expected)
+    assert len(np.unique(expected)) > 25
+
+
+def test_tensorflow_makes_the_tokenizers_numbers_of_every_character():
+    """But for letters that its Unicode does not lower, and what normal form NFC makes another character of."""
+    characters = [chr(c) for c in range(1, 0x30000) if not 0xD800 <= c < 0xE000]
+    lower = normalizers.Lowercase()
+    lowered = tf.strings.lower(characters, encoding="utf-8").numpy()
+    young = [c for c, found in zip(characters, lowered, strict=True) if lower.normalize_str(c) != found.decode()]
+    assert len(young) < 100
+    assert min(young) == "\u1c89"
+    given = [f"a{c}b {c}" for c in characters if c not in set(young)]
+    given = [text for text in given if unicodedata.is_normalized("NFC", text)]
+    some = train_tokenizer(np.array(given), vocabulary=500_000, length=9)
+    expected = encode_texts(some, given)
+    assert np.array_equal(numbers_in_tensorflow(some, given), expected)
+
+
+def test_a_text_out_of_normal_form_is_where_they_part(tokenizer):
+    (word,) = (word for word in tokenizer.get_vocab() if word.startswith("cr"))
+    apart = [unicodedata.normalize("NFD", word)]
+    assert encode_texts(tokenizer, apart)[0, 0] > 1
+    assert numbers_in_tensorflow(tokenizer, apart)[0, 0] == 1
+
+
+def test_tensorflow_makes_the_tokenizers_numbers_of_a_thousand_real_reviews():
+    if not os.path.isdir(os.path.join(os.environ.get("TFDS_DATA_DIR", ""), "imdb_reviews")):
+        pytest.skip("TFDS_DATA_DIR does not hold prepared imdb_reviews")
+    train, test = (
+        [text.decode() for text in tfds.read("imdb_reviews", split, None, instead="grammar")["text"][:count]]
+        for split, count in (("train", 5_000), ("test", 1_000))
+    )
+    learned = train_tokenizer(np.array(train, dtype=object), vocabulary=20_000, length=400)
+    expected = encode_texts(learned, test)
+    assert np.array_equal(numbers_in_tensorflow(learned, test), expected)
+    assert len(np.unique(expected)) > 5_000
+
+
+def test_a_tokenizer_with_other_rules_is_refused(tokenizer):
+    other = type(tokenizer).from_str(tokenizer.to_str())
+    other.normalizer = normalizers.Lowercase()
+    with pytest.raises(UserError, match="other rules"):
+        text_inputs.encoder(other)
+
+
+def test_a_saved_model_reads_raw_texts(tmp_path):
+    config = imdb_lstm.Config(data="grammar", out=str(tmp_path / "run"), epochs=1, width=8, units=4, vocabulary=50)
+    run = kf.training.execute(imdb_lstm, config)
+    bundle = kf.export.bundle(run, tmp_path / "models", name="reader")
+    (entry,) = declared(bundle).extra_signatures
+    assert (entry.name, entry.format, entry.inputs) == ("text", "saved_model", [text_inputs.INPUT])
+    assert [record.format for record in kf.export.verify(bundle)] == ["saved_model", "onnx", "saved_model/text"]
+    loaded = tf.saved_model.load(bundle)
+    given = ["The plot was not good!", "", "never BORING"]
+    (found,) = loaded.signatures["text"](text=tf.constant(given)).values()
+    expected = run.load_model().predict(encode_texts(run.tokenizer, given), verbose=0)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def writer(folder, **options):
+    (folder / "sums.txt").write_text("".join(f"{i} and {i} is {2 * i}.\n" for i in range(1500)))
+    sizes = {"epochs": 2, "steps": 20, "layers": 2, "width": 32, "heads": 2, "block_size": 16}
+    config = mini_transformer.Config(data=str(folder / "sums.txt"), out=str(folder / "run"), **sizes | options)
+    run = kf.training.execute(mini_transformer, config)
+    return run, kf.export.bundle(run, folder / "models", name="writer")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    return writer(tmp_path_factory.mktemp("written"))
+
+
+def test_the_caches_of_a_model_that_computes_in_half_precision_are_float32(tmp_path):
+    try:
+        _, bundle = writer(tmp_path, precision="mixed_bfloat16", steps=5)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    (_, step) = declared(bundle).extra_signatures
+    assert {x.dtype for x in step.inputs[2:]} == {x.dtype for x in step.outputs} == {"float32"}
+
+
+def test_a_language_model_has_a_step_file_and_says_how_it_is_used(written):
+    _, bundle = written
+    read = declared(bundle)
+    step = read.text_generation
+    assert (step.file, step.window, step.cache) == ("step.onnx", 16, {"present_1": "past_1", "present_2": "past_2"})
+    formats = ["saved_model", "onnx", "saved_model/text", "onnx/step"]
+    assert [record.format for record in read.verification] == formats
+    assert [record.format for record in kf.export.verify(bundle)] == formats
+    assert all(record.max_scaled_difference <= 1e-5 for record in read.verification)
+    operators = [node.op_type for node in onnx.load(bundle / "model.onnx").graph.node]
+    assert (operators.count("Attention"), operators.count("RotaryEmbedding")) == (2, 4)
+
+
+def test_two_hundred_characters_through_the_step_file_are_those_of_generate(written):
+    run, bundle = written
+    step, characters = declared(bundle).text_generation, run.schema.labels
+    session = onnxruntime.InferenceSession(bundle / step.file)
+    names = [y.name for y in session.get_outputs()]
+    shapes = {x.name: [1, *x.shape[1:]] for x in session.get_inputs()}
+    known, seen, text, model = [characters.index(c) for c in "7 and "], 0, "", run.load_model()
+    past = {name: np.zeros(shapes[name], "float32") for name in step.cache.values()}
+    for _ in range(200):
+        feeds = {step.tokens: np.array([known[seen:]], "int32"), step.start: np.array([seen], "int32")}
+        answers = dict(zip(names, session.run(names, feeds | past), strict=True))
+        past = {step.cache[name]: answers[name] for name in step.cache}
+        logits = answers[step.logits][0, -1]
+        np.testing.assert_allclose(logits, model(np.array([known]))[0, -1], atol=1e-5)
+        seen = len(known)
+        known.append(int(logits.argmax()))
+        text += characters[known[-1]]
+        if len(known) > step.window:
+            known, seen = known[-(step.window // 2) :], 0
+    assert text == "".join(kf.training.generate(run, "7 and ", length=200, temperature=0))
+
+
+def test_a_saved_model_says_what_character_follows_a_raw_text(written):
+    run, bundle = written
+    loaded = tf.saved_model.load(bundle)
+    follow = loaded.signatures["text"]
+    given = ["7 and 7 is 1", "1", "and so on, 1200 and 1200 is 24".replace("so on, ", "")]
+    found = follow(text=tf.constant(given))["probabilities"].numpy()
+    for text, probabilities in zip(given, found, strict=True):
+        (character,) = kf.training.generate(run, text, length=1, temperature=0)
+        assert run.schema.labels[probabilities.argmax()] == character
+        assert probabilities.sum() == pytest.approx(1, abs=1e-5)
+    for text, reason in (("a ß", "never seen"), ("", "empty")):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=reason):
+            follow(text=tf.constant(["1", text]))
