@@ -222,7 +222,8 @@ def export(
     if smaller := manifest.quantization:
         print(
             f"int8 ({smaller.scheme}): {smaller.metric} {smaller.score_after:.4f} instead of "
-            f"{smaller.score_before:.4f} on {smaller.rows} test rows, {smaller.bytes_after / smaller.bytes_before:.2f} times the bytes, "
+            f"{smaller.score_before:.4f} on {smaller.rows} test rows, "
+            f"{smaller.bytes_after / smaller.bytes_before:.2f} times the bytes, "
             f"{smaller.milliseconds_after / smaller.milliseconds_before:.2f} times the time of one row"
         )
     show_verification(bundle, manifest.verification)
