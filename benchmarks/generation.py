@@ -23,7 +23,7 @@ import cyclopts
 import numpy as np
 
 import kerasfound as kf
-from kerasfound.sampling import choose, draw
+from kerasfound.sampling import generate_tokens, sample_token
 from kerasfound.serving.model import session
 from kerasfound.serving.text_generation import Wish, Writer
 
@@ -90,7 +90,8 @@ def recomputing(run: kf.training.Run, bundle: Path, prompt: str, length: int) ->
         return logits[0, -1]
 
     known = [labels.index(character) for character in prompt]
-    drawn = draw(answer, known, run.settings["block_size"], lambda z: choose(z, 0, None, None, np.random.default_rng()))
+    rng = np.random.default_rng()
+    drawn = generate_tokens(answer, known, run.settings["block_size"], lambda z: sample_token(z, 0, None, None, rng))
     return (labels[number] for number, _ in zip(drawn, range(length), strict=False))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from kerasfound.bundle import Schema, layout, recorded_cases
 from kerasfound.bundle import manifest as contract
-from kerasfound.bundle.comparison import difference
+from kerasfound.bundle.comparison import compare
 from kerasfound.bundle.manifest import Manifest, MetricsSource, ProcessingStep, Tensor
 from kerasfound.bundle.recorded_cases import Tensors
 from kerasfound.errors import UserError
@@ -99,7 +99,7 @@ def bundle(
         made.parent.mkdir()
         if run and samples is None:
             samples = run.samples["x"]
-        asked = verify.expected(loaded, sizes, samples, tolerance, missing=bool(run and run.schema.tabular))
+        asked = verify.expected(loaded, sizes, samples, tolerance, missing=bool(run and run.schema.is_tabular))
         manifest = _write(loaded, run, made, name, labels, sizes, opset or default_opset(run), asked)
         if run and quantize:
             smaller = quantization.quantized(run, made, data_dir=data_dir)
@@ -139,7 +139,7 @@ def _write(
     if run:
         _check_recorded(run, asked)
     further = signatures.of(model, run, asked)
-    if schema and schema.tabular:
+    if schema and schema.is_tabular:
         asked = _write_table(model, schema, folder, sizes, opset, asked)
     else:
         write_saved_model(model, folder, sizes, signatures.endpoints(further))
@@ -210,7 +210,7 @@ def _publish(made: Path, model_folder: Path, manifest: Manifest, run: Run | None
     config = made.parent / CONFIG
     config.write_text(triton_config.config(manifest))
     while True:
-        version = max(layout.numbered(model_folder), default=0) + 1
+        version = max(layout.versions_in(model_folder), default=0) + 1
         _sign(made, msgspec.structs.replace(manifest, version=version), run)
         numbered = made.rename(made.parent / str(version))
         try:
@@ -229,7 +229,7 @@ def _publish(made: Path, model_folder: Path, manifest: Manifest, run: Run | None
 def _sign(folder: Path, manifest: Manifest, run: Run | None) -> None:
     """The card, and the manifest with the sums of all files."""
     (folder / CARD).write_text(model_card.card(manifest, run.settings if run else None))
-    signed = msgspec.structs.replace(manifest, files=layout.sums(folder))
+    signed = msgspec.structs.replace(manifest, files=layout.checksums(folder))
     contract.write(signed, folder / layout.MANIFEST)
 
 
@@ -251,7 +251,7 @@ def _check_recorded(run: Run, asked: Expected) -> None:
     """The model file is the one that was trained: it answers the run's samples as the run recorded."""
     (answered,) = [case for case in asked.cases if case.kind == "samples"][-1].outputs.values()
     recorded = run.samples["answer"][: len(answered)]
-    if not difference(recorded, answered).worst <= max(RECORDED, asked.tolerance):
+    if not compare(recorded, answered).max_scaled <= max(RECORDED, asked.tolerance):
         raise UserError(f"{run.folder}: the saved model does not answer as it did when it was trained.")
 
 
@@ -262,7 +262,7 @@ def _measured(run: Run) -> MetricsSource:
 
 def _copy_assets(run: Run, folder: Path) -> None:
     schema = run.schema
-    if schema.tabular:
+    if schema.is_tabular:
         (folder / ROW_SCHEMA).parent.mkdir(exist_ok=True)
         schema.save(folder / ROW_SCHEMA)
     if schema.task == "text_classification":
@@ -279,7 +279,7 @@ def _preprocessing(schema: Schema) -> ProcessingStep:
         return ProcessingStep("characters", parameters={"input": schema.input})  # each by its place among the labels
     if schema.task == "text_classification":
         return ProcessingStep("words", file=TOKENIZER, parameters={"input": schema.input})
-    if schema.tabular:
+    if schema.is_tabular:
         return ProcessingStep(
             "row", file=ROW_SCHEMA, parameters={"inputs": "columns"}
         )  # as they are: the files look them up

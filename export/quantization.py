@@ -184,7 +184,7 @@ def _given(schema: Schema, file: Path) -> Callable[[np.ndarray], Tensors]:
         Tensor(value.name, np.dtype(tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)).name, [])
         for value in onnx.load(file, load_external_data=False).graph.input
     ]
-    if not schema.tabular:
+    if not schema.is_tabular:
         (only,) = tensors
         return lambda x: {only.name: x.astype(only.dtype)}
 

@@ -1,4 +1,4 @@
-"""Rooms that are imported when they are first used."""
+"""Packages whose modules are imported at their first use."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,21 +8,21 @@ import lazy_loader
 from kerasfound.errors import NotInstalledError
 
 
-def attach(room: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """`__getattr__`, `__dir__` and `__all__` of a room, from the stub beside its `__init__` file.
+def attach(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Return `__getattr__`, `__dir__` and `__all__` of a package, from the stub next to its `__init__` file.
 
-    Where Keras is missing, it is said when something is first used that needs it.
+    If Keras is missing, the first use of a name that needs it raises `NotInstalledError`.
     """
-    found, listed, names = lazy_loader.attach_stub(room, file)
+    load, list_names, names = lazy_loader.attach_stub(package, file)
 
-    def used(name: str) -> Any:
+    def load_or_explain(name: str) -> Any:
         try:
-            return found(name)
+            return load(name)
         except ModuleNotFoundError as error:
             if error.name != "keras":
                 raise
             raise NotInstalledError(
-                f"{room}.{name} needs Keras, which", 'pip install "kerasfound[tensorflow]"'
+                f"{package}.{name} needs Keras, which", 'pip install "kerasfound[tensorflow]"'
             ) from error
 
-    return used, listed, names
+    return load_or_explain, list_names, names

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear complete or not at all."""
 
 import contextlib
 import os
@@ -8,20 +8,20 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to. At the end it is renamed to `path`; after an error it is removed.
+    """Give a temporary path to write to. It is renamed to `path` at the end, and removed after an error.
 
-    Whoever reads `path` meanwhile sees the old file or the new one, never a part of it.
+    A process that reads `path` meanwhile sees the old file or the new one, never a part of it.
 
     Args:
-        path: the file, in a folder that exists. The path to write to has the same suffix.
+        path: the file, in a folder that exists. The temporary path is in the same folder and has the same suffix.
 
     Example:
         >>> import tempfile
         >>> file = Path(tempfile.mkdtemp()) / "a.txt"
         >>> with replacing(file) as part:
-        ...     _ = part.write_text("whole")
+        ...     _ = part.write_text("complete")
         >>> file.read_text()
-        'whole'
+        'complete'
     """
     part = path.with_name(f".{os.getpid()}-{path.name}")
     try:

@@ -1,22 +1,36 @@
-"""The errors that a person, rather than a programmer, is meant to read."""
+"""Errors whose message is written for the person who runs the program, not for its programmer."""
+
+import re
+
+ARGUMENT = re.compile("`([a-z][a-z0-9_]*)`")
 
 
 class UserError(ValueError):
-    """Something asked for cannot be had: the text names what came, what was expected and what to do.
+    """Invalid input or a missing resource. The message says what came, what is expected and what to do.
 
-    The command line prints it as one line and exits with status 2.
+    A message puts the names of arguments, and nothing else that is a single word, in backticks: `data_dir`.
+    The command line prints the message on one line, with flags in place of arguments, and exits with status 2.
     """
+
+    def with_flags(self) -> str:
+        """The message with a flag for each argument.
+
+        Example:
+            >>> UserError("`data_dir` photos: no such folder.").with_flags()
+            '--data-dir photos: no such folder.'
+        """
+        return ARGUMENT.sub(lambda argument: "--" + argument[1].replace("_", "-"), str(self))
 
 
 class NotInstalledError(UserError, ImportError):
-    """A library is missing that comes with one of the package's extras.
+    """A missing library that one of the package's extras installs.
 
     Args:
-        what: is missing.
-        mend: the command that brings it.
+        what: the missing library.
+        fix: the command that installs it.
     """
 
-    def __init__(self, what: str, mend: str):
-        super().__init__(f"{what} is not installed: {mend}")
+    def __init__(self, what: str, fix: str):
+        super().__init__(f"{what} is not installed: {fix}")
         self.what = what
-        self.mend = mend
+        self.fix = fix

@@ -1,31 +1,31 @@
-"""Text from a language model, character by character: which one is drawn, and how much of the text is remembered."""
+"""Sampling from a language model, character by character, within a window of past characters."""
 
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-Answer = Callable[[list[int], int], np.ndarray]
-"""The logits of the character that follows, given all known ones and how many of them it has answered to before."""
+NextLogits = Callable[[list[int], int], np.ndarray]
+"""The logits of the next character, from the ids of the text and how many of them the last call has processed."""
 
 
-def choose(
+def sample_token(
     logits: np.ndarray, temperature: float, top_k: int | None, top_p: float | None, rng: np.random.Generator
 ) -> int:
-    r"""Draw the number of a character from its logits.
+    r"""Draw a token id from the softmax of its logits.
 
     $$p_i = \frac{e^{z_i / t}}{\sum_j e^{z_j / t}}$$
 
     with the logits $z$ and the temperature $t$.
 
     Args:
-        logits: `(characters,)`.
-        temperature: below 1 safer, above 1 wilder, 0 always the likeliest.
-        top_k: draw from this many of the likeliest characters only.
-        top_p: draw from the likeliest characters only that together have at least this probability.
-        rng: draws.
+        logits: `(tokens,)`.
+        temperature: below 1 makes likely tokens likelier, above 1 less likely; 0 always takes the likeliest.
+        top_k: draw only from this many of the likeliest tokens.
+        top_p: draw only from the likeliest tokens that together have at least this probability.
+        rng: the source of randomness.
 
     Example:
-        >>> choose(np.array([1.0, 3.0, 2.0]), 0, None, None, np.random.default_rng(0))
+        >>> sample_token(np.array([1.0, 3.0, 2.0]), 0, None, None, np.random.default_rng(0))
         1
 
     Source: Holtzman et al., "The Curious Case of Neural Text Degeneration", 2020, for `top_p`.
@@ -42,14 +42,16 @@ def choose(
     return int(order[rng.choice(len(p), p=p / p.sum())])
 
 
-def draw(answer: Answer, known: list[int], window: int, choose: Callable[[np.ndarray], int]) -> Iterator[int]:
-    """Characters that follow, without end; when the text outgrows the window, its older half is forgotten."""
-    known, seen = known[-window:], 0
+def generate_tokens(
+    next_logits: NextLogits, prompt: list[int], window: int, sample: Callable[[np.ndarray], int]
+) -> Iterator[int]:
+    """Continue a prompt without end. When the text is longer than the window, only its later half is kept."""
+    ids, processed = prompt[-window:], 0
     while True:
-        logits = answer(known, seen)
-        seen = len(known)
-        chosen = choose(logits)
-        yield chosen
-        known.append(chosen)
-        if len(known) > window:
-            known, seen = known[-(window // 2) :], 0
+        logits = next_logits(ids, processed)
+        processed = len(ids)
+        token = sample(logits)
+        yield token
+        ids.append(token)
+        if len(ids) > window:
+            ids, processed = ids[-(window // 2) :], 0

@@ -11,7 +11,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as onnx_errors
 
 from kerasfound.bundle import recorded_cases
-from kerasfound.bundle.comparison import TOLERANCE, difference
+from kerasfound.bundle.comparison import TOLERANCE, compare
 from kerasfound.bundle.manifest import Manifest, Tensor
 from kerasfound.errors import UserError
 
@@ -172,7 +172,7 @@ class Model:
 
     def _prove(self, folder: Path) -> None:
         """Asks what was asked at export: this machine may answer otherwise."""
-        if recorded_cases.VECTORS.format("") not in self.manifest.files:
+        if recorded_cases.file_name() not in self.manifest.files:
             return
         tolerance = max((record.tolerance for record in self.manifest.verification), default=TOLERANCE)
         started = time.perf_counter()
@@ -186,8 +186,8 @@ class Model:
             except ClientError as error:
                 raise UserError(f"it does not take what was asked at export: {error.reason}") from None
             for name, expected in case.outputs.items():
-                apart = difference(expected, answers[name])
-                if not apart.worst <= tolerance:
+                apart = compare(expected, answers[name])
+                if not apart.max_scaled <= tolerance:
                     raise UserError(f"it answers otherwise than the trained model: {name} {apart}.")
             if time.perf_counter() - started > PROOF_SECONDS:
                 break

@@ -129,7 +129,7 @@ def class_scores(manifest: Manifest, answers: Tensors) -> np.ndarray | None:
 
 def _image(manifest: Manifest, step: ProcessingStep, folder: Path) -> Read:
     height, width, channels = (int(step.parameters[side]) for side in ("height", "width", "channels"))
-    return lambda files: pixels.decode(files, (height, width, channels))
+    return lambda files: pixels.decode_images(files, (height, width, channels))
 
 
 def _words(manifest: Manifest, step: ProcessingStep, folder: Path) -> Read:
@@ -153,7 +153,7 @@ def _characters(manifest: Manifest, step: ProcessingStep, folder: Path) -> Read:
         decoded = _decoded(given)
         if len(set(map(len, decoded))) > 1 or not decoded[0]:
             raise UserError("texts of one length, at least one character, are expected.")
-        return np.stack([characters.encode(text, alphabet) for text in decoded])
+        return np.stack([characters.encode_characters(text, alphabet) for text in decoded])
 
     return read
 

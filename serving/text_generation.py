@@ -11,7 +11,7 @@ import onnxruntime
 from kerasfound.bundle.manifest import Manifest
 from kerasfound.errors import UserError
 from kerasfound.preprocessing import characters
-from kerasfound.sampling import choose, draw
+from kerasfound.sampling import generate_tokens, sample_token
 
 from .client_error import ClientError
 from .raw_inputs import MAX_TEXT
@@ -60,15 +60,15 @@ class Writer:
         if not math.isfinite(wish.temperature):
             raise ClientError(400, f"temperature is {wish.temperature}, expected a finite number")
         try:
-            known = characters.encode(prompt, self.alphabet).tolist()
+            known = characters.encode_characters(prompt, self.alphabet).tolist()
         except UserError as error:
             raise ClientError(400, f"the prompt: {error}") from None
         rng = np.random.default_rng(wish.seed)
-        drawn = draw(
+        drawn = generate_tokens(
             self._remembering(),
             known,
             self.how.window,
-            lambda logits: choose(logits, wish.temperature, wish.top_k, wish.top_p, rng),
+            lambda logits: sample_token(logits, wish.temperature, wish.top_k, wish.top_p, rng),
         )
         return (self.alphabet[number] for _, number in zip(range(wish.max_tokens), drawn, strict=False))
 

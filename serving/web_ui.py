@@ -2,9 +2,10 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import msgspec
+from kerasfound.bundle.schema import ColumnKind, Schema
+from kerasfound.errors import UserError
 
 from . import http, metrics
 from .client_error import ClientError
@@ -29,21 +30,6 @@ SAFE = [
 ]
 
 
-class Column(msgspec.Struct):
-    """A column of a table, as a bundle's row schema has it."""
-
-    name: str
-    kind: str
-    categories: list[str] = []
-
-
-class Table(msgspec.Struct):
-    """What a row of a table is made of, and which column the model tells."""
-
-    columns: list[Column] = []
-    target: str = ""
-
-
 async def page(app: "App", request: Request, file: str = "index.html") -> Response:
     """The page, or a file that it needs."""
     if file not in FILES:
@@ -66,14 +52,14 @@ async def exposition(app: "App", request: Request) -> Response:
 def _described(model: Model) -> dict:
     """The manifest, without what only the server needs, and the card."""
     manifest = model.manifest
-    table = _table(model)
+    columns, target = _table(model)
     return {
         "name": model.name,
         "version": model.version,
         "task": manifest.task,
         "inputs": manifest.inputs,
-        "columns": table.columns,
-        "target": table.target,
+        "columns": columns,
+        "target": target,
         "outputs": manifest.outputs,
         "preprocessing": manifest.preprocessing,
         "postprocessing": manifest.postprocessing,
@@ -87,16 +73,21 @@ def _described(model: Model) -> dict:
     }
 
 
-def _table(model: Model) -> Table:
-    """A column for each input; empty for a model that takes no rows, or whose inputs are other ones."""
+def _table(model: Model) -> tuple[list[dict[str, Any]], str]:
+    """The column of each input and the target; empty for a model that takes no rows, or has other inputs."""
     for step in model.manifest.preprocessing:
-        if step.name == "row" and step.file:
-            found = msgspec.json.decode(_text(model, step.file) or "{}", type=Table)
-            found.columns = [column for column in found.columns if column.kind != "left out"]
-            for column in found.columns:
-                column.categories = column.categories[:HINTS]
-            return found if len(found.columns) == len(model.inputs) else Table()
-    return Table()
+        if step.name == "row" and step.file and step.file in model.manifest.files:
+            try:
+                schema = Schema.load(model.folder / step.file)
+            except UserError:  # the bundle may have left the folder since the model was opened
+                return [], ""
+            columns = [
+                {"name": column.name, "kind": column.kind, "categories": column.categories[:HINTS]}
+                for column in schema.columns
+                if column.kind != ColumnKind.IGNORED
+            ]
+            return (columns, schema.target) if len(columns) == len(model.inputs) else ([], "")
+    return [], ""
 
 
 def _text(model: Model, file: str) -> str:

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from kerasfound.bundle.manifest import TextGeneration
-from kerasfound.bundle.recorded_cases import Case, Tensors
+from kerasfound.bundle.recorded_cases import RecordedCase, Tensors
 from kerasfound.layers import CausalTransformerBlock
 
 from ..tracing import traced_model
@@ -43,7 +43,7 @@ def text_generation(stepping: keras.Model, window: int) -> TextGeneration:
     return TextGeneration(f"{NAME}.onnx", window, TOKENS, START, LOGITS, caches)
 
 
-def cases(model: keras.Model, stepping: keras.Model, window: int) -> list[Case]:
+def cases(model: keras.Model, stepping: keras.Model, window: int) -> list[RecordedCase]:
     """What the graph must answer: the model's own logits of whole texts, and the caches that belong to them."""
     rng = np.random.default_rng(0)
     characters = model.get_layer("embedding").input_dim
@@ -54,7 +54,7 @@ def cases(model: keras.Model, stepping: keras.Model, window: int) -> list[Case]:
     return found
 
 
-def _text(model: keras.Model, stepping: keras.Model, ids: np.ndarray, known: int) -> list[Case]:
+def _text(model: keras.Model, stepping: keras.Model, ids: np.ndarray, known: int) -> list[RecordedCase]:
     """The first `known` characters at once, then two more, one at a time."""
     whole = np.asarray(traced_model.reference(model)(ids)[model.output_names[0]])
     ask, caches = traced_model.reference(stepping), empty(stepping, len(ids))
@@ -62,7 +62,7 @@ def _text(model: keras.Model, stepping: keras.Model, ids: np.ndarray, known: int
     for first, last in itertools.pairwise([0, *range(known, min(known + 2, ids.shape[1]) + 1)]):
         inputs = {TOKENS: ids[:, first:last], START: np.full(len(ids), first, "int32"), **caches}
         answers = {name: np.asarray(y).astype("float32") for name, y in ask(*inputs.values()).items()}
-        found.append(Case("text" if first else "prompt", inputs, answers | {LOGITS: whole[:, first:last]}))
+        found.append(RecordedCase("text" if first else "prompt", inputs, answers | {LOGITS: whole[:, first:last]}))
         caches = {name.replace("present", "past"): y for name, y in answers.items() if name != LOGITS}
     return found
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from kerasfound.bundle.manifest import NamedSignature, Tensor, TextGeneration
-from kerasfound.bundle.recorded_cases import Case, Tensors
+from kerasfound.bundle.recorded_cases import RecordedCase, Tensors
 from kerasfound.training.run import Run
 
 from ..formats import write_onnx
@@ -78,14 +78,14 @@ def _words(model: "keras.Model", run: Run, asked: Expected) -> Further:
 def _characters(model: "keras.Model", run: Run, asked: Expected) -> Further:
     from scipy.special import softmax
 
-    from kerasfound.preprocessing import encode
+    from kerasfound.preprocessing import encode_characters
 
     from . import text as text_inputs
 
     labels, window, ask = run.schema.labels, run.settings["block_size"], traced_model.reference(model)
 
     def follows(text: str) -> np.ndarray:
-        ids = encode(text, "".join(labels))[None, -window:].astype("int32")
+        ids = encode_characters(text, "".join(labels))[None, -window:].astype("int32")
         (logits,) = ask(ids).values()
         return softmax(np.asarray(logits)[0, -1])
 
@@ -107,11 +107,11 @@ def _step(model: "keras.Model", run: Run, asked: Expected) -> Further:
     return Further(asked, model=stepping, text_generation=decode_step.text_generation(stepping, window))
 
 
-def _cases(texts: list[str], answer: Callable[[list[str]], Tensors]) -> list[Case]:
+def _cases(texts: list[str], answer: Callable[[list[str]], Tensors]) -> list[RecordedCase]:
     """The texts in batches of several sizes, and what is right."""
     found, start = [], 0
     for batch in BATCHES:
         part = texts[start : start + batch] or texts[:batch]
         start += batch
-        found.append(Case("texts", {"text": np.array(part, dtype=str)}, answer(part)))
+        found.append(RecordedCase("texts", {"text": np.array(part, dtype=str)}, answer(part)))
     return found

@@ -1,6 +1,6 @@
 """Raw rows of a table into both files: one input a column, numbers as numbers, everything else as text.
 
-What `kerasfound.preprocessing.table_rows.encode` does to a cell is done inside the files, in ONNX's and in
+What `kerasfound.preprocessing.table_rows.encode_column` does to a cell is done inside the files, in ONNX's and in
 TensorFlow's operations.
 """
 
@@ -15,11 +15,11 @@ import onnx
 import pyarrow as pa
 from onnx import helper, numpy_helper
 
-from kerasfound.bundle import Column, Schema
+from kerasfound.bundle import Column, ColumnKind, Schema
 from kerasfound.bundle.manifest import Tensor
-from kerasfound.bundle.recorded_cases import Case, Tensors
+from kerasfound.bundle.recorded_cases import RecordedCase, Tensors
 from kerasfound.preprocessing import encode_rows
-from kerasfound.preprocessing.table_rows import EPOCH, FALSE, MISSING, TRUE, tidy
+from kerasfound.preprocessing.table_rows import EPOCH, FALSE, MISSING_VALUES, TRUE, normalize_missing
 
 from ..tracing import traced_model
 
@@ -46,15 +46,17 @@ SOME_DATE = "1970-01-01"
 
 
 def inputs(schema: Schema, taken: set[str]) -> list[Tensor]:
-    """One tensor for each column that is not left out, in the table's order, named after it.
+    """One tensor for each column that is not ignored, in the table's order, named after it.
 
     Args:
         schema: of the table.
         taken: names that no input may have.
 
     Example:
-        >>> columns = (Column("Hours/week", "number"), Column("id", "left out"), Column("sex", "category", ("f", "m")))
-        >>> for tensor in inputs(Schema("tabular_regression", "row", (2,), (), columns), set()):
+        >>> from kerasfound.bundle import Task
+        >>> number, ignored, category = ColumnKind.NUMBER, ColumnKind.IGNORED, ColumnKind.CATEGORY
+        >>> columns = (Column("Hours/week", number), Column("id", ignored), Column("sex", category, ("f", "m")))
+        >>> for tensor in inputs(Schema(Task.TABULAR_REGRESSION, "row", (2,), (), columns), set()):
         ...     print(tensor.name, tensor.dtype, tensor.shape)
         Hours_week float32 ['batch']
         sex string ['batch']
@@ -63,7 +65,8 @@ def inputs(schema: Schema, taken: set[str]) -> list[Tensor]:
     found = []
     for column in _used(schema):
         name = _free(column.name, lower)
-        found.append(Tensor(name, "float32" if column.kind == "number" else "string", ["batch"], nullable=True))
+        dtype = "float32" if column.kind == ColumnKind.NUMBER else "string"
+        found.append(Tensor(name, dtype, ["batch"], nullable=True))
     return found
 
 
@@ -86,7 +89,7 @@ def _free(name: str, taken: set[str]) -> str:
 def encode(schema: Schema, cells: Tensors) -> np.ndarray:
     """The numbers that training makes of these cells, given in the order of `inputs`."""
     columns = {
-        column.name: tidy(
+        column.name: normalize_missing(
             pa.chunked_array([pa.array(x.tolist(), pa.float32() if x.dtype.kind == "f" else pa.string())])
         )
         for column, x in zip(_used(schema), cells.values(), strict=True)
@@ -100,7 +103,7 @@ def decode(schema: Schema, tensors: list[Tensor], x: np.ndarray) -> Tensors:
     for column, tensor in zip(_used(schema), tensors, strict=True):
         numbers = x[:, place : place + column.width]
         place += column.width
-        if column.kind == "number":
+        if column.kind == ColumnKind.NUMBER:
             cells[tensor.name] = numbers[:, 0].astype("float32")
         else:
             texts = [_cell(column, each, row) for row, each in enumerate(numbers)]
@@ -110,18 +113,18 @@ def decode(schema: Schema, tensors: list[Tensor], x: np.ndarray) -> Tensors:
 
 def _cell(column: Column, numbers: np.ndarray, row: int) -> str:
     first, last = numbers[0], numbers[-1]
-    if column.kind == "category":
+    if column.kind == ColumnKind.CATEGORY:
         known = first.is_integer() and 1 <= first <= len(column.categories)
         return column.categories[int(first) - 1] if known else ("", UNSEEN)[row % 2]
     if not np.isfinite(last):
         return ("", "NA")[row % 2]
-    if column.kind == "boolean":
+    if column.kind == ColumnKind.BOOLEAN:
         return (FALSE, TRUE)[bool(first > 0.5)][row % 2].title()
     day = str(EPOCH + int(np.clip(last, -700_000, 2_900_000)))
     return day + ("", "T23:59:59.5", " 00:30")[row % 3]
 
 
-def cases(model: "keras.Model", schema: Schema, tensors: list[Tensor], asked: list[Case]) -> list[Case]:
+def cases(model: "keras.Model", schema: Schema, tensors: list[Tensor], asked: list[RecordedCase]) -> list[RecordedCase]:
     """The questions to a model as rows of cells, beside its answers to the numbers that training makes of those."""
 
     answer = traced_model.reference(model)
@@ -130,7 +133,7 @@ def cases(model: "keras.Model", schema: Schema, tensors: list[Tensor], asked: li
         (x,) = case.inputs.values()
         cells = decode(schema, tensors, x)
         answers = answer(encode(schema, cells))
-        found.append(Case(case.kind, cells, {name: np.asarray(y) for name, y in answers.items()}))
+        found.append(RecordedCase(case.kind, cells, {name: np.asarray(y) for name, y in answers.items()}))
     return found
 
 
@@ -159,7 +162,7 @@ def endpoint(schema: Schema, tensors: list[Tensor]) -> "Endpoint":
 
 def opset(schema: Schema, least: int) -> int:
     """The version of ONNX's operators that these columns need."""
-    return max(least, DATES_OPSET) if any(column.kind == "date" for column in schema.columns) else least
+    return max(least, DATES_OPSET) if any(column.kind == ColumnKind.DATE for column in schema.columns) else least
 
 
 def put_before(path: Path, target: Path, schema: Schema, tensors: list[Tensor]) -> None:
@@ -196,7 +199,7 @@ def _categories(column: Column) -> tuple[dict[str, Any], Any]:
 
 def _truths(column: Column) -> tuple[dict[str, Any], Any]:
     """Both truths, in any case of letters, as texts of numbers."""
-    found = dict.fromkeys(MISSING, "nan")
+    found = dict.fromkeys(MISSING_VALUES, "nan")
     for number, words in (("1", TRUE), ("0", FALSE)):
         for word in words:
             found |= dict.fromkeys(map("".join, itertools.product(*zip(word, word.upper(), strict=True))), number)
@@ -204,7 +207,7 @@ def _truths(column: Column) -> tuple[dict[str, Any], Any]:
 
 
 def _gaps(column: Column) -> tuple[dict[str, Any], Any]:
-    return dict.fromkeys(MISSING, 1.0), 0.0
+    return dict.fromkeys(MISSING_VALUES, 1.0), 0.0
 
 
 TABLES = {"codes": _categories, "truths": _truths, "gaps": _gaps}

@@ -6,8 +6,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kerasfound.bundle.comparison import difference
-from kerasfound.bundle.recorded_cases import Case, Tensors
+from kerasfound.bundle.comparison import compare
+from kerasfound.bundle.recorded_cases import RecordedCase, Tensors
 from kerasfound.errors import UserError
 
 from .. import saved_model_writer
@@ -18,7 +18,7 @@ from . import subprocess_session
 UNKNOWN = "Which layer it is cannot be told"
 
 
-def first_difference(model: keras.Model, form: str, case: Case, tolerance: float) -> str:
+def first_difference(model: keras.Model, form: str, case: RecordedCase, tolerance: float) -> str:
     """A sentence that names the first layer whose exported output is not the model's own, and by how much.
 
     Args:
@@ -45,13 +45,15 @@ def first_difference(model: keras.Model, form: str, case: Case, tolerance: float
     except (UserError, ValueError, TypeError) as error:
         return f"{UNKNOWN}: {error}"
     for (name, _), output in zip(steps, signature.outputs, strict=True):
-        apart = difference(np.asarray(inside[output.name]), found[output.name])
-        if not apart.worst <= tolerance:
+        apart = compare(np.asarray(inside[output.name]), found[output.name])
+        if not apart.max_scaled <= tolerance:
             return f"The first layer that differs is {name}, {apart}."
     return "Exported anew, with every layer as an output, none differs: the file may be of another model."
 
 
-def _answers(probe: keras.Model, form: str, folder: Path, case: Case, signature: traced_model.Signature) -> Tensors:
+def _answers(
+    probe: keras.Model, form: str, folder: Path, case: RecordedCase, signature: traced_model.Signature
+) -> Tensors:
     file = folder / "probe"
     (convert.onnx if form == "onnx" else saved_model_writer.saved_model)(probe, file)
     (found,) = subprocess_session.ask(f"the {form} of its layers", form, file, [case.inputs], signature)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasfound.bundle.comparison import difference
+from kerasfound.bundle.comparison import compare
 from kerasfound.errors import UserError
 
 from ..tracing import traced_model
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..tracing.traced_model import Signature
 from typing import TYPE_CHECKING
 
-from kerasfound.bundle.recorded_cases import Case, Tensors
+from kerasfound.bundle.recorded_cases import RecordedCase, Tensors
 
 if TYPE_CHECKING:
     import keras
@@ -33,7 +33,7 @@ def default_tolerance(model: "keras.Model") -> float:
 
 def answers(
     model: "keras.Model", signature: "Signature", samples: Tensors | None = None, missing: bool = False
-) -> list[Case]:
+) -> list[RecordedCase]:
     """What the model itself answers to questions that fit its signature; each is asked twice.
 
     Raises:
@@ -52,7 +52,7 @@ def answers(
                 raise UserError(f"{model.name}: does not take the samples: {input_generator.line(raised)}") from raised
             error = raised
             continue
-        cases.append(Case(kind, inputs, {name: _array(model, name, y) for name, y in outputs.items()}))
+        cases.append(RecordedCase(kind, inputs, {name: _array(model, name, y) for name, y in outputs.items()}))
     if not cases:
         raise UserError(f"{model.name}: cannot be called on its own inputs: {input_generator.line(error)}")
     usual = [y for case in cases if case.kind in ("samples", "random") for y in case.outputs.values()]
@@ -63,8 +63,8 @@ def answers(
     for case in cases:
         again = answer(*(case.inputs[x.name] for x in signature.inputs))
         for name, expected in case.outputs.items():
-            apart = difference(expected, _array(model, name, again[name]))
-            if not apart.worst <= allowed:
+            apart = compare(expected, _array(model, name, again[name]))
+            if not apart.max_scaled <= allowed:
                 raise UserError(
                     f"{model.name}: its answer {name} changes between calls, {apart}: it draws "
                     "random numbers or keeps a state; no file could be proven, take that out of inference."

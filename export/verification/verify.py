@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from kerasfound.bundle import layout, recorded_cases
+from kerasfound.bundle import comparison, layout, recorded_cases
 from kerasfound.bundle import manifest as contract
-from kerasfound.bundle.comparison import TOLERANCE, difference
+from kerasfound.bundle.comparison import TOLERANCE
 from kerasfound.bundle.layout import MANIFEST
 from kerasfound.bundle.manifest import Manifest, NamedSignature, Verification
-from kerasfound.bundle.recorded_cases import Case, Tensors
+from kerasfound.bundle.recorded_cases import RecordedCase, Tensors
 from kerasfound.errors import UserError
 
 from ..tracing import traced_model
@@ -31,7 +31,7 @@ class Expected(NamedTuple):
 
     name: str
     signature: "Signature | Manifest | NamedSignature"
-    cases: list[Case]
+    cases: list[RecordedCase]
     tolerance: float
     inside: Callable[[Tensors], Tensors] | None = None
     """Makes the model's own inputs of those of a file that takes something rawer."""
@@ -40,7 +40,7 @@ class Expected(NamedTuple):
 class DifferenceError(UserError):
     """A file answers otherwise than the trained model, first in `case`."""
 
-    def __init__(self, reason: str, case: Case):
+    def __init__(self, reason: str, case: RecordedCase):
         super().__init__(reason)
         self.case = case
 
@@ -79,7 +79,7 @@ def verify(
         raise UserError(f"{path}: a model file alone; give the model that it is held against too, or a bundle.")
     folder = layout.version_folder(path)
     manifest = contract.read(folder / MANIFEST)
-    layout.check_sums(folder, manifest)
+    layout.verify_checksums(folder, manifest)
     recorded = max((record.tolerance for record in manifest.verification), default=TOLERANCE)
     allowed = _allowed(tolerance, recorded)
     asked = Expected(str(folder), manifest, recorded_cases.load(folder), allowed)
@@ -147,13 +147,13 @@ def compare(form: str, file: Path, asked: Expected) -> Verification:
     equal: list[bool] = []
     for case, answer in zip(asked.cases, found, strict=True):
         for name, y in case.outputs.items():
-            apart = difference(y, answer[name])
-            if not apart.worst <= asked.tolerance:
+            apart = comparison.compare(y, answer[name])
+            if not apart.max_scaled <= asked.tolerance:
                 raise DifferenceError(_told(what, name, case, answer[name], str(apart)), case)
-            absolute, relative = max(absolute, apart.absolute), max(relative, apart.relative)
-            scaled = max(scaled, apart.worst)
-            equal += apart.equal
-    batches, others = recorded_cases.sizes(asked.signature.inputs, asked.cases)
+            absolute, relative = max(absolute, apart.max_absolute), max(relative, apart.max_relative)
+            scaled = max(scaled, apart.max_scaled)
+            equal += apart.equal_decisions
+    batches, others = recorded_cases.tested_sizes(asked.signature.inputs, asked.cases)
     return Verification(
         format=form,
         batch_sizes=batches,
@@ -184,7 +184,7 @@ def files(path: Path) -> dict[str, Path]:
     return {form: file for form, file in found.items() if form == "saved_model" or file.is_file()}
 
 
-def _told(what: str, name: str, case: Case, answer: np.ndarray, apart: str) -> str:
+def _told(what: str, name: str, case: RecordedCase, answer: np.ndarray, apart: str) -> str:
     y = case.outputs[name]
     how = apart if answer.shape == y.shape else f"with shape {answer.shape} instead of {y.shape}"
     sizes = ", ".join(f"{key} {x.shape}" for key, x in case.inputs.items())

@@ -1,60 +1,70 @@
-"""How far one answer is from another, and how far it may be."""
+"""The difference between two outputs, and how large it may be."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-if TYPE_CHECKING:
-    pass
-
 TOLERANCE = 1e-5
-"""Allowed difference, times one plus the largest expected number of a row; float32 sums in another order stay below."""
+"""Largest allowed scaled difference; sums of float32 numbers in another order stay below it."""
 
 
-class Difference(NamedTuple):
-    """How far an answer is from the expected one; `worst` is what the tolerance is held against."""
+class Comparison(NamedTuple):
+    """The difference between an output and the expected one.
 
-    absolute: float
-    relative: float
-    worst: float
-    equal: list[bool]
+    `max_scaled` is the number to compare with the tolerance: each difference is divided by one plus the largest
+    expected number of its row.
+    """
+
+    max_absolute: float
+    max_relative: float
+    max_scaled: float
+    equal_decisions: list[bool]
 
     def __str__(self) -> str:
-        if np.isfinite(self.absolute):
-            return f"by up to {self.absolute:.3g}"
-        differing = len(self.equal) - sum(self.equal)
-        return f"in {differing} of {len(self.equal)} places" if differing else "by NaN or infinity"
+        if np.isfinite(self.max_absolute):
+            return f"by up to {self.max_absolute:.3g}"
+        differing = len(self.equal_decisions) - sum(self.equal_decisions)
+        return f"in {differing} of {len(self.equal_decisions)} places" if differing else "by NaN or infinity"
 
 
-def difference(expected: np.ndarray, answer: np.ndarray) -> Difference:
-    """How far `answer` is off. Numbers are held against the largest of their row; anything else must be the same.
+def compare(expected: np.ndarray, actual: np.ndarray) -> Comparison:
+    """Compare floating-point outputs by their size; outputs of any other type must be equal.
 
-    Where the model itself answers NaN or infinity, so must the file, one or the other.
+    Where the expected output is NaN or infinite, the actual one must be NaN or infinite too: either of them.
 
     Example:
-        >>> difference(np.array([[0.0, 3.0]]), np.array([[0.0, 3.5]]))
-        Difference(absolute=0.5, relative=0.16666666666666666, worst=0.125, equal=[True])
+        >>> compare(np.array([[0.0, 3.0]]), np.array([[0.0, 3.5]]))
+        Comparison(max_absolute=0.5, max_relative=0.16666666666666666, max_scaled=0.125, equal_decisions=[True])
     """
-    if answer.shape != expected.shape:
-        return Difference(np.inf, np.inf, np.inf, [False])
+    if actual.shape != expected.shape:
+        return Comparison(np.inf, np.inf, np.inf, [False])
     if not expected.size:
-        return Difference(0.0, 0.0, 0.0, [True])
+        return Comparison(0.0, 0.0, 0.0, [True])
     if expected.dtype.kind != "f":
-        same = answer == expected
-        apart = 0.0 if same.all() else np.inf
-        return Difference(apart, apart, apart, same.ravel().tolist())
-    y, found = expected.astype("float64"), answer.astype("float64")
-    finite = np.isfinite(y)
-    size = np.where(finite, np.abs(y), 0)
-    both = finite & np.isfinite(found)
-    apart = np.abs(np.where(both, found, 0) - np.where(both, y, 0)) + np.where(np.isfinite(found) == finite, 0, np.inf)
-    scale = 1 + size.max(axis=tuple(range(1, y.ndim)), keepdims=True)
-    relative = apart / np.maximum(size, 1e-12)
-    return Difference(float(apart.max()), float(relative.max()), float((apart / scale).max()), _decided(y, found))
+        equal = actual == expected
+        difference = 0.0 if equal.all() else np.inf
+        return Comparison(difference, difference, difference, equal.ravel().tolist())
+    return _compare_floats(expected.astype("float64"), actual.astype("float64"))
 
 
-def _decided(y: np.ndarray, found: np.ndarray) -> list[bool]:
-    """Whether the largest number of the last axis is in the same place; of a single number, whether it is as near."""
-    if y.ndim > 1 and y.shape[-1] > 1:
-        return (found.argmax(-1) == y.argmax(-1)).ravel().tolist()
-    return np.isclose(found, y, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True).ravel().tolist()
+def _compare_floats(expected: np.ndarray, actual: np.ndarray) -> Comparison:
+    finite = np.isfinite(expected)
+    both = finite & np.isfinite(actual)
+    difference = np.abs(np.where(both, actual, 0) - np.where(both, expected, 0))
+    difference += np.where(np.isfinite(actual) == finite, 0, np.inf)
+    magnitude = np.where(finite, np.abs(expected), 0)
+    relative = difference / np.maximum(magnitude, 1e-12)
+    scaled = difference / (1 + magnitude.max(axis=tuple(range(1, expected.ndim)), keepdims=True))
+    return Comparison(
+        float(difference.max()), float(relative.max()), float(scaled.max()), _equal_decisions(expected, actual)
+    )
+
+
+def _equal_decisions(expected: np.ndarray, actual: np.ndarray) -> list[bool]:
+    """For each row, whether the largest number of the last axis is in the same place.
+
+    A row of a single number has no place to compare: it decides equally if the numbers are within the tolerance.
+    """
+    if expected.ndim > 1 and expected.shape[-1] > 1:
+        return (actual.argmax(-1) == expected.argmax(-1)).ravel().tolist()
+    return np.isclose(actual, expected, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True).ravel().tolist()

@@ -1,4 +1,4 @@
-"""`manifest.json`: what a bundle promises to whoever serves it. Read by export and by serving, and needs neither."""
+"""`manifest.json`: the contract between export, which writes it, and serving, which reads it."""
 
 import hashlib
 from pathlib import Path
@@ -8,26 +8,26 @@ import msgspec
 from kerasfound.errors import UserError
 
 SCHEMA_VERSION = 1
-"""Raised when a reader of the previous schema would misread the new one."""
+"""Increased when readers of the previous schema would misread the new one."""
 
 MAX_BYTES = 1 << 20
 UNSIGNED = "0" * 64
 
 
 class Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One named input or output. A string in `shape` names a size that is free, such as `"batch"`."""
+    """One named input or output. A string in `shape` names a dynamic dimension, such as `"batch"`."""
 
     name: str
     dtype: str
     shape: list[int | str]
     nullable: bool = False
-    """Whether a value may be missing: NaN among numbers, an empty text among texts, `null` in JSON."""
+    """Whether values may be missing: NaN for numbers, an empty string for texts, `null` in JSON."""
     num_ids: int | None = None
     """For token or category ids: ids run from 0 to `num_ids - 1`. ONNX counts negative ids from the end."""
 
 
 class ProcessingStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A named step between raw input and tensor, or between tensor and answer, with the asset file it reads."""
+    """A named step from raw input to tensor or from tensor to result, with the asset file that it reads."""
 
     name: str
     file: str | None = None
@@ -44,10 +44,10 @@ class MetricsSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Verification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How one file of the bundle answered beside the trained model.
+    """How close the outputs of one file of the bundle are to those of the trained model.
 
-    A difference is scaled by one plus the largest number of the answer's row, and passes when it then is at most
-    `tolerance`: of an answer of 10,000, float32 holds no ten-thousandths.
+    Each difference is divided by one plus the largest expected number of its row, and must then be at most
+    `tolerance`: float32 cannot hold ten-thousandths of an output of 10,000.
     """
 
     format: str
@@ -65,14 +65,14 @@ class Verification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Quantization(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a file with weights of 8 bits loses and gains beside the one with 32, on test rows and one CPU thread."""
+    """What 8-bit weights lose and gain compared with 32-bit weights, on test rows and one CPU thread."""
 
     scheme: str
     metric: str
     score_before: float
     score_after: float
     max_drop: float
-    """Points, hundredths of the metric, that it was allowed to lose."""
+    """The largest allowed loss of the metric, in hundredths."""
     rows: int
     equal_decisions: float
     bytes_before: int
@@ -82,10 +82,10 @@ class Quantization(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NamedSignature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Another way to ask the model, proven as the first one is."""
+    """Another way to call the model, verified like the main signature."""
 
     name: str
-    """Of the further signature of the SavedModel, or of the further ONNX file without its ending."""
+    """The name of the signature in the SavedModel, or of the extra ONNX file without its suffix."""
     format: str
     """`"saved_model"` or `"onnx"`."""
     inputs: list[Tensor]
@@ -93,23 +93,23 @@ class NamedSignature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TextGeneration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How text is written on, a character a call, without computing the past again."""
+    """How to continue a prompt one character a call, without computing the past again."""
 
     file: str
     window: int
-    """Characters that the cache holds; when it is full, begin anew with the later half of them."""
+    """The number of characters in the cache. When it is full, start again with the later half of them."""
     tokens: str
-    """The input for the new characters' numbers."""
+    """The input for the ids of the new characters."""
     start: str
-    """The input for how many characters the cache holds, the same for every row."""
+    """The input for the number of characters in the cache, the same for every row."""
     logits: str
-    """The output with the logits of the character that follows each."""
+    """The output with the logits of the next character, for each new character."""
     cache: dict[str, str]
-    """Each output that is the input of the next call; zeros in the first one."""
+    """For each output that is kept between calls, the input that takes it; zeros in the first call."""
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything a server needs to answer with the model, and a person needs to trust it."""
+    """Everything that a server needs to run the model, and a person needs to trust it."""
 
     schema_version: int
     name: str
@@ -126,17 +126,21 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     versions: dict[str, str]
     created: str
     files: dict[str, str]
-    """sha256 of every other file of the version folder, by its path inside it."""
+    """The sha256 of every other file of the version folder, by its path in that folder."""
     quantization: Quantization | None = None
-    """Of `model.int8.onnx`, if there is one."""
+    """The measurements of `model.int8.onnx`, if there is one."""
     extra_signatures: list[NamedSignature] = []
     text_generation: TextGeneration | None = None
     sha256: str = UNSIGNED
-    """Of this file's own text, with zeros in this place."""
+    """The sha256 of this file's own text, with zeros in this place."""
 
 
 def read(path: Path) -> Manifest:
-    """The manifest at `path`, checked against the schema."""
+    """Read and validate the manifest at `path`.
+
+    Raises:
+        UserError: if it cannot be read, does not match the schema, or was changed after its export.
+    """
     try:
         with path.open("rb") as file:
             text = file.read(MAX_BYTES + 1)

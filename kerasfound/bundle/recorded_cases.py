@@ -1,4 +1,4 @@
-"""Questions beside the trained model's answers: what files are held against, and what a bundle keeps of it."""
+"""Test inputs with the trained model's outputs: the reference for verification, and what a bundle keeps of it."""
 
 import zipfile
 from pathlib import Path
@@ -12,59 +12,70 @@ from .manifest import Tensor
 
 Tensors = dict[str, np.ndarray]
 
-VECTORS = "verification{}.npz"
-KEPT_BYTES, KEPT_OF_ENTRY = 16 << 20, 2 << 20
-"""What the bundle keeps, at most; cases that do not fit are asked at export only."""
+MAX_BYTES, MAX_SIGNATURE_BYTES = 16 << 20, 2 << 20
+"""Most bytes that a bundle keeps for its main signature, and for each extra one. Larger cases run at export only."""
 
 
-class Case(NamedTuple):
-    """One call: what kind of inputs these are, the inputs, and what the trained model answered."""
+class RecordedCase(NamedTuple):
+    """One call of the trained model: the kind of its inputs, the inputs and the outputs."""
 
     kind: str
     inputs: Tensors
     outputs: Tensors
 
 
-def sizes(inputs: list[Tensor], cases: list[Case]) -> tuple[list[int], dict[str, list[int]]]:
-    """Which batch sizes were asked, and which of every other free size."""
-    first: set[int] = set()
-    others: dict[str, set[int]] = {}
+def tested_sizes(inputs: list[Tensor], cases: list[RecordedCase]) -> tuple[list[int], dict[str, list[int]]]:
+    """The batch sizes of all cases, and their sizes of every other dynamic dimension by its name."""
+    batch_sizes: set[int] = set()
+    dynamic_sizes: dict[str, set[int]] = {}
     for case in cases:
         for tensor in inputs:
             for axis, (name, size) in enumerate(zip(tensor.shape, case.inputs[tensor.name].shape, strict=True)):
                 if isinstance(name, str):
-                    (others.setdefault(name, set()) if axis else first).add(size)
-    return sorted(first), {name: sorted(found) for name, found in others.items()}
+                    (dynamic_sizes.setdefault(name, set()) if axis else batch_sizes).add(size)
+    return sorted(batch_sizes), {name: sorted(sizes) for name, sizes in dynamic_sizes.items()}
 
 
-def save(folder: Path, cases: list[Case], entry: str = "") -> None:
-    """Keep what was asked and what the trained model answered, as far as it is small, so that proof needs no model."""
+def save(folder: Path, cases: list[RecordedCase], signature: str = "") -> None:
+    """Keep the smallest cases within the allowed bytes, so that verification does not need the trained model.
+
+    Args:
+        folder: the version folder of a bundle.
+        cases: the smallest one is always kept.
+        signature: the name of an extra signature. Defaults to the main one.
+    """
     kept: Tensors = {}
-    room = KEPT_OF_ENTRY if entry else KEPT_BYTES
-    for place, case in enumerate(sorted(cases, key=_bytes)):
-        room -= _bytes(case)
-        if room >= 0 or not place:
+    bytes_left = MAX_SIGNATURE_BYTES if signature else MAX_BYTES
+    for place, case in enumerate(sorted(cases, key=_num_bytes)):
+        bytes_left -= _num_bytes(case)
+        if bytes_left >= 0 or not place:
             sides = {"input": case.inputs, "output": case.outputs}
             kept |= {f"{place}.{case.kind}.{side}.{name}": x for side, xs in sides.items() for name, x in xs.items()}
-    np.savez_compressed(folder / _vectors(entry), **kept)  # type: ignore[arg-type]
+    np.savez_compressed(folder / file_name(signature), **kept)  # type: ignore[arg-type]
 
 
-def load(folder: Path, entry: str = "") -> list[Case]:
-    """What `save` kept."""
-    found: dict[tuple[int, str], dict[str, Tensors]] = {}
+def load(folder: Path, signature: str = "") -> list[RecordedCase]:
+    """The cases that `save` kept.
+
+    Raises:
+        UserError: if the file is missing or damaged.
+    """
+    sides: dict[tuple[int, str], dict[str, Tensors]] = {}
+    name = file_name(signature)
     try:
-        with np.load(folder / _vectors(entry), allow_pickle=False) as file:
+        with np.load(folder / name, allow_pickle=False) as file:
             for key in file.files:
-                place, kind, side, name = key.split(".", 3)
-                found.setdefault((int(place), kind), {"input": {}, "output": {}})[side][name] = file[key]
+                place, kind, side, tensor = key.split(".", 3)
+                sides.setdefault((int(place), kind), {"input": {}, "output": {}})[side][tensor] = file[key]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"{folder}: {_vectors(entry)} cannot be read ({error}); export the bundle again.") from error
-    return [Case(kind, sides["input"], sides["output"]) for (_, kind), sides in found.items()]
+        raise UserError(f"{folder}: {name} cannot be read ({error}); export the bundle again.") from error
+    return [RecordedCase(kind, tensors["input"], tensors["output"]) for (_, kind), tensors in sides.items()]
 
 
-def _vectors(entry: str) -> str:
-    return VECTORS.format(f"-{entry}" if entry else "")
+def file_name(signature: str = "") -> str:
+    """The file for a signature's cases in a version folder."""
+    return f"verification-{signature}.npz" if signature else "verification.npz"
 
 
-def _bytes(case: Case) -> int:
+def _num_bytes(case: RecordedCase) -> int:
     return sum(x.nbytes for x in [*case.inputs.values(), *case.outputs.values()])

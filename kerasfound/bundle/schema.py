@@ -1,56 +1,78 @@
-"""What goes into a model and what comes out: the task, the input, the labels and the columns of a table."""
+"""The task of a model, its input, its labels and the columns of its table: what `schema.json` records."""
 
-import dataclasses
 import difflib
-import json
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from kerasfound.errors import UserError
 
 
-@dataclasses.dataclass(frozen=True)
-class Column:
-    """A column of a table: how its cells become numbers of a row.
+class Task(StrEnum):
+    """What a model predicts, and from what."""
+
+    IMAGE_CLASSIFICATION = "image_classification"
+    TEXT_CLASSIFICATION = "text_classification"
+    TEXT_GENERATION = "text_generation"
+    TABULAR_CLASSIFICATION = "tabular_classification"
+    TABULAR_REGRESSION = "tabular_regression"
+
+
+class ColumnKind(StrEnum):
+    """How the cells of a column are encoded."""
+
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    """0 or 1."""
+    DATE = "date"
+    """Four numbers: year, month, day of the week, days since 1970."""
+    CATEGORY = "category"
+    """The cell's place among the column's categories, from 1; 0 for unknown categories and missing cells."""
+    TEXT = "text"
+    """Token ids, from a tokenizer."""
+    IGNORED = "ignored"
+    """No number: the model does not use the column."""
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of a table, and how its cells are encoded as numbers.
 
     Args:
-        name: as the file's head has it.
-        kind: `"number"`, `"boolean"` (0 or 1), `"date"` (year, month, day of the week, days since 1970), `"category"`
-            (its place in `categories`, from 1; 0 for all others and for missing ones), `"left out"`, or `"text"`, of
-            which a tokenizer makes the numbers.
-        categories: the different texts of a category's column, sorted.
-        missing: cells without a value.
-        distinct: different values in the other cells.
+        name: as in the first row of the file.
+        kind: how its cells are encoded.
+        categories: of a category column: its different cells as text, sorted.
+        missing: the number of cells without a value.
+        distinct: the number of different values in the other cells.
     """
 
     name: str
-    kind: str
+    kind: ColumnKind
     categories: tuple[str, ...] = ()
     missing: int = 0
     distinct: int = 0
 
     @property
     def width(self) -> int:
-        """How many numbers of an encoded row are this column's."""
-        return {"date": 4, "left out": 0, "text": 0}.get(self.kind, 1)
+        """The size of this column in an encoded row."""
+        return {ColumnKind.DATE: 4, ColumnKind.IGNORED: 0, ColumnKind.TEXT: 0}.get(self.kind, 1)
 
 
-@dataclasses.dataclass(frozen=True)
-class Schema:
-    """What goes into a model and what comes out, without the data itself.
+class Schema(msgspec.Struct, frozen=True):
+    """What a model takes and predicts, without the data itself.
 
     Args:
-        task: `"image_classification"`, `"text_classification"`, `"text_generation"`, `"tabular_classification"` or
-            `"tabular_regression"`.
-        input: name of the model's input, for instance `"image"`.
-        shape: one input's shape; images are height, width, channels, with pixels 0..255; of a text it is one character
-            or word.
-        labels: the classes, in the order of the model's outputs; for a text its characters.
-        columns: of a table, in the file's order, without the target; of labelled texts that came from one, theirs.
+        task: what the model predicts, and from what.
+        input: the name of the model's input, for instance `"image"`.
+        shape: the shape of one example: height, width and channels of an image with pixels 0..255, the size of an
+            encoded row; empty for one character or token of a text.
+        labels: the classes, in the order of the model's outputs; for text generation the characters.
+        columns: the columns of a table without the target, in the order of the file; for labelled texts from a
+            table, the column of the texts.
         target: the column of a table that is to be predicted.
     """
 
-    task: str
+    task: Task
     input: str
     shape: tuple[int, ...]
     labels: tuple[str, ...]
@@ -58,31 +80,31 @@ class Schema:
     target: str = ""
 
     @property
-    def tabular(self) -> bool:
-        return self.task.startswith("tabular")
+    def is_tabular(self) -> bool:
+        return self.task in (Task.TABULAR_CLASSIFICATION, Task.TABULAR_REGRESSION)
 
     def save(self, path: Path) -> None:
-        path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
 
     @classmethod
     def load(cls, path: Path) -> "Schema":
-        fields: dict[str, Any] = json.loads(path.read_text())
-        columns = (
-            Column(**column | {"categories": tuple(column["categories"])}) for column in fields.get("columns", ())
-        )
-        return cls(
-            fields["task"],
-            fields["input"],
-            tuple(fields["shape"]),
-            tuple(fields["labels"]),
-            tuple(columns),
-            fields.get("target", ""),
-        )
+        """Read the schema that `save` wrote.
+
+        Raises:
+            UserError: if the file cannot be read or is not a schema.
+        """
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=cls)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror}); expected a schema.json.") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: not a schema: {error}. Train or export the model again.") from error
 
 
-def require_column(names: list[str], asked: str, where: str) -> None:
-    if asked in names:
+def require_column(names: list[str], name: str, where: str) -> None:
+    """Raise a UserError that offers the nearest of `names` if `name` is not among them."""
+    if name in names:
         return
-    near = difflib.get_close_matches(asked, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(names)}."
-    raise UserError(f"{where}: no column {asked!r}; {hint}")
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"the columns are {', '.join(names)}."
+    raise UserError(f"{where}: no column {name!r}; {hint}")

@@ -9,7 +9,7 @@ from kerasfound.errors import UserError
 def main(arguments: list[str] | None = None) -> None:
     """Run `kerasfound` with `arguments`, by default the process's own; ends by raising SystemExit.
 
-    The exit status is 0, 2 for something that the user can mend (told in one line), 130 after Ctrl-C.
+    The exit status is 0, 2 after an error that the user can fix (printed on one line), 130 after Ctrl-C.
     """
     from cyclopts import CycloptsError
 
@@ -18,7 +18,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(arguments, exit_on_error=False, print_error=False)
     except (CycloptsError, UserError) as error:
-        print(f"kerasfound: {' '.join(str(error).split())}", file=sys.stderr)
+        message = error.with_flags() if isinstance(error, UserError) else str(error)
+        print(f"kerasfound: {' '.join(message.split())}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("kerasfound: stopped.", file=sys.stderr)

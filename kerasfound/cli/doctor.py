@@ -43,7 +43,7 @@ def _backend() -> tuple[str, str, str]:
     try:
         startup.start()
     except NotInstalledError as error:
-        return "backend", f"{error.what} is not installed", error.mend
+        return "backend", f"{error.what} is not installed", error.fix
     import keras
 
     found = f"{keras.backend.backend()} on {', '.join(devices())}"
@@ -70,7 +70,7 @@ def _data() -> list[tuple[str, str, str]]:
     if folder and not Path(folder).is_dir():
         rows = [("TFDS_DATA_DIR", f"{folder}: no such folder", "set it to a folder that TFDS has prepared data in")]
     for source in SOURCES.values():
-        if source.cached(Path(folder) if folder else None):
+        if source.is_cached(Path(folder) if folder else None):
             rows.append((f"data {source.name}", f"ready in {cache.folder()}", ""))
         elif not source.network or (folder and (Path(folder) / source.name).is_dir()):
             rows.append((f"data {source.name}", "ready to be read", ""))

@@ -1,4 +1,4 @@
-"""Named data sets -> NumPy splits and a schema, the same on every backend."""
+"""Data sets, named or your own, as NumPy splits and a schema: the same arrays on every backend."""
 
 import lazy_loader
 

@@ -1,6 +1,6 @@
-"""Arrays read once from a slow source and kept as `.npz`, checked against their sha256 on every later read.
+"""Arrays that are read once from a slow source, kept as `.npz`, and checked against their sha256 at every later read.
 
-Arrays of texts are kept as the bytes of their UTF-8, one after the other, beside where each ends: nothing is pickled.
+An array of texts is kept as two arrays of numbers, the UTF-8 bytes of all texts and the end of each text: no pickle.
 """
 
 import hashlib
@@ -13,20 +13,22 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
+from kerasfound.atomic import replacing
+
 Arrays = dict[str, np.ndarray]
 TEXT = np.dtypes.StringDType()
 BYTES, ENDS = "_utf8", "_ends"
 
 
 def folder() -> Path:
-    """`KERASFOUND_CACHE_DIR`, or the user's cache folder."""
+    """Return `KERASFOUND_CACHE_DIR`, or the cache folder of the user."""
     return Path(os.environ.get("KERASFOUND_CACHE_DIR") or platformdirs.user_cache_dir("kerasfound"))
 
 
 def sha256(arrays: Arrays) -> str:
-    """Of names, dtypes, shapes and bytes: the content, whatever file holds it."""
+    """Return the sha256 of all names, dtypes, shapes and values. It does not depend on the file format."""
     digest = hashlib.sha256()
-    arrays = packed(arrays)
+    arrays = pack_texts(arrays)
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
@@ -34,70 +36,67 @@ def sha256(arrays: Arrays) -> str:
     return digest.hexdigest()
 
 
-def packed(arrays: Arrays) -> Arrays:
-    """With two arrays of numbers in the place of each array of texts.
+def pack_texts(arrays: Arrays) -> Arrays:
+    """Replace each array of texts by two arrays of numbers.
 
     Example:
-        >>> {name: array.tolist() for name, array in packed({"x": np.array(["ab", "c"], TEXT)}).items()}
+        >>> {name: array.tolist() for name, array in pack_texts({"x": np.array(["ab", "c"], TEXT)}).items()}
         {'x_utf8': [97, 98, 99], 'x_ends': [2, 3]}
     """
-    found: Arrays = {}
+    packed: Arrays = {}
     for name, array in arrays.items():
         if array.dtype == TEXT:
             rows = [text.encode() for text in array]
-            found[name + BYTES] = np.frombuffer(b"".join(rows), "uint8")
-            found[name + ENDS] = np.cumsum([len(row) for row in rows], dtype="int64")
+            packed[name + BYTES] = np.frombuffer(b"".join(rows), "uint8")
+            packed[name + ENDS] = np.cumsum([len(row) for row in rows], dtype="int64")
         else:
-            found[name] = array
-    return found
+            packed[name] = array
+    return packed
 
 
-def unpacked(arrays: Arrays) -> Arrays:
-    """What `packed` was given."""
-    found: Arrays = {}
+def unpack_texts(arrays: Arrays) -> Arrays:
+    """Undo `pack_texts`."""
+    unpacked: Arrays = {}
     for name, array in arrays.items():
         if name.endswith(BYTES):
             text, ends = array.tobytes(), arrays[name.removesuffix(BYTES) + ENDS].tolist()
             rows = [text[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]
-            found[name.removesuffix(BYTES)] = np.array(rows, TEXT)
+            unpacked[name.removesuffix(BYTES)] = np.array(rows, TEXT)
         elif not name.endswith(ENDS):
-            found[name] = array
-    return found
+            unpacked[name] = array
+    return unpacked
 
 
-def fetch(key: str, make: Callable[[], Arrays]) -> tuple[Arrays, str]:
-    """The arrays kept under `key`, made and kept first where they are missing or damaged, and their sha256."""
+def fetch(key: str, read: Callable[[], Arrays]) -> tuple[Arrays, str]:
+    """Return the arrays of `key` and their sha256. `read` gets the arrays if the cache lacks them or is damaged."""
     path = folder() / f"{key}.npz"
-    kept = _read(path)
-    if kept is None:
-        arrays = make()
-        kept = arrays, sha256(arrays)
-        try:
-            _write(path, *kept)
-        except OSError as error:
-            warnings.warn(
-                f"{path.parent} cannot be written to ({error.strerror}); set KERASFOUND_CACHE_DIR.", stacklevel=2
-            )
-    return kept
+    cached = _load(path)
+    if cached is not None:
+        return cached
+    arrays = read()
+    digest = sha256(arrays)
+    try:
+        _save(path, arrays, digest)
+    except OSError as error:
+        warnings.warn(f"{path.parent} cannot be written to ({error.strerror}); set KERASFOUND_CACHE_DIR.", stacklevel=2)
+    return arrays, digest
 
 
-def _read(path: Path) -> tuple[Arrays, str] | None:
+def _load(path: Path) -> tuple[Arrays, str] | None:
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = unpacked(dict(file))
+            arrays = unpack_texts(dict(file))
         expected = _digest_path(path).read_text().strip()
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None
     return (arrays, expected) if sha256(arrays) == expected else None
 
 
-def _write(path: Path, arrays: Arrays, digest: str) -> None:
+def _save(path: Path, arrays: Arrays, digest: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with part.open("wb") as file:
-        np.savez(file, **packed(arrays))  # type: ignore[arg-type]
-    _digest_path(path).write_text(digest + "\n")
-    part.replace(path)
+    with replacing(path) as part:
+        np.savez(part, **pack_texts(arrays))  # type: ignore[arg-type]
+        _digest_path(path).write_text(digest + "\n")
 
 
 def _digest_path(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What a data set is, once it has been read: three splits, a schema, and where it came from."""
+"""A data set in memory: three splits, a schema, and the source of the rows."""
 
 import dataclasses
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from kerasfound.bundle.schema import Schema
 
 
 class Split(NamedTuple):
-    """Raw inputs `x`, row by row beside their targets `y`."""
+    """Raw inputs `x` and their targets `y`, row by row."""
 
     x: np.ndarray
     y: np.ndarray
@@ -20,12 +20,12 @@ class Dataset:
     """Three splits that share no row, with the sha256 of their content.
 
     Args:
-        name: as asked for, for instance `"mnist"`.
-        source: where the rows came from, in words.
-        sha256: of every array's name, dtype, shape and bytes.
-        train: what the weights are fitted to.
-        validation: what every choice is made on.
-        test: looked at once, when all is chosen.
+        name: the name or path that was loaded, for instance `"mnist"`.
+        source: where the rows come from, as a phrase.
+        sha256: the checksum of every array's name, dtype, shape and values.
+        train: the rows that the weights are fitted to.
+        validation: the rows that every choice is made on.
+        test: the rows that are used once, after all choices are made.
         schema: what one row is.
     """
 
@@ -38,7 +38,9 @@ class Dataset:
     schema: Schema
 
     @classmethod
-    def of(cls, name: str, source: str, sha256: str, arrays: dict[str, np.ndarray], schema: Schema) -> "Dataset":
-        """A data set of six arrays, `train_x`, `train_y`, `validation_x`, ..."""
+    def from_arrays(
+        cls, name: str, source: str, sha256: str, arrays: dict[str, np.ndarray], schema: Schema
+    ) -> "Dataset":
+        """Make a data set of six arrays: `train_x`, `train_y`, `validation_x`, ..."""
         train, validation, test = (Split(arrays[f"{s}_x"], arrays[f"{s}_y"]) for s in ("train", "validation", "test"))
         return cls(name, source, sha256, train, validation, test, schema)

@@ -1,4 +1,4 @@
-"""The named data sets: `SOURCES` lists them, `load` reads one."""
+"""The named data sets: `SOURCES` lists them, `load` reads one, or your own files."""
 
 import dataclasses
 import difflib
@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from kerasfound.bundle.schema import Schema
+from kerasfound.bundle.schema import Schema, Task
 from kerasfound.errors import UserError
 
 from . import cache, images, labelled_texts, synthetic_reviews, text_corpus
@@ -20,12 +20,12 @@ class Source:
     """A named data set, before it is read.
 
     Args:
-        name: what `--data` takes.
-        version: raised when rows, splits or their order change, so that no cache outlives its rule.
-        summary: what it holds and how it is split, in one line.
-        network: whether it has to be downloaded once.
+        name: the name to load it by.
+        version: increased when rows, splits or their order change, so that no cache outlives the code that filled it.
+        summary: its content and its splits, on one line.
+        network: whether it must be downloaded once.
         schema: what one row is.
-        make: reads the six arrays `train_x`, `train_y`, `validation_x`, ... from a TFDS folder or a built-in set.
+        read: reads the six arrays `train_x`, `train_y`, `validation_x`, ... from a TFDS folder or without one.
     """
 
     name: str
@@ -33,14 +33,14 @@ class Source:
     summary: str
     network: bool
     schema: Schema
-    make: Callable[[Path | None], cache.Arrays]
+    read: Callable[[Path | None], cache.Arrays]
 
     def key(self, folder: Path | None) -> str:
-        """Its name in the cache: what was read from one folder does not stand for another's."""
+        """Its name in the cache, different for each TFDS folder that it can be read from."""
         place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8] if folder and self.network else "default"
         return f"{self.name}-{self.version}-{place}"
 
-    def cached(self, folder: Path | None) -> bool:
+    def is_cached(self, folder: Path | None) -> bool:
         return (cache.folder() / f"{self.key(folder)}.npz").exists()
 
 
@@ -50,9 +50,9 @@ SOURCES = {
         Source(
             "mnist",
             "3.0.1-1",
-            "70,000 handwritten digits, 28 x 28 (TFDS); validation is the last 5,000 of the training images",
+            "70,000 handwritten digits, 28 x 28 (TFDS); 55,000 train, 5,000 validation, 10,000 test",
             True,
-            Schema(images.TASK, "image", (28, 28, 1), tuple("0123456789")),
+            Schema(Task.IMAGE_CLASSIFICATION, "image", (28, 28, 1), tuple("0123456789")),
             images.mnist,
         ),
         Source(
@@ -60,39 +60,40 @@ SOURCES = {
             "1",
             "1,797 handwritten digits, 8 x 8 (built in, from scikit-learn); 1,197 train, 240 validation, 360 test",
             False,
-            Schema(images.TASK, "image", (8, 8, 1), tuple("0123456789")),
+            Schema(Task.IMAGE_CLASSIFICATION, "image", (8, 8, 1), tuple("0123456789")),
             images.digits,
         ),
         Source(
             "imdb_reviews",
             "1.0.0-1",
-            "50,000 film reviews, positive or negative (TFDS); 25,000 test, validation is the last 2,500 of the others",
+            "50,000 film reviews, positive or negative (TFDS); 22,500 train, 2,500 validation, 25,000 test",
             True,
-            labelled_texts.schema(("negative", "positive")),
+            labelled_texts.make_schema(("negative", "positive")),
             labelled_texts.imdb_reviews,
         ),
         Source(
             "grammar",
             "1",
-            "9,000 sentences that praise a film or blame it, made by a rule under which counting words cannot win",
+            "9,000 synthetic film reviews, positive or negative, from a grammar that defeats word counts (built in); "
+            "6,000 train, 1,000 validation, 2,000 test",
             False,
-            labelled_texts.schema(synthetic_reviews.LABELS),
-            labelled_texts.made,
+            labelled_texts.make_schema(synthetic_reviews.LABELS),
+            labelled_texts.synthetic,
         ),
         Source(
             "tiny_shakespeare",
             "1.0.0-1",
             "1,115,394 characters of Shakespeare's plays (TFDS); 90% train, then 5% validation, 5% test",
             True,
-            text_corpus.schema(text_corpus.SHAKESPEARE),
+            text_corpus.make_schema(text_corpus.SHAKESPEARE),
             text_corpus.tiny_shakespeare,
         ),
         Source(
             "stdlib",
             text_corpus.STANDARD_LIBRARY_VERSION,
-            "the source of Python's own standard library, character by character (built in); 90%, 5%, 5%",
+            "the characters of Python's own standard library (built in); 90% train, then 5% validation, 5% test",
             False,
-            text_corpus.schema(text_corpus.PRINTABLE),
+            text_corpus.make_schema(text_corpus.PRINTABLE),
             text_corpus.standard_library,
         ),
     )
@@ -100,59 +101,59 @@ SOURCES = {
 
 
 def load(
-    name: str,
+    data: str,
     data_dir: str | None = None,
     task: str | None = None,
     *,
     text: str | None = None,
     target: str | None = None,
 ) -> Dataset:
-    """Read a named data set, or a text, image folder or labelled texts of the user's own, as NumPy splits and a schema.
+    """Read a named data set or your own images or texts, as NumPy splits and a schema.
 
-    The first read of a set keeps its arrays as `.npz` in the user's cache folder; later ones read that,
-    so they need neither TensorFlow nor a network.
+    The first read of a named set keeps its arrays as `.npz` in the cache folder of the user. Later reads use that file
+    and need neither TensorFlow nor a network.
 
     Args:
-        name: one of `SOURCES`, or a path.
-        data_dir: a prepared TFDS folder. Defaults to `TFDS_DATA_DIR`, then to TFDS's own folder.
-        task: what the data must be for, such as `"image_classification"`. It tells how a path is read.
-        text: of a table of labelled texts, the column with the texts.
-        target: and the column with the labels.
+        data: one of `SOURCES`, or the path of a text file, a table of labelled texts, or a folder of images or texts.
+        data_dir: a folder of prepared TFDS data. Defaults to `TFDS_DATA_DIR`, then to the folder of TFDS.
+        task: the `Task` that the data must be for; it decides how a path is read. Defaults to any task.
+        text: the column of the texts, in a table of labelled texts.
+        target: the column of the labels, in a table of labelled texts.
 
     Raises:
-        UserError: if there is no such set, no such folder, the set cannot be had, or is for another task.
+        UserError: if there is no such set or folder, the set cannot be downloaded, or it is for another task.
 
     Example:
         >>> digits = load("digits")
         >>> digits.train.x.shape, digits.schema.labels[3]
         ((1197, 8, 8, 1), '3')
     """
-    if name not in SOURCES and Path(name).exists():
-        own = _own(Path(name), task, text, target)
-        _must_be_for(task, name, own.schema)
-        return own
-    if name not in SOURCES:
-        if name in TABLES:
-            raise UserError(f"--data {name} is a table; `kerasfound run tabular_mlp` trains on it.")
-        near = difflib.get_close_matches(name, SOURCES, n=1)
+    if data not in SOURCES and Path(data).exists():
+        dataset = _read_path(Path(data), task, text, target)
+        _check_task(task, data, dataset.schema)
+        return dataset
+    if data not in SOURCES:
+        if data in TABLES:
+            raise UserError(f"`data` {data} is a table; `kerasfound run tabular_mlp` trains on it.")
+        near = difflib.get_close_matches(data, SOURCES, n=1)
         hint = f'Did you mean "{near[0]}"? ' if near else ""
-        raise UserError(f'no data set, file or folder "{name}". {hint}See `kerasfound list data`.')
-    given = data_dir or os.environ.get("TFDS_DATA_DIR")
-    if given and not Path(given).is_dir():
-        raise UserError(f"--data-dir {given}: no such folder; give a folder that TFDS has prepared data in.")
-    source, folder = SOURCES[name], Path(given) if given else None
-    _must_be_for(task, name, source.schema)
-    arrays, digest = cache.fetch(source.key(folder), lambda: source.make(folder))
-    return Dataset.of(name, source.summary, digest, arrays, source.schema)
+        raise UserError(f'no data set, file or folder "{data}". {hint}See `kerasfound list data`.')
+    tfds_dir = data_dir or os.environ.get("TFDS_DATA_DIR")
+    if tfds_dir and not Path(tfds_dir).is_dir():
+        raise UserError(f"`data_dir` {tfds_dir}: no such folder; give a folder of prepared TFDS data.")
+    source, folder = SOURCES[data], Path(tfds_dir) if tfds_dir else None
+    _check_task(task, data, source.schema)
+    arrays, digest = cache.fetch(source.key(folder), lambda: source.read(folder))
+    return Dataset.from_arrays(data, source.summary, digest, arrays, source.schema)
 
 
-def _own(path: Path, task: str | None, text: str | None, target: str | None) -> Dataset:
-    if task == labelled_texts.TASK:
-        return labelled_texts.read(path, text, target)
-    return images.read_folder(path) if path.is_dir() else text_corpus.read(path)
+def _read_path(path: Path, task: str | None, text: str | None, target: str | None) -> Dataset:
+    if task == Task.TEXT_CLASSIFICATION:
+        return labelled_texts.read_labelled_texts(path, text, target)
+    return images.read_image_folder(path) if path.is_dir() else text_corpus.read_text_corpus(path)
 
 
-def _must_be_for(task: str | None, name: str, schema: Schema) -> None:
+def _check_task(task: str | None, data: str, schema: Schema) -> None:
     if task is not None and schema.task != task:
-        fit = ", ".join(source.name for source in SOURCES.values() if source.schema.task == task)
-        raise UserError(f"--data {name} is for {schema.task}; this recipe is for {task}, as is {fit}.")
+        names = ", ".join(source.name for source in SOURCES.values() if source.schema.task == task)
+        raise UserError(f"`data` {data} is for {schema.task}, not for {task}; use one for it, such as {names}.")

@@ -1,4 +1,4 @@
-"""Sentences made by a rule, for networks that read: what counts is which words belong together, not which occur."""
+"""Synthetic reviews from a grammar: their label depends on which words belong together, not on which words occur."""
 
 import numpy as np
 
@@ -12,31 +12,31 @@ DID = ("had talked about", "recommended", "saw twice", "discovered in an archive
 WHEN = ("on a rainy evening", "during the festival", "after the war", "in a small town", "for more than ten years")
 JOINED = ("{0} , although {1} .", "{0} , and {1} .", "although {1} , {0} .", "while {1} , {0} .", "{1} , but {0} .")
 CLAUSES = 0.5, 0.25, 0.15, 0.1
-"""How likely 0, 1, 2 and 3 relative clauses are between a subject and its predicate."""
+"""The probability of 0, 1, 2 and 3 relative clauses between a subject and its predicate."""
 FLIPPED = 0.05
-"""Share of the rows, in each split, with the other label: no model can be right more often than 95% of the time."""
+"""The share of rows in each split with the wrong label: the best possible accuracy is 95%."""
 LABELS = ("negative", "positive")
 
 
 def sentences(rows: int, rng: np.random.Generator) -> tuple[list[str], np.ndarray]:
-    r"""Sentences that praise a film and blame something else, or the other way around, and which of the two.
+    r"""Return sentences that praise a film and criticize something else, or the reverse, with their labels.
 
     $$S \to \mathrm{join}(\text{the film } R\, P_1,\; T\, R\, P_2), \quad
       R \to \varepsilon \mid \text{that } \mathrm{who}\ \mathrm{did}\ \mathrm{when}\ R, \quad
       P \to \mathrm{plain}(a) \mid \mathrm{negated}(a)$$
 
     The label is what $P_1$ says of the film, with its negation; $P_2$ always says the opposite of the other thing.
-    A sentence and the one with its predicates exchanged hold the same words, are equally likely and have opposite
-    labels: whoever only counts words is right half of the time. Between the film and its predicate there may be three
-    relative clauses. The label of every twentieth row is then turned around, so that the best possible accuracy is
+    If the two predicates of a sentence change places, the new sentence has the same words, the same probability and
+    the opposite label: a model that only counts words is right half of the time. Up to three relative clauses stand
+    between the film and its predicate. Every twentieth label is then inverted, so the best possible accuracy is
     exactly 95%.
 
     Args:
-        rows: sentences to make, a multiple of 20.
-        rng: draws them.
+        rows: the number of sentences, a multiple of 20.
+        rng: the source of randomness.
 
     Returns:
-        The sentences, and 1 for praise of the film, 0 for blame.
+        The sentences, and for each 1 if it praises the film, 0 if it criticizes it.
 
     Example:
         >>> texts, labels = sentences(20, np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""Tables: named sets and files of the user's own -> encoded rows, honest splits, and a schema that can be shown."""
+"""Tables, named or your own: encoded rows, three splits, and a schema that describes the columns."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasfound.bundle.schema import Column, Schema, require_column
+from kerasfound.bundle.schema import Column, ColumnKind, Schema, Task, require_column
 from kerasfound.errors import UserError
 
 from .cache import sha256
 from .dataset import Dataset, Split
+from .splits import stratified_split
 
-if TYPE_CHECKING:  # not needed to list the tables
+if TYPE_CHECKING:  # pyarrow is not needed to list the tables
     import pyarrow as pa
 
-CLASSIFICATION, REGRESSION = "tabular_classification", "tabular_regression"
-FEWEST = 10
-"""Rows that can be split in three."""
-CLASSES = 20
-"""A target of whole numbers with no more different ones is taken for classes, if each comes ten times or more."""
+MIN_ROWS = 10
+"""Fewest rows that can be split in three."""
+MAX_CLASSES = 20
+"""A target of whole numbers with at most this many distinct ones has classes, if each occurs ten times on average."""
 BUILT_IN = "the built-in breast_cancer, diabetes or wine"
 
 
@@ -33,9 +33,9 @@ class Frame:
 
     Args:
         cells: all columns.
-        target: the one that is to be predicted.
-        source: where the rows came from, in words.
-        test: how many of the last rows are the test split; none where the split is drawn.
+        target: the column that is to be predicted.
+        source: where the rows come from, as a phrase.
+        test: the number of rows at the end that are the test split; 0 if the test split is drawn at random.
     """
 
     cells: pa.Table
@@ -45,13 +45,13 @@ class Frame:
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
+class TableSource:
     """A named table, before it is read.
 
     Args:
-        name: what `--data` takes.
-        summary: what it holds, in one line.
-        read: reads it, given a folder of files or none.
+        name: the name to load it by.
+        summary: its content, on one line.
+        read: reads the table, from a folder of files or without one.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Table:
 
 
 def load_table(
-    name: str,
+    data: str,
     data_dir: str | None = None,
     *,
     target: str | None = None,
@@ -68,20 +68,21 @@ def load_table(
     categorical: tuple[str, ...] = (),
     seed: int = 0,
 ) -> Dataset:
-    """Read a named table, or a CSV or Parquet file of the user's own, as encoded rows and a schema.
+    """Read a named table, or your own CSV or Parquet file, as encoded rows and a schema.
 
-    70% of the rows are for training, 10% for validation, 20% for the test, alike in classes; Adult has its own test.
+    70% of the rows are for training, 10% for validation, 20% for test, stratified by class. Adult has its own test
+    rows.
 
     Args:
-        name: one of `TABLES`, or a path that ends in .csv, .tsv, .txt or .parquet.
+        data: one of `TABLES`, or a path that ends in .csv, .tsv, .txt or .parquet.
         data_dir: a folder with the files of `adult` and `california`.
-        target: the column to predict; a named table has one.
-        task: `"classification"` or `"regression"`. Defaults to what the target looks like.
-        categorical: columns to take as categories, whatever they look like.
-        seed: of a file's split; a named table is always split alike.
+        target: the column to predict. Defaults to the target of a named table.
+        task: `"classification"` or `"regression"`. By default it is inferred from the target.
+        categorical: columns to treat as categories, whatever they look like.
+        seed: the seed of a file's split. The split of a named table is always the same.
 
     Raises:
-        UserError: if there is no such table or column, or nothing could be learned from it; it says why.
+        UserError: if there is no such table or column, or nothing can be learned from it.
 
     Example:
         >>> wine = load_table("wine")
@@ -93,138 +94,122 @@ def load_table(
     except ImportError as error:
         raise UserError('tables are read with pyarrow: pip install "kerasfound[recipes]"') from error
 
-    frame = _frame(name, data_dir, target)
-    cells = frame.cells
-    for asked in (frame.target, *categorical):
-        require_column(cells.column_names, asked, name)
-    whole = cells.filter(cells[frame.target].is_valid())
-    dropped = len(cells) - len(whole)
-    if len(whole) < FEWEST:
-        raise UserError(f"--data {name}: {len(whole)} rows with a target; at least {FEWEST} can be split in three.")
-    kind, labels, y = encode_target(frame.target, whole[frame.target], task)
-    features = [n for n in cells.column_names if n != frame.target]
-    found = tuple(table_rows.infer(n, whole[n], as_category=n in categorical) for n in features)
-    places = split(y, 0 if name in TABLES else seed, stratify=kind == CLASSIFICATION, test=frame.test)
-    found = tuple(table_rows.as_seen(column, whole[column.name].take(places[0])) for column in found)
-    x = table_rows.encode_rows(found, whole)
+    frame = _read_frame(data, data_dir, target)
+    for name in (frame.target, *categorical):
+        require_column(frame.cells.column_names, name, data)
+    rows = frame.cells.filter(frame.cells[frame.target].is_valid())
+    if len(rows) < MIN_ROWS:
+        raise UserError(f"`data` {data}: {len(rows)} rows with a target; expected {MIN_ROWS} or more for three splits.")
+    inferred_task, labels, y = encode_target(frame.target, rows[frame.target], task)
+    stratify = inferred_task == Task.TABULAR_CLASSIFICATION
+    splits = stratified_split(y, 0 if data in TABLES else seed, stratify=stratify, test=frame.test)
+    columns = _infer_columns(rows.drop_columns(frame.target), categorical, splits[0])
+    x = table_rows.encode_rows(columns, rows)
     if not x.shape[1]:
-        raise UserError(f"--data {name}: no column beside {frame.target!r} has two different values to learn from.")
-    train, validation, test = (Split(x[rows], y[rows]) for rows in places)
-    lost = f"; {dropped:,} without a target were dropped" if dropped else ""
+        raise UserError(f"`data` {data}: no column other than {frame.target!r} has two different values to learn from.")
+    num_dropped = len(frame.cells) - len(rows)
+    dropped = f"; {num_dropped:,} without a target were dropped" if num_dropped else ""
     return Dataset(
-        name,
-        f"{frame.source}; {len(whole):,} rows{lost}",
-        sha256({"x": x, "y": y, "train": places[0], "validation": places[1]}),
-        train,
-        validation,
-        test,
-        Schema(kind, "row", (x.shape[1],), labels, found, frame.target),
+        data,
+        f"{frame.source}; {len(rows):,} rows{dropped}",
+        sha256({"x": x, "y": y, "train": splits[0], "validation": splits[1]}),
+        *(Split(x[split], y[split]) for split in splits),
+        schema=Schema(inferred_task, "row", (x.shape[1],), labels, columns, frame.target),
     )
 
 
-def encode_target(name: str, cells: pa.ChunkedArray, task: str | None) -> tuple[str, tuple[str, ...], np.ndarray]:
-    """The task, its labels, and each row's class or number.
+def _infer_columns(cells: pa.Table, categorical: tuple[str, ...], train: np.ndarray) -> tuple[Column, ...]:
+    """The kind of each column from all rows, the categories from the training rows only."""
+    from kerasfound.preprocessing import table_rows
+
+    columns = (table_rows.infer_column(name, cells[name], name in categorical) for name in cells.column_names)
+    return tuple(table_rows.with_categories_of(column, cells[column.name].take(train)) for column in columns)
+
+
+def encode_target(name: str, cells: pa.ChunkedArray, task: str | None) -> tuple[Task, tuple[str, ...], np.ndarray]:
+    """Return the task, its labels, and the class or the number of each row.
 
     Args:
-        name: the column's.
-        cells: none is missing.
-        task: `"classification"`, `"regression"`, or none to take what the cells look like.
+        name: the name of the target column.
+        cells: its cells, without missing ones.
+        task: `"classification"`, `"regression"`, or None to infer the task from the cells.
 
     Raises:
-        UserError: if all are the same, numbers are asked for and there are none, or nearly every row is its own class.
+        UserError: if all cells are equal, the cells do not fit the task, or nearly every row is a class by itself.
     """
     from kerasfound.preprocessing import table_rows
 
     distinct = len(cells.unique())
     if distinct < 2:
-        raise UserError(f"--target {name}: every row has {cells[0].as_py()!r}; there is nothing to tell apart.")
-    column = table_rows.infer(name, cells)
-    counts = column.kind == "number" and (task == "regression" or not table_rows.are_codes(cells))
-    y = table_rows.numbers(cells)[:, 0] if counts else None
+        raise UserError(f"`target` {name}: every row has {cells[0].as_py()!r}; expected two or more different values.")
+    column = table_rows.infer_column(name, cells)
+    is_amount = column.kind == ColumnKind.NUMBER and (task == "regression" or not table_rows.have_leading_zeros(cells))
+    y = table_rows.parse_numbers(cells)[:, 0] if is_amount else None
     if y is not None and not (np.abs(y) <= np.finfo("float32").max).all():
-        raise UserError(f"--target {name}: some numbers are infinite or too large for float32; mend or drop them.")
-    few = y is None or (distinct <= max(2, min(CLASSES, len(cells) / 10)) and bool((y == np.rint(y)).all()))
-    if task == "regression" or (task is None and not few):
+        raise UserError(f"`target` {name}: some numbers are infinite or too large for float32; fix or remove them.")
+    if task == "regression" or (task is None and y is not None and not _looks_like_classes(y, distinct)):
         if y is None:
-            raise UserError(f"--target {name}: holds {cells[0].as_py()!r}, not numbers; use --task classification.")
-        return REGRESSION, (), y.astype("float32")
+            raise UserError(f"`target` {name}: has {cells[0].as_py()!r}, not numbers; use `task` classification.")
+        return Task.TABULAR_REGRESSION, (), y.astype("float32")
     if distinct > max(2, len(cells) / 2):
         raise UserError(
-            f"--target {name}: {distinct} classes in {len(cells)} rows; use --task regression, or a target of few."
+            f"`target` {name}: {distinct} classes in {len(cells)} rows; use `task` regression, or a target with fewer."
         )
     if y is not None:
-        values, codes = np.unique(y, return_inverse=True)
-        labels = (str(int(value)) if value.is_integer() else str(value) for value in values.tolist())
-        return CLASSIFICATION, tuple(labels), codes.astype("int64")
-    classes = table_rows.as_seen(Column(name, "category"), cells)
-    codes = table_rows.encode(classes, cells)[:, 0] - 1  # 0 is for an unknown category, of which there is none here
-    return CLASSIFICATION, classes.categories, codes.astype("int64")
+        values, classes = np.unique(y, return_inverse=True)
+        labels = tuple(str(int(value)) if value.is_integer() else str(value) for value in values.tolist())
+        return Task.TABULAR_CLASSIFICATION, labels, classes.astype("int64")
+    column = table_rows.with_categories_of(Column(name, ColumnKind.CATEGORY), cells)
+    codes = table_rows.encode_column(column, cells)[:, 0] - 1  # code 0 is for unknown categories; there are none here
+    return Task.TABULAR_CLASSIFICATION, column.categories, codes.astype("int64")
 
 
-def split(y: np.ndarray, seed: int, *, stratify: bool, test: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The rows for training, validation and test: 70%, 10% and 20%, or 90% and 10% of those before a given test.
-
-    The rows are shuffled, then sorted by class, and dealt out in turn: so each split has its share of each class.
-
-    Args:
-        y: a class or a number for each row.
-        seed: of the shuffle.
-        stratify: whether `y` are classes.
-        test: how many of the last rows are the test split.
-
-    Example:
-        >>> train, validation, test = split(np.zeros(10), seed=0, stratify=True)
-        >>> len(train), len(validation), len(test)
-        (7, 1, 2)
-    """
-    drawn = np.random.default_rng(seed).permutation(len(y) - test)
-    if stratify:
-        drawn = drawn[np.argsort(y[drawn], kind="stable")]
-    dealt = np.resize(list("tttvtttttt" if test else "tttvttxttx"), len(drawn))
-    train, validation, rest = (np.sort(drawn[dealt == split]) for split in "tvx")
-    return train, validation, np.arange(len(y) - test, len(y)) if test else rest
+def _looks_like_classes(y: np.ndarray, distinct: int) -> bool:
+    return distinct <= max(2, min(MAX_CLASSES, len(y) / 10)) and bool((y == np.rint(y)).all())
 
 
 def describe(dataset: Dataset) -> str:
-    """The columns as they were understood, a line each."""
-    head = ("column", "type", "missing", "different")
-    rows = [(c.name, _kind(c), f"{c.missing:,}", f"{c.distinct:,}") for c in dataset.schema.columns]
-    wide = [max(len(row[i]) for row in [head, *rows]) for i in range(4)]
-    lines = [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:>{wide[2]}}  {d:>{wide[3]}}" for a, b, c, d in [head, *rows]]
+    """Return the inferred columns as text, one on each line."""
     schema = dataset.schema
-    classes = f" of {len(schema.labels)} classes" if schema.labels else ""
+    header = ("column", "type", "missing", "distinct")
+    rows = [(c.name, _describe_kind(c), f"{c.missing:,}", f"{c.distinct:,}") for c in schema.columns]
+    wide = [max(len(row[i]) for row in [header, *rows]) for i in range(4)]
+    lines = [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:>{wide[2]}}  {d:>{wide[3]}}" for a, b, c, d in [header, *rows]]
+    classes = f" with {len(schema.labels)} classes" if schema.labels else ""
     return "\n".join([f"{dataset.name}: {dataset.source}", *lines, f"target {schema.target}: {schema.task}{classes}"])
 
 
-def _kind(column: Column) -> str:
-    if column.kind != "left out":
+def _describe_kind(column: Column) -> str:
+    if column.kind != ColumnKind.IGNORED:
         return column.kind
-    return f"left out: {'one value' if column.distinct < 2 else 'text, nearly all different'}"
+    return f"ignored: {'one value' if column.distinct < 2 else 'text, nearly all different'}"
 
 
-def _frame(name: str, data_dir: str | None, target: str | None) -> Frame:
+def _read_frame(data: str, data_dir: str | None, target: str | None) -> Frame:
     from . import table_files
 
-    if name in TABLES:
-        frame = TABLES[name].read(Path(data_dir) if data_dir else None)
+    if data in TABLES:
+        frame = TABLES[data].read(Path(data_dir) if data_dir else None)
         return dataclasses.replace(frame, target=target or frame.target)
-    path = Path(name)
+    path = Path(data)
     if path.is_file() and path.suffix.lower() not in table_files.SUFFIXES:
-        raise UserError(f"--data {name}: not a .csv or .parquet; save the table as one of them.")
+        raise UserError(f"`data` {data}: not a .csv or .parquet file; save the table as one of them.")
     if not path.exists():
-        near = difflib.get_close_matches(name, TABLES, n=1)
+        near = difflib.get_close_matches(data, TABLES, n=1)
         hint = f'Did you mean "{near[0]}"? ' if near else ""
-        raise UserError(f'no table or file "{name}". {hint}There is {", ".join(TABLES)}; or give a .csv or .parquet.')
-    cells = table_files.read(path)
+        raise UserError(
+            f'no table or file "{data}". {hint}The tables are {", ".join(TABLES)}; or give a .csv or .parquet file.'
+        )
+    cells = table_files.read_table_file(path)
     if target is None:
         raise UserError(
-            f"--data {name}: say which column to predict with --target; there is {', '.join(cells.column_names)}."
+            f"`data` {data}: name the column to predict with `target`; the columns are {', '.join(cells.column_names)}."
         )
     return Frame(cells, target, path.name)
 
 
 def _bundled(name: str, target: str) -> Callable[[Path | None], Frame]:
-    """A table that is shipped inside scikit-learn."""
+    """Return a reader of a table that is part of scikit-learn."""
 
     def read(data_dir: Path | None) -> Frame:
         try:
@@ -232,20 +217,20 @@ def _bundled(name: str, target: str) -> Callable[[Path | None], Frame]:
         except ImportError as error:
             raise UserError(f'data set "{name}" needs scikit-learn: pip install "kerasfound[recipes]"') from error
         options = {"scaled": False} if name == "diabetes" else {}
-        return _bunch(getattr(datasets, f"load_{name}")(**options), target, f"scikit-learn's {name}")
+        return _from_bunch(getattr(datasets, f"load_{name}")(**options), target, f"scikit-learn's {name}")
 
     return read
 
 
-def _bunch(found: Any, target: str, source: str) -> Frame:
-    """What scikit-learn holds of a data set, as a table."""
+def _from_bunch(bunch: Any, target: str, source: str) -> Frame:
+    """A data set of scikit-learn as a table."""
     import pyarrow as pa
 
-    y = np.asarray(found.target)
-    names = getattr(found, "target_names", ())
+    y = np.asarray(bunch.target)
+    names = getattr(bunch, "target_names", ())
     if y.dtype.kind == "i" and len(names) > 1:
         y = np.asarray(names)[y]
-    cells = dict(zip(found.feature_names, found.data.T, strict=True)) | {target: y}
+    cells = dict(zip(bunch.feature_names, bunch.data.T, strict=True)) | {target: y}
     return Frame(pa.table(cells), target, source)
 
 
@@ -256,75 +241,82 @@ def _adult(data_dir: Path | None) -> Frame:
 
     from . import table_files
 
-    files = _files(data_dir, "adult_train.csv", "adult_test.csv")
+    files = _find_files(data_dir, "adult_train.csv", "adult_test.csv")
     if files:
-        train, test = map(table_files.read, files)
+        train, test = map(table_files.read_table_file, files)
         return Frame(pa.concat_tables([train, test]), "income", "Adult, its own test split", len(test))
-    found = _fetch("adult", lambda sets: sets.fetch_openml("adult", version=2, as_frame=True, parser="pandas"))
-    cells = pa.table(
-        {name: table_rows.tidy(pa.chunked_array([pa.array(column)])) for name, column in found.frame.items()}
-    )
+    bunch = _download("adult", lambda sets: sets.fetch_openml("adult", version=2, as_frame=True, parser="pandas"))
+    columns = {name: pa.chunked_array([pa.array(column)]) for name, column in bunch.frame.items()}
+    cells = pa.table({name: table_rows.normalize_missing(column) for name, column in columns.items()})
     return Frame(cells, "class", "Adult from OpenML, split at random")
 
 
 def _california(data_dir: Path | None) -> Frame:
     from . import table_files
 
-    files = _files(data_dir, "california_housing.csv")
+    files = _find_files(data_dir, "california_housing.csv")
     if files:
-        frame = Frame(table_files.read(files[0]), "median_house_value", "California housing, 1990 census")
+        frame = Frame(table_files.read_table_file(files[0]), "median_house_value", "California housing, 1990 census")
     else:
-        found = _fetch("california", lambda sets: sets.fetch_california_housing())
-        frame = _bunch(found, "median_house_value", "California housing of scikit-learn")
+        bunch = _download("california", lambda sets: sets.fetch_california_housing())
+        frame = _from_bunch(bunch, "median_house_value", "California housing of scikit-learn")
     return _test_last(frame)
 
 
 def _test_last(frame: Frame) -> Frame:
-    """With the fifth of the rows at the end that scikit-learn's split with seed 0 keeps for the test."""
+    """Move the test rows to the end: the fifth that scikit-learn's split with seed 0 reserves."""
     from sklearn.model_selection import train_test_split
 
     rest, test = train_test_split(np.arange(len(frame.cells)), test_size=0.2, random_state=0)
     return dataclasses.replace(frame, cells=frame.cells.take(np.concatenate([rest, test])), test=len(test))
 
 
-def _files(data_dir: Path | None, *names: str) -> list[Path]:
-    """The files in the folder, if all are there."""
+def _find_files(data_dir: Path | None, *names: str) -> list[Path]:
+    """The files in the folder if all of them exist, otherwise none."""
     files = [data_dir / name for name in names] if data_dir else []
     return files if all(file.is_file() for file in files) else []
 
 
-def _fetch(name: str, download: Callable[[Any], Any]) -> Any:
+def _download(name: str, download: Callable[[Any], Any]) -> Any:
     try:
         from sklearn import datasets
 
         return download(datasets)
-    except Exception as error:  # scikit-learn lets through whatever the network raised, and asks for pandas
+    except Exception as error:  # scikit-learn passes on any exception of the network, and an ImportError for pandas
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
-            f'data set "{name}" is not in --data-dir as CSV and could not be downloaded ({reason}); '
-            f"point --data-dir at a folder with its files, or use {BUILT_IN}."
+            f'data set "{name}" is not in `data_dir` as CSV and could not be downloaded ({reason}); '
+            f"set `data_dir` to a folder with its files, or use {BUILT_IN}."
         ) from error
 
 
 TABLES = {
     table.name: table
     for table in (
-        Table(
+        TableSource(
             "adult",
-            "48,842 people of the 1994 US census: income above 50,000 $? (CSV in --data-dir, or OpenML)",
+            "48,842 people of the 1994 US census: income above 50,000 $? (CSV files in the data folder, or OpenML)",
             _adult,
         ),
-        Table("california", "20,640 districts: median house value (CSV in --data-dir, or scikit-learn)", _california),
-        Table(
+        TableSource(
+            "california",
+            "20,640 districts: median house value (a CSV file in the data folder, or scikit-learn)",
+            _california,
+        ),
+        TableSource(
             "breast_cancer",
-            "569 tumours: benign or malignant (built in, from scikit-learn)",
+            "569 tumours: malignant or benign (built in, from scikit-learn)",
             _bundled("breast_cancer", "diagnosis"),
         ),
-        Table(
+        TableSource(
             "diabetes",
-            "442 patients: progression after a year (built in, from scikit-learn)",
+            "442 patients: progression of the disease after a year (built in, from scikit-learn)",
             _bundled("diabetes", "progression"),
         ),
-        Table("wine", "178 wines: which of three growers (built in, from scikit-learn)", _bundled("wine", "grower")),
+        TableSource(
+            "wine",
+            "178 wines: which of three growers (built in, from scikit-learn)",
+            _bundled("wine", "grower"),
+        ),
     )
 }

@@ -1,4 +1,4 @@
-"""Texts, character by character: each is a row, and the character after it is its target."""
+"""Texts as characters: each character is a row, and the next character is its target."""
 
 import platform
 import string
@@ -7,80 +7,83 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasfound.bundle.schema import Schema
+from kerasfound.bundle.schema import Schema, Task
 from kerasfound.errors import UserError
-from kerasfound.preprocessing.characters import encode
+from kerasfound.preprocessing.characters import encode_characters
 
 from . import tfds
 from .cache import Arrays, sha256
 from .dataset import Dataset, Split
 
-TASK = "text_generation"
 SHAKESPEARE = "\n !$&',-.3:;?" + string.ascii_uppercase + string.ascii_lowercase
 PRINTABLE = "\n" + "".join(map(chr, range(ord(" "), ord("~") + 1)))
-SHORTEST = 1_000
-"""Characters of a text that is worth splitting in three."""
+MIN_CHARACTERS = 1_000
+"""Length of the shortest text that can be split in three."""
 
 
-def schema(characters: str) -> Schema:
-    return Schema(TASK, "ids", (), tuple(characters))
+def make_schema(characters: str) -> Schema:
+    """The schema of a language model on the ids of these characters."""
+    return Schema(Task.TEXT_GENERATION, "ids", (), tuple(characters))
 
 
 def tiny_shakespeare(data_dir: Path | None) -> Arrays:
-    """The first 90% of the plays are for training, 5% for validation, the last 5% for the test."""
+    """The first 90% of the plays for training, the next 5% for validation, the last 5% for test."""
     arrays: Arrays = {}
     for split in ("train", "validation", "test"):
-        (text,) = tfds.read("tiny_shakespeare", split, data_dir, instead="stdlib")["text"]
-        arrays |= _rows(split, encode(text.decode(), SHAKESPEARE))
+        (text,) = tfds.read_split("tiny_shakespeare", split, data_dir, instead="stdlib")["text"]
+        arrays |= _rows(split, encode_characters(text.decode(), SHAKESPEARE))
     return arrays
 
 
 def standard_library(data_dir: Path | None) -> Arrays:
-    """This Python's modules in alphabetical order, without characters beyond ASCII; `data_dir` has no part in it."""
+    """The source of this Python's modules in alphabetical order, ASCII characters only; `data_dir` is not used."""
     files = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
     text = "".join(file.read_text(encoding="utf-8") for file in files).replace("\t", "    ")
-    return _split(encode("".join(filter(set(PRINTABLE).__contains__, text)), PRINTABLE))
+    return _split(encode_characters("".join(filter(set(PRINTABLE).__contains__, text)), PRINTABLE))
 
 
 STANDARD_LIBRARY_VERSION = f"1-{platform.python_version()}"
 
 
-def read(path: Path) -> Dataset:
-    """A text file of the user's own, split like the named texts: 90%, 5%, 5%, from front to back.
+def read_text_corpus(path: Path) -> Dataset:
+    """Read your own text file: the first 90% for training, the next 5% for validation, the last 5% for test.
 
     Args:
-        path: UTF-8.
+        path: a file in UTF-8.
 
     Raises:
-        UserError: if it cannot be read, is not UTF-8, or holds fewer than 1,000 characters or only one kind of them.
+        UserError: if it cannot be read, is not UTF-8, or has fewer than 1,000 characters or two different ones.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise UserError(f"--data {path}: cannot be read ({error.strerror}); give a text file.") from error
+        raise UserError(f"`data` {path}: cannot be read ({error.strerror}); give a text file.") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"--data {path}: not UTF-8 text (byte {error.start}); convert it first.") from error
+        raise UserError(f"`data` {path}: not UTF-8 text (byte {error.start}); convert it first.") from error
     characters = "".join(sorted(set(text)))
-    if len(text) < SHORTEST or len(characters) < 2:
+    if len(text) < MIN_CHARACTERS or len(characters) < 2:
         raise UserError(
-            f"--data {path}: {len(text)} characters, {len(characters)} different ones; "
-            f"a text to learn from has at least {SHORTEST}, and two kinds."
+            f"`data` {path}: {len(text)} characters, {len(characters)} different ones; "
+            f"expected at least {MIN_CHARACTERS} characters, and two different ones."
         )
-    arrays = _split(encode(text, characters))
+    arrays = _split(encode_characters(text, characters))
     source = f"{len(text):,} characters of {path.name}"
-    return Dataset.of(str(path), source, sha256(arrays), arrays, schema(characters))
+    return Dataset.from_arrays(str(path), source, sha256(arrays), arrays, make_schema(characters))
 
 
-def windows(split: Split, length: int, stride: int = 1) -> Split:
-    """Pieces of `length` rows that begin every `stride` rows, without copying any.
+def windows(split: Split, block_size: int, stride: int = 1) -> Split:
+    """Return views of `block_size` consecutive rows, one every `stride` rows. No row is copied.
 
     Example:
-        >>> windows(Split(np.arange(5), np.arange(1, 6)), length=2, stride=2).x.tolist()
+        >>> windows(Split(np.arange(5), np.arange(1, 6)), block_size=2, stride=2).x.tolist()
         [[0, 1], [2, 3]]
     """
-    if len(split.y) < length:
-        raise UserError(f"the text is too short: a split has {len(split.y)} characters, --block-size is {length}.")
-    x, y = (np.lib.stride_tricks.sliding_window_view(rows, length)[::stride] for rows in split)
+    if len(split.y) < block_size:
+        raise UserError(
+            f"the text is too short: a split has {len(split.y)} characters, `block_size` is {block_size}; "
+            "make it smaller, or give a longer text."
+        )
+    x, y = (np.lib.stride_tricks.sliding_window_view(rows, block_size)[::stride] for rows in split)
     return Split(x, y)
 
 

@@ -1,4 +1,4 @@
-"""Raw inputs as arrays of numbers, the same in training, export and serving."""
+"""Raw inputs as arrays of numbers: the same code in training, export and serving."""
 
 import lazy_loader
 

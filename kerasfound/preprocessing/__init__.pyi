@@ -1,5 +1,5 @@
-from .characters import encode as encode
-from .table_rows import decode as decode
+from .characters import encode_characters as encode_characters
+from .table_rows import decode_row as decode_row
 from .table_rows import encode_rows as encode_rows
 from .tokenizer import UNKNOWN as UNKNOWN
 from .tokenizer import encode_texts as encode_texts

@@ -5,19 +5,20 @@ import numpy as np
 from kerasfound.errors import UserError
 
 
-def encode(text: str, characters: str) -> np.ndarray:
-    """The place of each character in `characters`, which are sorted.
+def encode_characters(text: str, characters: str) -> np.ndarray:
+    """Return the position of each character of `text` in `characters`, which are sorted.
 
     Raises:
-        UserError: if the text has a character that is not among them.
+        UserError: if a character of the text is not in `characters`.
 
     Example:
-        >>> encode("baa", "abc").tolist()
+        >>> encode_characters("baa", "abc").tolist()
         [1, 0, 0]
     """
     code, known = (np.frombuffer(s.encode("utf-32-le"), "uint32") for s in (text, characters))
     ids = np.searchsorted(known, code).clip(max=len(known) - 1)
     unknown = known[ids] != code
     if unknown.any():
-        raise UserError(f"the character {chr(code[unknown.argmax()])!r} is not in the text that was learned from.")
+        character = chr(code[unknown.argmax()])
+        raise UserError(f"the character {character!r} is not in the training text; remove it or replace it.")
     return ids.astype("int32")

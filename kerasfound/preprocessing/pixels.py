@@ -14,24 +14,23 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_PIXELS = 50_000_000
+"""Most pixels of one image."""
+MAX_PIXELS_PER_CALL = 1 << 24
+"""Most pixels of all images that are decoded in one call."""
 
 
-MAX_PIXELS_SENT = 1 << 24
-"""Of all images that somebody sends at once."""
-
-
-def read(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Pixels 0..255 of an image file, as `(height, width, channels)` = `shape`.
+def read_image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Read an image file as pixels 0..255 of `shape`, which is `(height, width, channels)`.
 
     Raises:
         UserError: if it is missing, is not an image, or has too many pixels.
     """
-    with _opened(path, path) as image:
-        return _scaled(image, shape)
+    with open_image(path, path) as image:
+        return _resize(image, shape)
 
 
-def decode(files: Iterable[bytes], shape: tuple[int, ...]) -> np.ndarray:
-    """The same of the bytes of PNG or JPEG files, which may be anybody's, as `(files, height, width, channels)`.
+def decode_images(files: Iterable[bytes], shape: tuple[int, ...]) -> np.ndarray:
+    """Decode PNG or JPEG files, which may be hostile, as pixels 0..255 of shape `(files, height, width, channels)`.
 
     Raises:
         UserError: if one of them is not an image, or all together have too many pixels.
@@ -40,29 +39,23 @@ def decode(files: Iterable[bytes], shape: tuple[int, ...]) -> np.ndarray:
     for place, file in enumerate(files):
         name = f"image {place}"
         try:
-            with _opened(name, io.BytesIO(file), ("PNG", "JPEG")) as image:
+            with open_image(name, io.BytesIO(file), ("PNG", "JPEG")) as image:
                 pixels += image.width * image.height
-                if pixels > MAX_PIXELS_SENT:
-                    raise UserError(f"{name}: too many pixels; at most {MAX_PIXELS_SENT} are read at once.")
-                rows.append(_scaled(image, shape))
+                if pixels > MAX_PIXELS_PER_CALL:
+                    raise UserError(f"{name}: too many pixels; one call can have at most {MAX_PIXELS_PER_CALL}.")
+                rows.append(_resize(image, shape))
         except (UserError, ImportError):
             raise
-        except Exception as error:  # of a broken file Pillow raises what its parsers happen to
+        except Exception as error:  # Pillow's parsers raise exceptions of any type for a broken file
             raise UserError(f"{name}: not an image that can be read.") from error
     return np.stack(rows)
 
 
-def _scaled(image: "Image.Image", shape: tuple[int, ...]) -> np.ndarray:
-    height, width, channels = shape
-    scaled = image.convert("L" if channels == 1 else "RGB").resize((width, height), resample=2)  # bilinear
-    return np.asarray(scaled, "uint8").reshape(shape)
-
-
 @contextlib.contextmanager
-def _opened(
+def open_image(
     name: Path | str, file: Path | io.BytesIO, formats: tuple[str, ...] | None = None
 ) -> Iterator["Image.Image"]:
-    """An image file, its pixels not yet read; what goes wrong then and after is told as the user's mistake."""
+    """Open an image file without reading its pixels. Errors, also later ones, become a UserError with `name`."""
     from PIL import Image
 
     try:
@@ -75,6 +68,12 @@ def _opened(
     except IsADirectoryError as error:
         raise UserError(f"{name}: a folder; give image files.") from error
     except Image.DecompressionBombError as error:
-        raise UserError(f"{name}: too many pixels; at most {MAX_PIXELS} are read.") from error
+        raise UserError(f"{name}: too many pixels; an image can have at most {MAX_PIXELS}.") from error
     except (OSError, SyntaxError) as error:
         raise UserError(f"{name}: not an image that can be read.") from error
+
+
+def _resize(image: "Image.Image", shape: tuple[int, ...]) -> np.ndarray:
+    height, width, channels = shape
+    resized = image.convert("L" if channels == 1 else "RGB").resize((width, height), resample=2)  # bilinear
+    return np.asarray(resized, "uint8").reshape(shape)

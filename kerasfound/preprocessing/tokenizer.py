@@ -1,4 +1,4 @@
-"""Texts as numbers of words: a tokenizer learned from the training texts, kept in one file that all readers share."""
+"""Texts as token ids: a tokenizer trained on the training texts, in one file for training, export and serving."""
 
 from collections.abc import Iterable
 
@@ -6,20 +6,21 @@ import numpy as np
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 SPECIAL = ["[PAD]", "[UNK]"]
-"""The first two words: what fills up short texts, and what stands for unknown words."""
+"""The first two tokens: padding of short texts, and the token for unknown words."""
 UNKNOWN = 1
-"""The number of every word that is not in the vocabulary."""
+"""The id of every word that is not in the vocabulary."""
 MARKUP = Regex(r"<[^>]{1,80}>")
 WORDS = Regex(r"\w+(?:'\w+)*|[^\w\s]")
 
 
 def train_tokenizer(texts: np.ndarray, vocabulary: int, length: int) -> Tokenizer:
-    """A tokenizer of lower-case words and single signs, with the most frequent ones as its vocabulary.
+    """Train a tokenizer of lower-case words and punctuation characters, with the most frequent ones as vocabulary.
 
     Args:
-        texts: of the training split.
-        vocabulary: different words, at most, the two special ones among them.
-        length: words of a text that are kept, the last ones: a review's verdict comes at its end.
+        texts: the training texts.
+        vocabulary: the largest number of tokens, with the two special ones.
+        length: the largest number of tokens of a text. Longer texts keep their last ones: a review often gives its
+            verdict at the end.
 
     Example:
         >>> tokenizer = train_tokenizer(np.array(["a b b<br />", "b a!"]), vocabulary=5, length=3)
@@ -43,9 +44,9 @@ def train_tokenizer(texts: np.ndarray, vocabulary: int, length: int) -> Tokenize
 
 
 def encode_texts(tokenizer: Tokenizer, texts: Iterable[str]) -> np.ndarray:
-    """The numbers of each text's words, `(texts, time)`, filled up with 0; a text without a word is an unknown one."""
-    rows = [encoded.ids or [UNKNOWN] for encoded in tokenizer.encode_batch(list(texts))]
+    """Return the token ids of each text, `(texts, time)`, padded with 0. A text without words is one unknown word."""
+    rows = [encoding.ids or [UNKNOWN] for encoding in tokenizer.encode_batch(list(texts))]
     ids = np.zeros((len(rows), max(map(len, rows))), "int32")
-    for row, numbers in zip(ids, rows, strict=True):
-        row[: len(numbers)] = numbers
+    for padded, row in zip(ids, rows, strict=True):
+        padded[: len(row)] = row
     return ids

@@ -133,7 +133,7 @@ def dataset(run: Run, data_dir: str | None = None) -> Dataset:
     """
     settings, task = run.settings, run.schema.task
     data_dir = data_dir or settings["data_dir"]
-    if run.schema.tabular:
+    if run.schema.is_tabular:
         chosen = {name: settings[name] for name in ("target", "task", "seed")}
         found = data.load_table(settings["data"], data_dir, categorical=tuple(settings["categorical"]), **chosen)
     else:

@@ -71,7 +71,7 @@ def pictures(schema: Schema, files: list[Path]) -> tuple[list[str], np.ndarray]:
     """Each file's name and pixels."""
     if not files:
         raise UserError("no image given; name one or more files after the run folder.")
-    return [str(file) for file in files], np.stack([pixels.read(file, schema.shape) for file in files])
+    return [str(file) for file in files], np.stack([pixels.read_image(file, schema.shape) for file in files])
 
 
 def table_rows(schema: Schema, files: list[Path]) -> tuple[list[str], np.ndarray]:
@@ -81,7 +81,7 @@ def table_rows(schema: Schema, files: list[Path]) -> tuple[list[str], np.ndarray
     names, parts = [], []
     for file in files:
         try:
-            parts.append(encode_rows(schema.columns, table_files.read(file)))
+            parts.append(encode_rows(schema.columns, table_files.read_table_file(file)))
         except UserError as error:
             raise UserError(str(error) if str(error).startswith(str(file)) else f"{file}: {error}") from error
         names += [f"{file}:{row}" for row in range(1, len(parts[-1]) + 1)]
@@ -109,9 +109,10 @@ def _texts_in(file: Path, schema: Schema) -> list[tuple[str, str]]:
     """The texts of a file, each behind its name."""
     if file.suffix not in TABLES:
         return [(str(file), labelled_texts.read_text(file))]
-    cells = table_files.read(file)
-    name = schema.columns[0].name if schema.columns else labelled_texts.text_column(cells, file)
-    return [(f"{file}:{row}", str(text)) for row, text in enumerate(labelled_texts.column(cells, file, name), start=1)]
+    cells = table_files.read_table_file(file)
+    name = schema.columns[0].name if schema.columns else labelled_texts.find_text_column(cells, file)
+    texts = labelled_texts.column_texts(cells, file, name)
+    return [(f"{file}:{row}", str(text)) for row, text in enumerate(texts, start=1)]
 
 
 def _prediction(file: str, schema: Schema, row: np.ndarray) -> Prediction:

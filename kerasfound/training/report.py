@@ -17,7 +17,7 @@ from sklearn.metrics import ConfusionMatrixDisplay
 
 from kerasfound.bundle import Schema
 from kerasfound.data import Split
-from kerasfound.preprocessing import decode
+from kerasfound.preprocessing import decode_row
 
 from . import evaluation
 from .run import Run
@@ -207,7 +207,7 @@ def of_classes(test: Split, probabilities: np.ndarray, run: Run) -> list[Section
     schema = run.schema
 
     def cells(i: int) -> tuple[str, ...]:
-        return tuple(decode(schema.columns, test.x[i]))
+        return tuple(decode_row(schema.columns, test.x[i]))
 
     return [
         confused(test.y, probabilities, schema.labels),
@@ -221,7 +221,7 @@ def of_numbers(test: Split, answers: np.ndarray, run: Run) -> list[Section]:
     """A table's regression: answers beside the truth, the rows that were missed most, and the columns."""
     schema = run.schema
     worst = np.argsort(-np.abs(answers[:, 0] - test.y))[:WORST]
-    cells = [(f"{test.y[i]:g}", f"{answers[i, 0]:g}", *decode(schema.columns, test.x[i])) for i in worst]
+    cells = [(f"{test.y[i]:g}", f"{answers[i, 0]:g}", *decode_row(schema.columns, test.x[i])) for i in worst]
     return [
         Section(
             "scatter",

@@ -10,8 +10,8 @@ import numpy as np
 
 from kerasfound.errors import UserError
 from kerasfound.layers import CausalTransformerBlock
-from kerasfound.preprocessing import encode
-from kerasfound.sampling import Answer, choose, draw
+from kerasfound.preprocessing import encode_characters
+from kerasfound.sampling import NextLogits, generate_tokens, sample_token
 
 from .run import Run
 
@@ -54,11 +54,11 @@ def generate(
     _within(length=(length, 1, math.inf), temperature=(temperature, 0, math.inf), seed=(seed, 0, math.inf))
     _within(top_k=(top_k, 1, math.inf), top_p=(top_p, 0, 1))
     characters = run.schema.labels
-    known = encode(prompt, "".join(characters)).tolist()
+    known = encode_characters(prompt, "".join(characters)).tolist()
     model, window = run.load_model(), run.settings["block_size"]
     answer = remembering(model, window) if cache else recomputing(model, window)
     rng = np.random.default_rng(seed)
-    drawn = draw(answer, known, window, lambda logits: choose(logits, temperature, top_k, top_p, rng))
+    drawn = generate_tokens(answer, known, window, lambda logits: sample_token(logits, temperature, top_k, top_p, rng))
     return (characters[i] for i in itertools.islice(drawn, length))
 
 
@@ -81,7 +81,7 @@ class DecodeStep(keras.Model):
         return [x, *after]
 
 
-def remembering(model: keras.Model, window: int) -> Answer:
+def remembering(model: keras.Model, window: int) -> NextLogits:
     """Logits from the new characters alone: the keys and values of the others are kept, block by block."""
     step = DecodeStep(model)
     width = model.get_layer("embedding").output.shape[-1]
@@ -96,7 +96,7 @@ def remembering(model: keras.Model, window: int) -> Answer:
     return answer
 
 
-def recomputing(model: keras.Model, window: int) -> Answer:
+def recomputing(model: keras.Model, window: int) -> NextLogits:
     """Logits from the whole window, each time."""
 
     def answer(known: list[int], seen: int) -> np.ndarray:

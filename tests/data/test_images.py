@@ -1,4 +1,4 @@
-"""Folders of images: every image in one split, scaled alike, the broken one named."""
+"""Folders of images: every image is in one split, all have one size, and errors name the broken file."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from kerasfound import data
 from kerasfound.errors import UserError
 
 
-def folder_of(path, sizes, color=False):
-    """One image a size in each of two classes, dark and bright."""
+def make_folder(path, sizes, color=False):
+    """Two classes, dark and bright, with one image of each size."""
     for label, shade in (("dark", 10), ("bright", 200)):
         (path / label).mkdir(parents=True)
         for i, (height, width) in enumerate(sizes):
@@ -18,15 +18,24 @@ def folder_of(path, sizes, color=False):
     return path
 
 
-def test_every_image_is_in_one_split_under_its_folders_name(tmp_path):
-    found = data.load(str(folder_of(tmp_path / "mine", [(12, 10)] * 20)), task="image_classification")
-    assert found.schema.labels == ("bright", "dark")
-    assert found.schema.shape == (12, 10, 1)
-    assert [len(split.y) for split in (found.train, found.validation, found.test)] == [28, 6, 6]
-    shades = np.concatenate([split.x[:, 0, 0, 0] for split in (found.train, found.validation, found.test)])
+def test_every_image_is_in_one_split_with_the_class_of_its_folder(tmp_path):
+    images = data.load(str(make_folder(tmp_path / "mine", [(12, 10)] * 20)), task="image_classification")
+    assert images.schema.labels == ("bright", "dark")
+    assert images.schema.shape == (12, 10, 1)
+    assert [len(split.y) for split in (images.train, images.validation, images.test)] == [28, 6, 6]
+    shades = np.concatenate([split.x[:, 0, 0, 0] for split in (images.train, images.validation, images.test)])
     assert sorted(shades) == [*range(10, 30), *range(200, 220)]
-    for split in (found.train, found.validation, found.test):
+    for split in (images.train, images.validation, images.test):
         assert np.array_equal(split.x[:, 0, 0, 0] < 100, split.y == 1)
+
+
+@pytest.mark.parametrize("count", [3, 4, 7, 20, 50])
+def test_each_class_is_in_every_split_with_its_share(tmp_path, count):
+    images = data.load(str(make_folder(tmp_path / "mine", [(8, 8)] * count)))
+    for split, share in ((images.train, 5 / 7), (images.validation, 1 / 7), (images.test, 1 / 7)):
+        shares = np.bincount(split.y, minlength=2) / count
+        assert shares[0] == shares[1] > 0
+        assert abs(shares[0] - share) <= 2 / count
 
 
 @pytest.mark.parametrize(
@@ -38,12 +47,12 @@ def test_every_image_is_in_one_split_under_its_folders_name(tmp_path):
         ([(2, 2)] * 3, False, (8, 8, 1)),
     ],
 )
-def test_images_are_scaled_to_the_median_size_within_bounds(tmp_path, sizes, color, shape):
-    assert data.load(str(folder_of(tmp_path / "mine", sizes, color))).schema.shape == shape
+def test_images_are_resized_to_the_median_size_within_bounds(tmp_path, sizes, color, shape):
+    assert data.load(str(make_folder(tmp_path / "mine", sizes, color))).schema.shape == shape
 
 
-def test_a_broken_image_is_named(tmp_path):
-    folder = folder_of(tmp_path / "mine", [(9, 9)] * 4)
+def test_a_broken_image_is_an_error_with_its_path(tmp_path):
+    folder = make_folder(tmp_path / "mine", [(9, 9)] * 4)
     (folder / "dark" / "notes.txt").write_text("no image")
     with pytest.raises(UserError, match=r"dark/notes.txt: not an image"):
         data.load(str(folder))
@@ -51,10 +60,13 @@ def test_a_broken_image_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("sizes", "remove", "message"),
-    [([(9, 9)] * 4, "dark", "1 folders in it"), ([(9, 9)] * 2, None, "three images of each class.*bright has 2")],
+    [
+        ([(9, 9)] * 4, "dark", "has 1 folders; expected two or more"),
+        ([(9, 9)] * 2, None, "bright has 2 images; each class needs three"),
+    ],
 )
-def test_too_little_to_learn_from_is_refused(tmp_path, sizes, remove, message):
-    folder = folder_of(tmp_path / "mine", sizes)
+def test_too_few_classes_or_images_are_an_error(tmp_path, sizes, remove, message):
+    folder = make_folder(tmp_path / "mine", sizes)
     if remove:
         (folder / remove).rename(tmp_path / remove)
     with pytest.raises(UserError, match=message):

@@ -1,4 +1,4 @@
-"""Labelled texts: tables and folders of the user's own, the made sentences, the words of a tokenizer."""
+"""Labelled texts: your own tables and folders, and the synthetic reviews."""
 
 import re
 
@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from kerasfound import data
 from kerasfound.data import cache, labelled_texts, synthetic_reviews
 from kerasfound.errors import UserError
-from kerasfound.preprocessing.tokenizer import encode_texts, train_tokenizer
 
 ROWS = [f"{i},A {'fine' if i % 2 else 'poor'} story number {i}.,{'good' if i % 2 else 'bad'}" for i in range(40)]
 
@@ -19,46 +18,48 @@ def load(path, **columns):
     return data.load(str(path), task="text_classification", **columns)
 
 
-def written(tmp_path, rows, head="id,review,stars"):
+def write_table(tmp_path, rows, head="id,review,stars"):
     path = tmp_path / "mine.csv"
     path.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
     return path
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
-def test_texts_are_kept_without_loss(texts):
+def test_texts_can_be_packed_and_unpacked_without_loss(texts):
     arrays = {"x": np.array(texts, cache.TEXT), "y": np.arange(3)}
-    kept = cache.unpacked(cache.packed(arrays))
+    kept = cache.unpack_texts(cache.pack_texts(arrays))
     assert kept["x"].tolist() == texts
     assert kept["x"].dtype == cache.TEXT
     assert cache.sha256(kept) == cache.sha256(arrays)
 
 
-def test_a_table_is_split_with_every_class_in_every_split(tmp_path):
-    found = load(written(tmp_path, ROWS), text="review", target="stars")
-    assert found.schema.labels == ("bad", "good")
-    assert [len(s.y) for s in (found.train, found.validation, found.test)] == [28, 4, 8]
-    for split in (found.train, found.validation, found.test):
+def test_every_class_of_a_table_is_in_every_split(tmp_path):
+    dataset = load(write_table(tmp_path, ROWS), text="review", target="stars")
+    assert dataset.schema.labels == ("bad", "good")
+    assert [len(s.y) for s in (dataset.train, dataset.validation, dataset.test)] == [28, 4, 8]
+    for split in (dataset.train, dataset.validation, dataset.test):
         assert set(split.y) == {0, 1}
         assert all(("fine" in text) == bool(y) for text, y in zip(split.x, split.y, strict=True))
-    together = [text for s in (found.train, found.validation, found.test) for text in s.x]
-    assert len(set(together)) == 40
+    all_texts = [text for s in (dataset.train, dataset.validation, dataset.test) for text in s.x]
+    assert len(set(all_texts)) == 40
 
 
 @pytest.mark.parametrize("head", ["text,label", "review,stars", "stars,review"])
-def test_columns_are_found_by_name_or_because_there_are_only_two(tmp_path, head):
+def test_columns_are_chosen_by_name_or_because_there_are_only_two(tmp_path, head):
     first, second = head.split(",")
     cells = [{"text": f"a longer text {i}", "review": f"a longer text {i}"} | {"label": i % 2, "stars": i % 2}
              for i in range(20)]  # fmt: skip
-    found = load(written(tmp_path, [f"{row[first]},{row[second]}" for row in cells], head))
-    assert found.schema.target in ("label", "stars")
-    assert found.schema.columns[0].name in ("text", "review")
-    assert found.train.x[0].startswith("a longer text")
+    dataset = load(write_table(tmp_path, [f"{row[first]},{row[second]}" for row in cells], head))
+    assert dataset.schema.target in ("label", "stars")
+    assert dataset.schema.columns[0].name in ("text", "review")
+    assert dataset.train.x[0].startswith("a longer text")
 
 
 def test_rows_without_a_text_or_a_label_are_dropped_and_counted(tmp_path):
-    found = load(written(tmp_path, [*ROWS, "40,,good", "41,A story.,", "42,  ,bad"]), text="review", target="stars")
-    assert "40 texts; 3 without a text or a label were dropped" in found.source
+    dataset = load(
+        write_table(tmp_path, [*ROWS, "40,,good", "41,A story.,", "42,  ,bad"]), text="review", target="stars"
+    )
+    assert "40 texts; 3 without a text or a label were dropped" in dataset.source
 
 
 def test_a_folder_of_texts_for_each_class(tmp_path):
@@ -66,29 +67,33 @@ def test_a_folder_of_texts_for_each_class(tmp_path):
         (tmp_path / label).mkdir()
         for i in range(10):
             (tmp_path / label / f"{i}.txt").write_text(f"{label} letter {i}\n", encoding="utf-8")
-    found = load(tmp_path)
-    assert found.schema.labels == ("angry", "calm")
-    assert sorted(found.test.x) == sorted(
-        f"{found.schema.labels[y]} letter {text.split()[-1]}"
-        for text, y in zip(found.test.x, found.test.y, strict=True)
+    dataset = load(tmp_path)
+    assert dataset.schema.labels == ("angry", "calm")
+    assert sorted(dataset.test.x) == sorted(
+        f"{dataset.schema.labels[y]} letter {text.split()[-1]}"
+        for text, y in zip(dataset.test.x, dataset.test.y, strict=True)
     )
 
 
 @pytest.mark.parametrize(
     ("rows", "columns", "message"),
     [
-        (ROWS, {}, "say which column is the label with --target; beside the texts in 'review' there is id, stars"),
+        (
+            ROWS,
+            {},
+            "with `target`; the columns other than the texts in 'review' are id, stars",
+        ),
         (ROWS, {"target": "star"}, "no column 'star'; did you mean 'stars'"),
         (ROWS, {"text": "revew", "target": "stars"}, "no column 'revew'; did you mean 'review'"),
-        (ROWS[:6], {"target": "stars"}, "6 labelled texts; at least 10"),
+        (ROWS[:6], {"target": "stars"}, "6 labelled texts; expected 10 or more"),
         ([row.replace("good", "bad") for row in ROWS], {"target": "stars"}, "every row has 'bad'"),
         (ROWS, {"target": "id"}, "40 classes in 40 rows"),
-        ([*ROWS, "1,2"], {"target": "stars"}, "row 41 below the head has 2 cells, not 3"),
+        ([*ROWS, "1,2"], {"target": "stars"}, "row 41 of the data has 2 cells, not 3"),
     ],
 )
-def test_what_cannot_be_learned_from_is_named(tmp_path, rows, columns, message):
+def test_a_table_that_cannot_be_learned_from_is_an_error(tmp_path, rows, columns, message):
     with pytest.raises(UserError, match=re.escape(message)):
-        load(written(tmp_path, rows), **columns)
+        load(write_table(tmp_path, rows), **columns)
 
 
 @pytest.mark.parametrize(
@@ -97,27 +102,27 @@ def test_what_cannot_be_learned_from_is_named(tmp_path, rows, columns, message):
         (b"", "the text is empty"),
         (b" \n", "the text is empty"),
         (b"abc\xff", "not UTF-8 text (byte 3)"),
-        (b"a" * (labelled_texts.LONGEST + 1), "larger than 1,000,000 bytes"),
+        (b"a" * (labelled_texts.MAX_BYTES + 1), "larger than 1,000,000 bytes"),
         (None, "cannot be read"),
     ],
 )
-def test_a_file_that_is_no_text_is_named(tmp_path, content, message):
+def test_a_file_that_is_not_a_text_is_an_error_with_its_path(tmp_path, content, message):
     path = tmp_path / "a.txt"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(UserError, match=re.escape(message)) as told:
+    with pytest.raises(UserError, match=re.escape(message)) as raised:
         labelled_texts.read_text(path)
-    assert str(path) in str(told.value)
+    assert str(path) in str(raised.value)
 
 
-def test_a_folder_without_classes_is_named(tmp_path):
+def test_a_folder_without_classes_is_an_error(tmp_path):
     (tmp_path / "only").mkdir()
     with pytest.raises(UserError, match=r"two or more folders with \.txt files in them, found only with 0"):
         load(tmp_path)
 
 
-def meant(sentence):
-    """What the grammar's rule says of the film: its predicate's word, turned around by a negation."""
+def true_label(sentence):
+    """The label by the rule of the grammar: the word of the film's predicate, inverted by a negation."""
     clause = next(part for part in re.split(r" , (?:although |and |but )?| \.|although |while ", sentence) if
                   part.startswith("the film"))  # fmt: skip
     good = any(word in clause.split() for word in synthetic_reviews.GOOD)
@@ -126,39 +131,21 @@ def meant(sentence):
 
 
 @given(st.integers(0, 1000))
-def test_the_best_possible_accuracy_on_made_sentences_is_95_percent(seed):
+def test_the_best_possible_accuracy_on_synthetic_reviews_is_95_percent(seed):
     texts, labels = synthetic_reviews.sentences(200, np.random.default_rng(seed))
-    assert sum(meant(text) == y for text, y in zip(texts, labels, strict=True)) == 190
+    assert sum(true_label(text) == y for text, y in zip(texts, labels, strict=True)) == 190
 
 
-def test_counting_words_of_made_sentences_tells_nothing():
-    found = data.load("grammar")
-    words = [set(text.split()) for text in found.test.x]
+def test_single_words_of_synthetic_reviews_do_not_predict_the_label():
+    dataset = data.load("grammar")
+    words = [set(text.split()) for text in dataset.test.x]
     for word in (*synthetic_reviews.GOOD, *synthetic_reviews.BAD, "not", "never"):
         has = np.array([word in text for text in words])
         assert has.sum() > 50
-        assert abs(found.test.y[has].mean() - 0.5) < 4 * 0.5 / np.sqrt(has.sum())  # four standard errors
+        assert abs(dataset.test.y[has].mean() - 0.5) < 4 * 0.5 / np.sqrt(has.sum())  # four standard errors
 
 
-def test_a_tokenizer_knows_the_most_frequent_words_and_keeps_the_end():
-    tokenizer = train_tokenizer(np.array(["the the the film<br />film, Isn't"], cache.TEXT), 5, length=4)
-    assert tokenizer.get_vocab() == {"[PAD]": 0, "[UNK]": 1, "the": 2, "film": 3, ",": 4}
-    assert encode_texts(tokenizer, ["The film , the", "a film , the film", "<br />", ""]).tolist() == [
-        [2, 3, 4, 2],
-        [3, 4, 2, 3],
-        [1, 0, 0, 0],
-        [1, 0, 0, 0],
-    ]
-
-
-def test_apostrophes_of_both_kinds_are_one_word():
-    tokenizer = train_tokenizer(np.array(["isn't it"], cache.TEXT), 10, length=4)
-    straight, curly = encode_texts(tokenizer, ["Isn't it", "isn\N{RIGHT SINGLE QUOTATION MARK}t it"])
-    assert straight.tolist() == curly.tolist()
-    assert len(straight) == 2
-
-
-def test_the_reviews_are_whole(tfds_dir):
-    found = data.load("imdb_reviews", tfds_dir)
-    assert [len(s.y) for s in (found.train, found.validation, found.test)] == [22_500, 2_500, 25_000]
-    assert found.test.y.sum() == 12_500
+def test_the_reviews_are_complete(tfds_dir):
+    dataset = data.load("imdb_reviews", tfds_dir)
+    assert [len(s.y) for s in (dataset.train, dataset.validation, dataset.test)] == [22_500, 2_500, 25_000]
+    assert dataset.test.y.sum() == 12_500

@@ -1,4 +1,4 @@
-"""Named data sets: honest splits, a schema that holds, a cache that is checked."""
+"""Named data sets: splits that share no row, a schema that fits, and a cache that is verified."""
 
 import numpy as np
 import pytest
@@ -28,28 +28,28 @@ def test_digits_are_raw_pixels_of_every_class():
         assert set(split.y) == set(range(len(digits.schema.labels)))
 
 
-def test_mnist_is_the_canonical_one(tfds_dir):
+def test_mnist_has_its_own_test_images(tfds_dir):
     mnist = data.load("mnist", tfds_dir)
     assert [len(s.y) for s in (mnist.train, mnist.validation, mnist.test)] == [55_000, 5_000, 10_000]
     assert mnist.train.x.shape[1:] == (28, 28, 1) == mnist.schema.shape
     assert np.bincount(mnist.test.y).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
 
-def test_a_cached_set_needs_its_source_no_more(tmp_path, monkeypatch):
+def test_a_cached_set_is_not_read_from_its_source_again(tmp_path, monkeypatch):
     monkeypatch.setenv("KERASFOUND_CACHE_DIR", str(tmp_path))
-    made = []
+    calls = []
 
-    def make():
-        made.append(True)
+    def read():
+        calls.append(True)
         return {"x": np.arange(3), "y": np.ones((2, 2), "float32")}
 
-    first, digest = cache.fetch("key", make)
-    again, same = cache.fetch("key", make)
-    assert len(made) == 1
+    first, digest = cache.fetch("key", read)
+    again, same = cache.fetch("key", read)
+    assert len(calls) == 1
     assert digest == same == cache.sha256(first) == cache.sha256(again)
 
 
-def test_a_damaged_cache_is_made_anew(tmp_path, monkeypatch):
+def test_a_damaged_cache_is_read_from_its_source_again(tmp_path, monkeypatch):
     monkeypatch.setenv("KERASFOUND_CACHE_DIR", str(tmp_path))
     cache.fetch("key", lambda: {"x": np.zeros(1000)})
     file = tmp_path / "key.npz"
@@ -60,7 +60,7 @@ def test_a_damaged_cache_is_made_anew(tmp_path, monkeypatch):
     assert arrays["x"].sum() == 1000
 
 
-def test_a_cache_that_cannot_be_written_is_told_and_done_without(tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("KERASFOUND_CACHE_DIR", str(tmp_path / "file"))
     with pytest.warns(UserWarning, match="cannot be written to"):
@@ -68,35 +68,35 @@ def test_a_cache_that_cannot_be_written_is_told_and_done_without(tmp_path, monke
     assert arrays["x"].sum() == 3
 
 
-def test_one_folders_data_does_not_stand_for_anothers(tmp_path):
+def test_each_tfds_folder_has_its_own_cache(tmp_path):
     mnist, digits = data.SOURCES["mnist"], data.SOURCES["digits"]
     assert mnist.key(tmp_path / "a") != mnist.key(tmp_path / "b") != mnist.key(None)
     assert digits.key(tmp_path / "a") == digits.key(None)
 
 
 @pytest.mark.parametrize("change", [lambda a: a.astype("int32"), lambda a: a.reshape(2, 2), lambda a: a + 1])
-def test_the_sum_depends_on_dtype_shape_and_content(change):
+def test_the_checksum_depends_on_dtype_shape_and_content(change):
     array = np.arange(4)
     assert cache.sha256({"x": array}) != cache.sha256({"x": change(array)})
 
 
-def test_an_unknown_name_offers_the_nearest():
+def test_an_unknown_name_is_an_error_that_offers_the_nearest():
     with pytest.raises(UserError, match=r'no data set, file or folder "mnits"\. Did you mean "mnist"\?'):
         data.load("mnits")
 
 
-def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(UserError, match="no such folder"):
+def test_a_missing_folder_is_an_error_with_its_argument(tmp_path):
+    with pytest.raises(UserError, match=r"`data_dir` .*: no such folder"):
         data.load("mnist", str(tmp_path / "nowhere"))
 
 
-def test_a_set_that_cannot_be_had_names_the_built_in_one(tmp_path, monkeypatch):
+def test_a_set_that_cannot_be_downloaded_is_an_error_that_offers_the_built_in_one(tmp_path, monkeypatch):
     import requests
 
     def no_network(url, **kwargs):
-        raise requests.ConnectionError("a long story")
+        raise requests.ConnectionError("a long message")
 
     monkeypatch.setenv("KERASFOUND_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(requests, "head", no_network)
-    with pytest.raises(UserError, match=r"not prepared in .* \(no network\).* --data digits"):
+    with pytest.raises(UserError, match=r"not prepared in .* \(no network\).* `data` digits"):
         data.load("mnist", str(tmp_path))

@@ -1,8 +1,7 @@
-"""Tables: every file is read to the same codes, columns are understood, splits are honest, bad input is named."""
+"""Tables: CSV and Parquet give the same numbers, splits share no row, and bad input is an error that says why."""
 
 import csv
 import datetime
-import math
 
 import numpy as np
 import pyarrow as pa
@@ -11,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import kerasfound as kf
 from kerasfound import data
-from kerasfound.bundle.schema import Column, Schema
-from kerasfound.data import table_files, tables
+from kerasfound.bundle.schema import Column, ColumnKind, Task
+from kerasfound.data import table_files
+from kerasfound.data.splits import stratified_split
 from kerasfound.errors import UserError
-from kerasfound.preprocessing import table_rows
+from kerasfound.preprocessing import encode_rows, table_rows
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Z")), min_size=1, max_size=6).filter(
-    lambda word: word.strip() == word and word not in table_rows.MISSING
+    lambda word: word.strip() == word and word not in table_rows.MISSING_VALUES
 )
 cells = st.fixed_dictionaries(
     {
@@ -29,11 +28,11 @@ cells = st.fixed_dictionaries(
         "day": st.none() | st.dates(datetime.date(1800, 1, 1), datetime.date(2200, 1, 1)),
     }
 )
-KINDS = (
-    Column("number", "number"),
-    Column("word, or two", "category", ("a;b", "with, comma")),
-    Column("flag", "boolean"),
-    Column("day", "date"),
+COLUMNS = (
+    Column("number", ColumnKind.NUMBER),
+    Column("word, or two", ColumnKind.CATEGORY, ("a;b", "with, comma")),
+    Column("flag", ColumnKind.BOOLEAN),
+    Column("day", ColumnKind.DATE),
 )
 
 
@@ -43,7 +42,7 @@ def cells_of(*values):
 
 @pytest.fixture
 def table(tmp_path):
-    """Write rows to a CSV, and give its path."""
+    """Return a function that writes a text to a CSV file and returns its path."""
 
     def write(text, name="table.csv"):
         path = tmp_path / name
@@ -59,68 +58,31 @@ def rows(count=60, target=lambda i: "yes" if i % 3 else "no"):
 
 
 @given(st.lists(cells, min_size=1, max_size=20))
-def test_a_frame_reads_back_from_csv_and_parquet_to_the_same_codes(tmp_path_factory, found):
+def test_a_table_has_the_same_numbers_in_memory_in_csv_and_in_parquet(tmp_path_factory, records):
     folder = tmp_path_factory.mktemp("frames")
-    whole = pa.table({name: pa.array([row[name] for row in found]) for name in found[0] if name != "number"})
-    numbers = [None if row["number"] is None else float(row["number"]) for row in found]
-    whole = whole.append_column("number", pa.array(numbers, pa.float64()))
-    pyarrow.parquet.write_table(whole, folder / "frame.parquet")
+    table = pa.table({name: pa.array([row[name] for row in records]) for name in records[0] if name != "number"})
+    numbers = [None if row["number"] is None else float(row["number"]) for row in records]
+    table = table.append_column("number", pa.array(numbers, pa.float64()))
+    pyarrow.parquet.write_table(table, folder / "frame.parquet")
     with (folder / "frame.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(found[0]))
+        writer = csv.DictWriter(file, list(records[0]))
         writer.writeheader()
-        writer.writerows(found)
-    direct = np.concatenate([table_rows.encode(c, cells_of(*whole[c.name].to_pylist())) for c in KINDS], axis=1)
+        writer.writerows(records)
+    direct = np.concatenate(
+        [table_rows.encode_column(c, cells_of(*table[c.name].to_pylist())) for c in COLUMNS], axis=1
+    )
     for name in ("frame.csv", "frame.parquet"):
-        np.testing.assert_array_equal(kf.preprocessing.encode_rows(KINDS, table_files.read(folder / name)), direct)
-
-
-@pytest.mark.parametrize(
-    ("texts", "kind"),
-    [
-        (("1", "2.5", None), "number"),
-        (("-1e3", "inf", "7"), "number"),
-        (("yes", "No", None), "boolean"),
-        (("2024-02-29", "2024-03-01 10:30:00"), "date"),
-        (("1", "2", "two"), "category"),
-        (("2024-02-29", "tomorrow"), "category"),
-        (("same", "same", None), "left out"),
-        ((None, None), "left out"),
-        (tuple(f"name {i}" for i in range(60)), "left out"),
-    ],
-)
-def test_columns_are_what_every_cell_can_be(texts, kind):
-    assert table_rows.infer("x", pa.chunked_array([pa.array(texts, pa.string())])).kind == kind
-
-
-def test_a_category_it_has_not_seen_and_a_missing_one_are_code_0():
-    column = table_rows.infer("x", cells_of("b", "a", "b", "a"))
-    assert table_rows.encode(column, cells_of("a", "b", "c", None))[:, 0].tolist() == [1, 2, 0, 0]
-
-
-def test_a_date_is_year_month_weekday_and_days():
-    encoded = table_rows.encode(Column("x", "date"), cells_of("1970-01-02", "2024-02-29", None))
-    assert encoded[:2].tolist() == [[1970, 1, 4, 1], [2024, 2, 3, 19782]]
-    assert np.isnan(encoded[2]).all()
-
-
-def test_infinite_and_too_large_numbers_are_missing():
-    assert np.isnan(table_rows.encode(Column("x", "number"), cells_of(math.inf, 1e300, math.nan))).all()
-
-
-def test_encoded_rows_can_be_shown_again():
-    cells = {c.name: [v] for c, v in zip(KINDS, (1.5, "?!", True, None), strict=True)}
-    row = kf.preprocessing.encode_rows(KINDS, pa.table(cells))[0]
-    assert table_rows.decode(KINDS, row) == ["1.5", "(unknown)", "true", ""]
+        np.testing.assert_array_equal(encode_rows(COLUMNS, table_files.read_table_file(folder / name)), direct)
 
 
 @pytest.mark.parametrize("separator", list(table_files.SEPARATORS))
-def test_the_separator_is_found(table, separator):
-    read = table_files.read(table("a,b\n1, x \n2,NA\n".replace(",", separator)))
+def test_the_separator_is_detected(table, separator):
+    read = table_files.read_table_file(table("a,b\n1, x \n2,NA\n".replace(",", separator)))
     assert read.to_pydict() == {"a": ["1", "2"], "b": ["x", None]}
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_name(table):
-    assert table_files.read(table("\ufeffa,b\n1,2\n")).column_names == ["a", "b"]
+def test_a_byte_order_mark_is_not_part_of_the_first_name(table):
+    assert table_files.read_table_file(table("\ufeffa,b\n1,2\n")).column_names == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -128,17 +90,17 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(table):
     [("wine", (125, 18, 35), 3), ("breast_cancer", (399, 57, 113), 2), ("diabetes", (310, 44, 88), 0)],
 )
 def test_built_in_tables_need_no_network(name, sizes, labels):
-    found = data.load_table(name)
-    assert tuple(len(s.y) for s in (found.train, found.validation, found.test)) == sizes
-    assert len(found.schema.labels) == labels
-    assert found.train.x.dtype == np.float32
-    assert found.train.x.shape[1:] == found.schema.shape
+    dataset = data.load_table(name)
+    assert tuple(len(s.y) for s in (dataset.train, dataset.validation, dataset.test)) == sizes
+    assert len(dataset.schema.labels) == labels
+    assert dataset.train.x.dtype == np.float32
+    assert dataset.train.x.shape[1:] == dataset.schema.shape
 
 
 @given(st.integers(10, 300), st.integers(1, 5), st.integers(0, 3), st.integers(0, 1000))
-def test_a_split_shares_no_row_loses_none_and_has_its_part_of_each_class(count, classes, test, seed):
+def test_a_split_shares_no_row_loses_none_and_has_its_share_of_each_class(count, classes, test, seed):
     y = np.random.default_rng(seed).integers(0, classes, count)
-    parts = data.tables.split(y, seed, stratify=True, test=test)
+    parts = stratified_split(y, seed, test=test)
     assert sorted(np.concatenate(parts).tolist()) == list(range(count))
     if not test:
         for part, share in zip(parts, (0.7, 0.1, 0.2), strict=True):
@@ -146,13 +108,13 @@ def test_a_split_shares_no_row_loses_none_and_has_its_part_of_each_class(count, 
                 assert abs((y[part] == c).sum() - share * (y == c).sum()) <= 2
 
 
-def test_another_seed_splits_a_file_otherwise_and_the_same_seed_alike(table):
+def test_the_same_seed_gives_the_same_split_and_another_seed_another(table):
     path = str(table(rows()))
     one, again, other = (data.load_table(path, target="bought", seed=seed).sha256 for seed in (0, 0, 1))
     assert one == again != other
 
 
-def test_adult_keeps_its_own_test_rows(table, tmp_path):
+def test_adult_has_its_own_test_rows(table, tmp_path):
     head = "age,job,income\n"
     table(head + "".join(f"{i},{'ab'[i % 2]},{'<=50K' if i % 3 else '>50K'}\n" for i in range(40)), "adult_train.csv")
     table(head + "".join(f"{i},b,>50K\n" for i in range(100, 105)), "adult_test.csv")
@@ -163,111 +125,102 @@ def test_adult_keeps_its_own_test_rows(table, tmp_path):
 
 
 def test_categories_are_those_of_the_training_rows(table):
-    found = data.load_table(str(table(rows().replace("7,b,0", "7,rare,0"))), target="bought")
-    (colour,) = (c for c in found.schema.columns if c.name == "colour")
-    seen = {table_rows.decode(found.schema.columns, row)[1] for row in found.train.x}
+    dataset = data.load_table(str(table(rows().replace("7,b,0", "7,rare,0"))), target="bought")
+    (colour,) = (c for c in dataset.schema.columns if c.name == "colour")
+    seen = {table_rows.decode_row(dataset.schema.columns, row)[1] for row in dataset.train.x}
     assert set(colour.categories) == seen
 
 
 @pytest.mark.parametrize(
     ("target", "task", "expected", "labels"),
     [
-        (lambda i: "ab"[i % 2], None, tables.CLASSIFICATION, ("a", "b")),
-        (lambda i: i % 3, None, tables.CLASSIFICATION, ("0", "1", "2")),
-        (lambda i: i % 3, "regression", tables.REGRESSION, ()),
-        (lambda i: i / 8, None, tables.REGRESSION, ()),
-        (lambda i: 1.5 * (i % 2), None, tables.REGRESSION, ()),
-        (lambda i: 20_000_000 + i % 3, None, tables.CLASSIFICATION, ("20000000", "20000001", "20000002")),
-        (lambda i: ("01234", "1234")[i % 2], None, tables.CLASSIFICATION, ("01234", "1234")),
-        (lambda i: f"{i:03}", "regression", tables.REGRESSION, ()),
-        (lambda i: 1.5 * (i % 2), "classification", tables.CLASSIFICATION, ("0", "1.5")),
+        (lambda i: "ab"[i % 2], None, Task.TABULAR_CLASSIFICATION, ("a", "b")),
+        (lambda i: i % 3, None, Task.TABULAR_CLASSIFICATION, ("0", "1", "2")),
+        (lambda i: i % 3, "regression", Task.TABULAR_REGRESSION, ()),
+        (lambda i: i / 8, None, Task.TABULAR_REGRESSION, ()),
+        (lambda i: 1.5 * (i % 2), None, Task.TABULAR_REGRESSION, ()),
+        (lambda i: 20_000_000 + i % 3, None, Task.TABULAR_CLASSIFICATION, ("20000000", "20000001", "20000002")),
+        (lambda i: ("01234", "1234")[i % 2], None, Task.TABULAR_CLASSIFICATION, ("01234", "1234")),
+        (lambda i: f"{i:03}", "regression", Task.TABULAR_REGRESSION, ()),
+        (lambda i: 1.5 * (i % 2), "classification", Task.TABULAR_CLASSIFICATION, ("0", "1.5")),
     ],
 )
-def test_the_task_is_what_the_target_looks_like_unless_it_is_said(table, target, task, expected, labels):
-    found = data.load_table(str(table(rows(target=target))), target="bought", task=task).schema
-    assert (found.task, found.labels) == (expected, labels)
+def test_the_task_is_inferred_from_the_target_by_default(table, target, task, expected, labels):
+    schema = data.load_table(str(table(rows(target=target))), target="bought", task=task).schema
+    assert (schema.task, schema.labels) == (expected, labels)
 
 
-def test_two_whole_numbers_are_classes_in_ten_rows_too(table):
-    found = data.load_table(str(table("age,bought\n" + "".join(f"{i},{i % 2}\n" for i in range(10)))), target="bought")
-    assert found.schema.labels == ("0", "1")
+def test_two_whole_numbers_in_ten_rows_are_classes(table):
+    dataset = data.load_table(
+        str(table("age,bought\n" + "".join(f"{i},{i % 2}\n" for i in range(10)))), target="bought"
+    )
+    assert dataset.schema.labels == ("0", "1")
 
 
-def test_what_is_left_out_says_why(table):
+def test_ignored_columns_are_described_with_the_reason(table):
     text = "age,one,price,bought\n" + "".join(f"{i},1,${i}.00,{i % 2}\n" for i in range(200))
-    told = data.describe(data.load_table(str(table(text)), target="bought"))
-    assert "left out: one value" in told
-    assert "left out: text, nearly all different" in told
+    description = data.describe(data.load_table(str(table(text)), target="bought"))
+    assert "ignored: one value" in description
+    assert "ignored: text, nearly all different" in description
 
 
-def test_a_number_can_be_taken_as_a_category(table):
-    found = data.load_table(str(table(rows())), target="bought", categorical=("age",))
-    assert [c.kind for c in found.schema.columns] == ["number", "category", "category"]
+def test_a_number_column_can_be_a_category(table):
+    dataset = data.load_table(str(table(rows())), target="bought", categorical=("age",))
+    assert [c.kind for c in dataset.schema.columns] == ["number", "category", "category"]
 
 
 def test_rows_without_a_target_are_dropped_and_counted(table):
-    found = data.load_table(str(table(rows() + "1,a,2,\n2,b,3,NA\n")), target="bought")
-    assert "60 rows; 2 without a target were dropped" in data.describe(found)
-
-
-def test_a_schema_comes_back_from_its_file(table, tmp_path):
-    schema = data.load_table(str(table(rows())), target="bought").schema
-    schema.save(tmp_path / "schema.json")
-    assert Schema.load(tmp_path / "schema.json") == schema
+    dataset = data.load_table(str(table(rows() + "1,a,2,\n2,b,3,NA\n")), target="bought")
+    assert "60 rows; 2 without a target were dropped" in data.describe(dataset)
 
 
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        (rows() + "1,a\n", {}, "row 61 below the head has 2 cells, not 4"),
-        (rows() + "1,a,2,yes,5\n", {}, "row 61 below the head has 5 cells, not 4"),
+        (rows() + "1,a\n", {}, "row 61 of the data has 2 cells, not 4"),
+        (rows() + "1,a,2,yes,5\n", {}, "row 61 of the data has 5 cells, not 4"),
         (rows(), {"target": "bougt"}, "no column 'bougt'; did you mean 'bought'"),
-        (rows(), {"target": None}, "with --target; there is size, colour, age, bought"),
+        (rows(), {"target": None}, "with `target`; the columns are size, colour, age, bought"),
         (rows(), {"categorical": ("colur",)}, "no column 'colur'; did you mean 'colour'"),
-        (rows(9), {}, "9 rows with a target; at least 10"),
-        (rows(target=lambda i: "yes"), {}, "every row has 'yes'; there is nothing to tell apart"),
-        (rows(target=lambda i: 4), {}, "every row has '4'; there is nothing to tell apart"),
-        (rows(), {"task": "regression"}, "not numbers; use --task classification"),
-        (rows(target=lambda i: i / 8), {"task": "classification"}, "60 classes in 60 rows; use --task regression"),
+        (rows(9), {}, "9 rows with a target; expected 10 or more"),
+        (rows(target=lambda i: "yes"), {}, "`target` bought: every row has 'yes'; expected two or more"),
+        (rows(target=lambda i: 4), {}, "every row has '4'; expected two or more different values"),
+        (rows(), {"task": "regression"}, "not numbers; use `task` classification"),
+        (rows(target=lambda i: i / 8), {"task": "classification"}, "60 classes in 60 rows; use `task` regression"),
         (rows(target=lambda i: "inf" if i == 3 else i / 8), {}, "infinite or too large"),
-        ("same,bought\n" + "1,a\n1,b\n" * 9, {}, "no column beside 'bought' has two different values"),
-        ("a,a\n1,2\n", {}, "two columns are called 'a'"),
-        ("", {}, "empty; the first row must hold"),
+        ("same,bought\n" + "1,a\n1,b\n" * 9, {}, "no column other than 'bought' has two different values"),
+        ("a,a\n1,2\n", {}, "two columns have the name 'a'"),
+        ("", {}, "empty; expected the names of the columns"),
     ],
 )
-def test_bad_tables_are_named(table, text, options, message):
+def test_a_table_that_cannot_be_learned_from_is_an_error(table, text, options, message):
     with pytest.raises(UserError, match=message):
         data.load_table(str(table(text)), **({"target": "bought"} | options))
 
 
-def test_a_parquet_that_is_none_is_named(table):
+def test_a_file_that_is_not_parquet_is_an_error(table):
     with pytest.raises(UserError, match="not a table that can be read"):
-        table_files.read(table("no parquet", "table.parquet"))
+        table_files.read_table_file(table("no parquet", "table.parquet"))
 
 
-def test_bytes_that_are_no_text_are_named(tmp_path):
+def test_a_file_that_is_not_utf_8_is_an_error(tmp_path):
     (tmp_path / "latin.csv").write_bytes("straße,y\n1,2\n".encode("latin-1"))
     with pytest.raises(UserError, match=r"not UTF-8 text .*; save it as CSV UTF-8"):
-        table_files.read(tmp_path / "latin.csv")
+        table_files.read_table_file(tmp_path / "latin.csv")
 
 
 @pytest.mark.parametrize(
     ("name", "hint"), [("wein", 'Did you mean "wine"'), ("nowhere.csv", "give a .csv or .parquet")]
 )
-def test_a_table_that_is_not_there_is_named(name, hint):
+def test_an_unknown_table_is_an_error_that_offers_the_nearest(name, hint):
     with pytest.raises(UserError, match=hint):
         data.load_table(name)
 
 
-def test_without_files_and_network_the_built_in_tables_are_named(tmp_path, monkeypatch):
+def test_without_files_and_network_the_error_offers_the_built_in_tables(tmp_path, monkeypatch):
     def offline(*args, **kwargs):
         raise OSError("no network")
 
     monkeypatch.setattr("sklearn.datasets.fetch_openml", offline)
-    with pytest.raises(UserError, match=r"no network.*--data-dir.*breast_cancer, diabetes or wine"):
+    with pytest.raises(UserError, match=r"no network.*`data_dir`.*breast_cancer, diabetes or wine"):
         data.load_table("adult", str(tmp_path))
-
-
-def test_a_cell_that_cannot_be_is_named_by_row_and_column():
-    with pytest.raises(UserError, match="row 2, column 'age': 'old' is not a number"):
-        table_rows.encode(Column("age", "number"), cells_of("7", "old"))

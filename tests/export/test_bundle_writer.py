@@ -275,7 +275,7 @@ def test_what_is_no_model_is_refused(tmp_path, export):
 def test_a_version_that_appears_meanwhile_is_not_overwritten(tmp_path, monkeypatch):
     kf.export.bundle(small(), tmp_path)
     before, seen = tree(tmp_path / "small" / "1"), iter([[], [1]])
-    monkeypatch.setattr(layout, "numbered", lambda folder: next(seen))
+    monkeypatch.setattr(layout, "versions_in", lambda folder: next(seen))
     assert kf.export.bundle(small(), tmp_path) == tmp_path / "small" / "2"
     assert tree(tmp_path / "small" / "1") == before
     assert manifest.read(tmp_path / "small/2/manifest.json").version == 2
@@ -428,7 +428,7 @@ def test_a_killed_export_leaves_nothing_that_is_served_and_the_next_one_sweeps(t
     assert [*served(tmp_path).served("small").versions] == [1]
     kf.export.bundle(small(), tmp_path)
     assert not list(tmp_path.glob(".export-*"))
-    assert layout.numbered(tmp_path / "small") == [1, 2]
+    assert layout.versions_in(tmp_path / "small") == [1, 2]
 
 
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path):

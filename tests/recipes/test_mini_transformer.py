@@ -86,7 +86,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(run, text, tmp_path,
 
 def test_draws_follow_the_probabilities():
     logits, rng = np.log([0.5, 0.3, 0.15, 0.05]), np.random.default_rng(0)
-    drawn = [sampling.choose(logits, 1.0, None, None, rng) for _ in range(20_000)]
+    drawn = [sampling.sample_token(logits, 1.0, None, None, rng) for _ in range(20_000)]
     assert np.allclose(np.bincount(drawn) / 20_000, [0.5, 0.3, 0.15, 0.05], atol=0.015)
 
 
@@ -102,7 +102,7 @@ def test_draws_follow_the_probabilities():
 )
 def test_top_k_and_top_p_leave_only_the_likeliest(limits, possible):
     logits, rng = np.log([0.5, 0.3, 0.15, 0.05]), np.random.default_rng(0)
-    assert {sampling.choose(logits, 1.0, *limits, rng) for _ in range(500)} == possible
+    assert {sampling.sample_token(logits, 1.0, *limits, rng) for _ in range(500)} == possible
 
 
 @pytest.mark.parametrize(

@@ -220,9 +220,8 @@ def not_onnx(path):
 
 def other_answers(path):
     image = np.ones((1, 2, 3), "float32")
-    recorded_cases.save(
-        path, [recorded_cases.Case("samples", {"image": image}, {"probabilities": np.full((1, 4), 0.5, "float32")})]
-    )
+    outputs = {"probabilities": np.full((1, 4), 0.5, "float32")}
+    recorded_cases.save(path, [recorded_cases.RecordedCase("samples", {"image": image}, outputs)])
     seal(path, "verification.npz")
 
 

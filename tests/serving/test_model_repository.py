@@ -69,7 +69,7 @@ def prove(path, wrong=0.0, asked="image"):
     image = np.ones((2, 2, 3), "float32")
     answer = onnxruntime.InferenceSession(path / "model.onnx").run(None, {"image": image})[0]
     questions = [
-        recorded_cases.Case(kind, {asked: image}, {"probabilities": answer + extra})
+        recorded_cases.RecordedCase(kind, {asked: image}, {"probabilities": answer + extra})
         for kind, extra in (("samples", 0.0), ("others", wrong))
     ]
     recorded_cases.save(path, questions)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from kerasfound.bundle.manifest import ProcessingStep, Tensor
 from kerasfound.preprocessing import pixels
-from kerasfound.preprocessing.characters import encode
+from kerasfound.preprocessing.characters import encode_characters
 from kerasfound.preprocessing.tokenizer import encode_texts, train_tokenizer
 from kerasfound.serving.raw_inputs import MAX_TEXT
 from kerasfound.serving.tensor_codec import joined
@@ -111,7 +111,7 @@ def refused(answer, *parts, status=400):
 def test_pictures_are_read_as_training_reads_them(pictures, tmp_path):
     for i, file in enumerate(PICTURES):
         (tmp_path / str(i)).write_bytes(file)
-    expected = np.stack([pixels.read(tmp_path / str(i), SHAPE) for i in range(len(PICTURES))]).astype("float32")
+    expected = np.stack([pixels.read_image(tmp_path / str(i), SHAPE) for i in range(len(PICTURES))]).astype("float32")
     ways = [*every_way(pictures, "picture", "x", PICTURES, b64)]
     assert len(ways) == 12
     for found in ways:
@@ -128,7 +128,7 @@ def test_texts_are_read_as_training_reads_them(words, tokenizer):
 
 def test_characters_are_read_as_training_reads_them(characters):
     given = ["abé", "日 \n", "aaa"]
-    expected = [encode(text, ALPHABET).tolist() for text in given]
+    expected = [encode_characters(text, ALPHABET).tolist() for text in given]
     ways = [*every_way(characters, "ids", "x", [text.encode() for text in given], bytes.decode)]
     assert ways == [expected] * 12
     for rows, parts in (

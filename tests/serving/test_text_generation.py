@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from kerasfound.bundle.manifest import NamedSignature, Tensor, TextGeneration
 from kerasfound.preprocessing import characters
-from kerasfound.sampling import choose, draw
+from kerasfound.sampling import generate_tokens, sample_token
 
 ALPHABET = "\n abcdefgé日"
 WINDOW = 16
@@ -108,11 +108,11 @@ def reference(folder):
 
     def reference(prompt, count, temperature=0.8, top_k=None, top_p=None, seed=0):
         rng = np.random.default_rng(seed)
-        drawn = draw(
+        drawn = generate_tokens(
             answer,
-            characters.encode(prompt, ALPHABET).tolist(),
+            characters.encode_characters(prompt, ALPHABET).tolist(),
             WINDOW,
-            lambda logits: choose(logits, temperature, top_k, top_p, rng),
+            lambda logits: sample_token(logits, temperature, top_k, top_p, rng),
         )
         return "".join(ALPHABET[number] for number in itertools.islice(drawn, count))
 

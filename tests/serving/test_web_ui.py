@@ -140,10 +140,12 @@ def export_wage(folder):
     """A wage from an age, and a job that pays 100 to cooks; missing ones count as 0."""
     columns = [
         {"name": "Age/years", "kind": "number"},
-        {"name": "row id", "kind": "left out"},
+        {"name": "row id", "kind": "ignored"},
         {"name": EVIL, "kind": "category", "categories": ["cook", 'poet\'s "friend"']},
         {"name": "Town", "kind": "category", "categories": [f"town {i}" for i in range(60)]},
     ]
+    schema = {"task": "tabular_regression", "input": "row", "shape": [3], "labels": []}
+    schema |= {"columns": columns, "target": "wage"}
     inputs = [
         Tensor("Age_years", "float32", ["batch"], nullable=True),
         Tensor("job", "string", ["batch"], nullable=True),
@@ -172,7 +174,7 @@ def export_wage(folder):
         task="tabular_regression",
         preprocessing=[ProcessingStep("row", file="assets/schema.json", parameters={"inputs": "columns"})],
         postprocessing=[ProcessingStep("number", parameters={"output": "number"})],
-        assets={"assets/schema.json": json.dumps({"columns": columns, "target": "wage"})},
+        assets={"assets/schema.json": json.dumps(schema)},
     )
 
 

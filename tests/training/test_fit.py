@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerasfound.bundle import Schema
+from kerasfound.bundle import Schema, Task
 from kerasfound.data import Dataset, Split
 from kerasfound.errors import UserError
 from kerasfound.training import Batches, Config, Run, checkpoint, fit
@@ -23,7 +23,7 @@ def linear_model():
 
 def started(folder):
     run = Run.create("line", Config(out=str(folder)))
-    schema = Schema("regression", "x", (1,), ())
+    schema = Schema(Task.TABULAR_REGRESSION, "x", (1,), ())
     run.start(Dataset("line", "made here", "", SPLIT, SPLIT, SPLIT, schema), Config())
     return run
 

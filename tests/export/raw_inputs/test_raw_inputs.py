@@ -1,7 +1,6 @@
 """Raw things into the files of a bundle: rows of cells, texts, and text written on with what was computed before."""
 
 import asyncio
-import dataclasses
 import itertools
 import json
 import os
@@ -12,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
+import msgspec
 import numpy as np
 import onnx
 import onnxruntime
@@ -21,7 +21,7 @@ import tensorflow as tf
 from tokenizers import normalizers
 
 import kerasfound as kf
-from kerasfound.bundle import Column, Schema, manifest, recorded_cases
+from kerasfound.bundle import Column, ColumnKind, Schema, Task, manifest, recorded_cases
 from kerasfound.data import table_files, tfds
 from kerasfound.errors import UserError
 from kerasfound.export.raw_inputs import tabular
@@ -106,7 +106,7 @@ def declared(bundle):
 
 def as_inputs(bundle, run, path):
     """A file's cells as a client sends them: numbers as numbers, all else as the file has it, without blanks."""
-    read = table_files.read(Path(path))
+    read = table_files.read_table_file(Path(path))
     used = [column for column in run.schema.columns if column.width]
     cells = {}
     for tensor, column in zip(declared(bundle).inputs, used, strict=True):
@@ -140,7 +140,7 @@ def test_every_column_is_an_input_under_a_name_that_every_engine_takes(priced):
 def test_a_files_rows_are_answered_as_the_trained_model_answers_them(priced, ask, tmp_path):
     run, bundle = priced
     path = write(tmp_path / "new.csv", table(200, seed=1))
-    x = encode_rows(run.schema.columns, table_files.read(path))
+    x = encode_rows(run.schema.columns, table_files.read_table_file(path))
     assert np.isnan(x).any()
     expected = run.load_model().predict(x, verbose=0)
     np.testing.assert_allclose(ask(as_inputs(bundle, run, path)), expected, atol=1e-5)
@@ -219,11 +219,11 @@ def test_the_proof_finds_a_wrong_table_inside_a_file(priced, tmp_path):
     shutil.copytree(bundle, tmp_path / "1")
     model = run.load_model()
     swapped = [
-        dataclasses.replace(column, categories=column.categories[::-1]) if column.kind == "category" else column
+        msgspec.structs.replace(column, categories=column.categories[::-1]) if column.kind == "category" else column
         for column in run.schema.columns
     ]
     kf.export.onnx(model, tmp_path / "encoded.onnx", opset=tabular.DATES_OPSET)
-    wrong = dataclasses.replace(run.schema, columns=tuple(swapped))
+    wrong = msgspec.structs.replace(run.schema, columns=tuple(swapped))
     tabular.put_before(tmp_path / "encoded.onnx", tmp_path / "model.onnx", wrong, read.inputs)
     asked = verify.Expected("it", read, recorded_cases.load(bundle), 1e-5)
     with pytest.raises(UserError, match="onnx answers otherwise than the trained model: probabilities"):
@@ -276,9 +276,10 @@ def test_a_date_is_what_arrow_reads_as_one():
 
 
 def test_a_table_without_dates_needs_no_newer_operators():
-    schema = Schema("tabular_regression", "row", (1,), (), (Column("a", "number"), Column("d", "date")))
+    columns = (Column("a", ColumnKind.NUMBER), Column("d", ColumnKind.DATE))
+    schema = Schema(Task.TABULAR_REGRESSION, "row", (1,), (), columns)
     assert tabular.opset(schema, 18) == tabular.DATES_OPSET
-    assert tabular.opset(dataclasses.replace(schema, columns=schema.columns[:1]), 18) == 18
+    assert tabular.opset(msgspec.structs.replace(schema, columns=schema.columns[:1]), 18) == 18
 
 
 def numbers_in_tensorflow(tokenizer, given):
@@ -322,7 +323,7 @@ def test_tensorflow_makes_the_tokenizers_numbers_of_a_thousand_real_reviews():
     if not os.path.isdir(os.path.join(os.environ.get("TFDS_DATA_DIR", ""), "imdb_reviews")):
         pytest.skip("TFDS_DATA_DIR does not hold prepared imdb_reviews")
     train, test = (
-        [text.decode() for text in tfds.read("imdb_reviews", split, None, instead="grammar")["text"][:count]]
+        [text.decode() for text in tfds.read_split("imdb_reviews", split, None, instead="grammar")["text"][:count]]
         for split, count in (("train", 5_000), ("test", 1_000))
     )
     learned = train_tokenizer(np.array(train, dtype=object), vocabulary=20_000, length=400)
