@@ -20,5 +20,5 @@ def encode_characters(text: str, characters: str) -> np.ndarray:
     unknown = known[ids] != code
     if unknown.any():
         character = chr(code[unknown.argmax()])
-        raise UserError(f"the character {character!r} is not in the training text; remove it or replace it.")
+        raise UserError(f"the character {character!r} is not in the text that the model was trained on; remove it.")
     return ids.astype("int32")

@@ -16,5 +16,5 @@ def test_ids_can_be_decoded_to_the_same_text(text):
 
 @pytest.mark.parametrize("text", ["abz", "z", "Äb"])
 def test_an_unknown_character_is_an_error(text):
-    with pytest.raises(UserError, match=r"the character '(z|Ä)' is not in the training text"):
+    with pytest.raises(UserError, match=r"the character '(z|Ä)' is not in the text that the model was trained on"):
         encode_characters(text, "abc")

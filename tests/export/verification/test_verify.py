@@ -14,10 +14,7 @@ import pytest
 from onnx import numpy_helper
 
 import kerasfound as kf
-from kerasfound.bundle import recorded_cases
-from kerasfound.bundle.comparison import difference
 from kerasfound.bundle.manifest import Tensor
-from kerasfound.bundle.recorded_cases import Case
 from kerasfound.errors import UserError
 from kerasfound.export.converter import convert
 from kerasfound.export.tracing import traced_model
@@ -351,40 +348,11 @@ def test_a_file_whose_inputs_are_not_the_declared_ones_is_refused(tmp_path, shap
         subprocess_session.ask("it", "onnx", tmp_path / "model.onnx", [{"x": x}], declared)
 
 
-@pytest.mark.parametrize(
-    ("expected", "answer", "worst"),
-    [
-        ([[1.0, 3.0]], [[1.0, 3.4]], 0.1),
-        ([[1.0, np.nan]], [[1.0, np.nan]], 0),
-        ([[1.0, np.inf]], [[1.0, np.nan]], 0),
-        ([[1.0, np.nan]], [[1.0, 2.0]], np.inf),
-        ([[1.0, 2.0]], [[1.0, np.nan]], np.inf),
-        ([1.0, 2.0], [1.0, 2.3], 0.1),
-        (3.0, 3.4, 0.1),
-        ([1, 2], [1, 3], np.inf),
-        ([True], [True], 0),
-        (["a"], ["b"], np.inf),
-        ([[1.0]], [1.0], np.inf),
-        (np.zeros((0, 2)), np.zeros((0, 2)), 0),
-    ],
-)
-def test_the_difference_of_two_answers(expected, answer, worst):
-    assert difference(np.array(expected), np.array(answer)).worst == pytest.approx(worst)
-
-
 def test_half_precision_is_held_to_its_own_bound():
     x = keras.Input((4,), name="x")
     half = keras.Model(x, layers.Dense(2, dtype="mixed_bfloat16")(x))
     assert default_tolerance(half) == 5e-2
     assert default_tolerance(sequence()) == 1e-5
-
-
-def test_what_a_bundle_keeps_is_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr(recorded_cases, "KEPT_BYTES", 1000)
-    rows = [Case(kind, {"x.y/z": np.zeros(n, "uint8")}, {"y": np.array(["ä"])}) for kind, n in (("b", 900), ("a", 500))]
-    recorded_cases.save(tmp_path, rows)
-    (kept,) = recorded_cases.load(tmp_path)
-    assert (kept.kind, kept.inputs["x.y/z"].shape, kept.outputs["y"].tolist()) == ("a", (500,), ["ä"])
 
 
 def test_the_runner_needs_nothing_of_the_package(tmp_path):
