@@ -74,7 +74,7 @@ SOURCES = {
         Source(
             "grammar",
             "1",
-            "9,000 synthetic film reviews, positive or negative, from a grammar that defeats word counts (built in); "
+            "9,000 synthetic film reviews that word counts cannot classify (built in); "
             "6,000 train, 1,000 validation, 2,000 test",
             False,
             labelled_texts.make_schema(synthetic_reviews.LABELS),
