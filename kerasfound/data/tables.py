@@ -109,12 +109,15 @@ def load_table(
         raise UserError(f"`data` {data}: no column other than {frame.target!r} has two different values to learn from.")
     num_dropped = len(frame.cells) - len(rows)
     dropped = f"; {num_dropped:,} without a target were dropped" if num_dropped else ""
+    train, validation, test = (Split(x[split], y[split]) for split in splits)
     return Dataset(
         data,
         f"{frame.source}; {len(rows):,} rows{dropped}",
         sha256({"x": x, "y": y, "train": splits[0], "validation": splits[1]}),
-        *(Split(x[split], y[split]) for split in splits),
-        schema=Schema(inferred_task, "row", (x.shape[1],), labels, columns, frame.target),
+        train,
+        validation,
+        test,
+        Schema(inferred_task, "row", (x.shape[1],), labels, columns, frame.target),
     )
 
 

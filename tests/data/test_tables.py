@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from kerasfound import data
 from kerasfound.bundle.schema import Column, ColumnKind, Task
 from kerasfound.data import table_files
-from kerasfound.data.splits import stratified_split
 from kerasfound.errors import UserError
 from kerasfound.preprocessing import encode_rows, table_rows
 
@@ -95,17 +94,6 @@ def test_built_in_tables_need_no_network(name, sizes, labels):
     assert len(dataset.schema.labels) == labels
     assert dataset.train.x.dtype == np.float32
     assert dataset.train.x.shape[1:] == dataset.schema.shape
-
-
-@given(st.integers(10, 300), st.integers(1, 5), st.integers(0, 3), st.integers(0, 1000))
-def test_a_split_shares_no_row_loses_none_and_has_its_share_of_each_class(count, classes, test, seed):
-    y = np.random.default_rng(seed).integers(0, classes, count)
-    parts = stratified_split(y, seed, test=test)
-    assert sorted(np.concatenate(parts).tolist()) == list(range(count))
-    if not test:
-        for part, share in zip(parts, (0.7, 0.1, 0.2), strict=True):
-            for c in range(classes):
-                assert abs((y[part] == c).sum() - share * (y == c).sum()) <= 2
 
 
 def test_the_same_seed_gives_the_same_split_and_another_seed_another(table):
