@@ -144,7 +144,7 @@ def test_predict_names_the_digit_of_an_image_file(kerasfound, digits_run, tmp_pa
         json.loads(line) for line in kerasfound("predict", digits_run.folder, *files, "--json").stdout.splitlines()
     ]
     assert [answer["input"] for answer in answers] == [str(file) for file in files]
-    assert [int(answer["label"]) for answer in answers] == samples["answer"][:3].argmax(-1).tolist()
+    assert [int(answer["label"]) for answer in answers] == samples["prediction"][:3].argmax(-1).tolist()
     assert np.allclose([sum(answer["probabilities"].values()) for answer in answers], 1, atol=1e-5)
 
 
@@ -196,7 +196,7 @@ def test_a_stopped_run_resumes_to_what_an_uninterrupted_one_is(kerasfound, tmp_p
     whole, stopped = (Run.open(tmp_path / name) for name in ("whole", "stopped"))
     assert [row["loss"] for row in stopped.history] == [row["loss"] for row in whole.history]
     assert stopped.results["test"] == whole.results["test"]
-    assert np.array_equal(stopped.samples["answer"], whole.samples["answer"])
+    assert np.array_equal(stopped.samples["prediction"], whole.samples["prediction"])
     assert "this run is finished" in mistake(kerasfound("resume", tmp_path / "stopped"))
 
 

@@ -45,7 +45,7 @@ def test_the_report_needs_no_network(digits_run):
 def test_the_kept_samples_carry_the_trained_models_answers(digits_run):
     samples = digits_run.samples
     answers = digits_run.load_model().predict(samples["x"], verbose=0)
-    assert np.allclose(answers, samples["answer"], atol=1e-6)
+    assert np.allclose(answers, samples["prediction"], atol=1e-6)
 
 
 def test_evaluating_again_gives_the_recorded_numbers(digits_run):

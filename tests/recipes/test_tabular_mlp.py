@@ -116,7 +116,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(run, folder, tmp_pat
     monkeypatch.undo()
     resumed = kf.training.resume(tabular_mlp, kf.training.Run.reopen(tmp_path / "half"))
     assert [row["loss"] for row in resumed.history] == [row["loss"] for row in run.history]
-    assert np.array_equal(resumed.samples["answer"], run.samples["answer"])
+    assert np.array_equal(resumed.samples["prediction"], run.samples["prediction"])
 
 
 @pytest.mark.parametrize(

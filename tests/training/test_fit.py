@@ -10,7 +10,7 @@ import pytest
 from kerasfound.bundle import Schema
 from kerasfound.data import Dataset, Split
 from kerasfound.errors import UserError
-from kerasfound.training import Batches, Config, Run, checkpoint, fit
+from kerasfound.training import Config, Run, ShuffledBatches, checkpoint, fit
 
 SPLIT = Split(np.arange(10.0)[:, None], np.arange(10.0))
 
@@ -31,7 +31,7 @@ def started(folder):
 def test_fit_logs_and_checkpoints_every_epoch(tmp_path):
     run = started(tmp_path / "run")
     model = linear_model()
-    fit(model, Batches(SPLIT, 5, seed=0), SPLIT, run, Config(epochs=3))
+    fit(model, ShuffledBatches(SPLIT, 5, seed=0), SPLIT, run, Config(epochs=3))
     assert [row["epoch"] for row in run.history] == [1, 2, 3]
     assert set(run.history[0]) == {"epoch", "loss", "mae", "val_loss", "val_mae", "seconds"}
     kept = linear_model()
@@ -53,12 +53,12 @@ def noisy_model(**options):
 def test_a_resumed_training_ends_where_an_uninterrupted_one_does(tmp_path, option):
     whole, resumed = started(tmp_path / "whole"), started(tmp_path / "resumed")
     model = noisy_model(**option)
-    fit(model, Batches(SPLIT, 3, seed=0), SPLIT, whole, Config(epochs=5))
+    fit(model, ShuffledBatches(SPLIT, 3, seed=0), SPLIT, whole, Config(epochs=5))
 
-    fit(noisy_model(**option), Batches(SPLIT, 3, seed=0), SPLIT, resumed, Config(epochs=2))
+    fit(noisy_model(**option), ShuffledBatches(SPLIT, 3, seed=0), SPLIT, resumed, Config(epochs=2))
     resumed.log({"epoch": 3, "loss": 0.0})  # killed before this epoch's checkpoint was written
     again = noisy_model(**option)
-    fit(again, Batches(SPLIT, 3, seed=0), SPLIT, resumed, Config(epochs=5))
+    fit(again, ShuffledBatches(SPLIT, 3, seed=0), SPLIT, resumed, Config(epochs=5))
 
     assert [row["epoch"] for row in resumed.history] == [1, 2, 3, 4, 5]
     assert [row["loss"] for row in resumed.history] == [row["loss"] for row in whole.history]
@@ -67,21 +67,21 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does(tmp_path, optio
 
 def test_another_models_checkpoint_is_refused(tmp_path):
     run = started(tmp_path / "run")
-    fit(linear_model(), Batches(SPLIT, 5, seed=0), SPLIT, run, Config(epochs=1))
+    fit(linear_model(), ShuffledBatches(SPLIT, 5, seed=0), SPLIT, run, Config(epochs=1))
     with pytest.raises(UserError, match=r"last.npz: cannot be resumed from \(it holds another model's variables\)"):
-        fit(noisy_model(), Batches(SPLIT, 5, seed=0), SPLIT, run, Config(epochs=2))
+        fit(noisy_model(), ShuffledBatches(SPLIT, 5, seed=0), SPLIT, run, Config(epochs=2))
 
 
 def test_patience_stops_and_keeps_the_best_epoch(tmp_path):
     run = started(tmp_path / "run")
     model = linear_model()
     model.compile(keras.optimizers.SGD(0.03), loss="mse")  # too large: the loss grows after a while
-    fit(model, Batches(SPLIT, 5, seed=0), SPLIT, run, Config(epochs=50, patience=2))
+    fit(model, ShuffledBatches(SPLIT, 5, seed=0), SPLIT, run, Config(epochs=50, patience=2))
     losses = [row["val_loss"] for row in run.history]
     best = losses.index(min(losses))
     assert len(losses) == best + 3 < 50
     assert np.ravel(model.evaluate(*SPLIT, verbose=0))[0] == pytest.approx(losses[best], rel=1e-5)
-    fit(model, Batches(SPLIT, 5, seed=0), SPLIT, run, Config(epochs=50, patience=2))
+    fit(model, ShuffledBatches(SPLIT, 5, seed=0), SPLIT, run, Config(epochs=50, patience=2))
     assert len(run.history) == len(losses), "a run that was stopped by patience does not train again"
 
 
@@ -89,7 +89,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_advice(tmp_path):
     run = started(tmp_path / "run")
     broken = Split(SPLIT.x, np.full(10, np.nan))
     with pytest.raises(UserError, match=r"loss became nan in epoch 1.*--learning-rate"):
-        fit(linear_model(), Batches(broken, 5, seed=0), SPLIT, run, Config(epochs=2))
+        fit(linear_model(), ShuffledBatches(broken, 5, seed=0), SPLIT, run, Config(epochs=2))
     assert not run.model_file.exists()
 
 
