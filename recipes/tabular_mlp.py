@@ -148,7 +148,8 @@ def train(config: Config, run: kf.training.Run) -> kf.training.Trained:
     is_classification = bool(table.schema.labels)
     training, validation = table.train, table.validation
     if is_classification:
-        loss, metrics = kf.losses.SparseCategoricalCrossentropy(), [components.ensemble.ensemble_accuracy]
+        loss = kf.losses.SparseCategoricalCrossentropy()
+        metrics = [keras.metrics.MeanMetricWrapper(components.ensemble.ensemble_accuracy, name="accuracy")]
     else:  # standardized targets: the gradients do not depend on the unit of the target
         mean, deviation = training.y.mean(), training.y.std()
         training, validation = (kf.data.Split(x, (y - mean) / deviation) for x, y in (training, validation))

@@ -1,4 +1,4 @@
-"""Runs side by side: only what differs, nothing lost, one page without a network."""
+"""Comparison of runs: only settings that differ, all metrics, a page that needs no network."""
 
 import shutil
 
@@ -11,7 +11,7 @@ from kerasfound.training import Run, compare, run_comparison
 
 @pytest.fixture
 def other(digits_run, tmp_path):
-    """The same run, had it been trained with another seed for fewer epochs."""
+    """A copy of the run with another seed and fewer epochs."""
     folder = shutil.copytree(digits_run.folder, tmp_path / "other")
     settings = digits_run.settings | {"seed": 7, "out": str(folder)}
     (folder / "config.yaml").write_text(yaml.safe_dump(settings))
@@ -29,7 +29,7 @@ def test_only_settings_that_differ_are_shown(digits_run, other):
     assert rows["recipe"] == ["mnist_cnn"] * 2
 
 
-def test_the_page_holds_everything(digits_run, other, tmp_path):
+def test_the_page_is_self_contained(digits_run, other, tmp_path):
     run_comparison.write([digits_run, other], tmp_path / "compare.html")
     page = (tmp_path / "compare.html").read_text()
     assert "data:image/svg+xml;base64," in page
@@ -38,7 +38,7 @@ def test_the_page_holds_everything(digits_run, other, tmp_path):
 
 
 @pytest.mark.parametrize("file", ["config.yaml", "environment.json", "results.json", "assets/schema.json"])
-def test_a_file_that_is_damaged_is_named(other, file):
+def test_an_error_names_the_damaged_file(other, file):
     def read(folder):
         run = Run.open(folder)
         return run.settings, run.results, run.schema
@@ -48,12 +48,12 @@ def test_a_file_that_is_damaged_is_named(other, file):
         read(other.folder)
 
 
-def test_a_page_that_cannot_be_written_is_named(digits_run, other, tmp_path):
+def test_an_error_names_the_page_that_cannot_be_written(digits_run, other, tmp_path):
     with pytest.raises(UserError, match=r"--out .*page\.html: cannot be written"):
         run_comparison.write([digits_run, other], tmp_path / "nowhere" / "page.html")
 
 
-def test_one_run_is_nothing_to_compare(digits_run):
+def test_a_comparison_needs_two_runs(digits_run):
     with pytest.raises(UserError, match="two or more run folders, got 1"):
         compare([digits_run])
 
