@@ -127,7 +127,10 @@ def train(config: Config, run: kf.training.Run) -> kf.training.Trained:
     texts = kf.data.load(
         config.data, config.data_dir, task="text_classification", text=config.text, target=config.target
     )
-    config = with_defaults(config, texts)
+    epochs = config.epochs or (3 if len(texts.train.y) >= 10_000 else 8)
+    short = np.median([text.count(" ") for text in texts.train.x]) < 50
+    word_dropout = (0.0 if short else 0.2) if config.word_dropout is None else config.word_dropout
+    config = dataclasses.replace(config, epochs=epochs, word_dropout=word_dropout)
     run.start(texts, config)
     run.save_tokenizer(kf.preprocessing.train_tokenizer(texts.train.x, config.vocabulary, config.length))
     tokens = dataclasses.replace(
@@ -142,7 +145,7 @@ def train(config: Config, run: kf.training.Run) -> kf.training.Trained:
     batches = kf.training.ShuffledBatches(tokens.train, config.batch_size, config.seed, lengths=lengths)
     network.compile(
         optimizer=kf.optimizers.Adam(
-            kf.schedules.OneCycle(config.learning_rate, config.epochs * len(batches)), **config.optimizer_options()
+            kf.schedules.OneCycle(config.learning_rate, epochs * len(batches)), **config.optimizer_options()
         ),
         loss=kf.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
@@ -154,11 +157,3 @@ def train(config: Config, run: kf.training.Run) -> kf.training.Trained:
     logits = all_logits.predict(tokens.validation.x, batch_size=500, verbose=0)
     model.get_layer("weighed").set_weights([components.logit_weights.logit_weights(logits, tokens.validation.y)])
     return kf.training.Trained(model, tokens)
-
-
-def with_defaults(config: Config, texts: kf.data.Dataset) -> Config:
-    """Set the number of epochs and the word dropout that depend on the data."""
-    epochs = config.epochs or (3 if len(texts.train.y) >= 10_000 else 8)
-    short = np.median([text.count(" ") for text in texts.train.x]) < 50
-    word_dropout = (0.0 if short else 0.2) if config.word_dropout is None else config.word_dropout
-    return dataclasses.replace(config, epochs=epochs, word_dropout=word_dropout)

@@ -69,5 +69,6 @@ def occurrences(ngrams: keras.Model, texts: np.ndarray) -> tuple[csr_matrix, np.
 def log_ratios(occurs: csr_matrix, y: np.ndarray, classes: int) -> np.ndarray:
     """The logarithm of how much more often each n-gram is in texts of a class than in others, `(classes, n-grams)`."""
     counts = 1 + np.stack([np.asarray(occurs[y == c].sum(axis=0))[0] for c in range(classes)])
-    others = counts.sum(axis=0) - counts
-    return np.log(counts / counts.sum(axis=1, keepdims=True)) - np.log(others / others.sum(axis=1, keepdims=True))
+    other_counts = counts.sum(axis=0) - counts
+    share, other_share = (n / n.sum(axis=1, keepdims=True) for n in (counts, other_counts))
+    return np.log(share) - np.log(other_share)

@@ -66,8 +66,8 @@ def test_the_cache_does_not_change_the_text_even_beyond_the_window(run, temperat
 
 
 def test_the_text_depends_on_the_seed(run):
-    first, again, other = ("".join(kf.training.generate(run, "1", 40, seed=seed)) for seed in (1, 1, 2))
-    assert first == again != other
+    first, repeated, different = ("".join(kf.training.generate(run, "1", 40, seed=seed)) for seed in (1, 1, 2))
+    assert first == repeated != different
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(run, text, tmp_path, monkeypatch):
