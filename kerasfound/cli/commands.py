@@ -1,15 +1,12 @@
 """The commands of `kerasfound`. A function's signature defines the arguments of a command, its docstring the help."""
 
 import dataclasses
-import functools
 import importlib
 import json as json_lines
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from cyclopts import App, ArgumentCollection, Parameter
-from cyclopts.config import Dict
+from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
@@ -20,10 +17,9 @@ from kerasfound.serving import serve
 
 from . import startup
 from .output import show_quantization, show_run, show_verification
+from .recipe_commands import recipe_command, recipe_summary
 
 Switch = Parameter(negative="")
-CONFIG_HELP = "A YAML file of settings, as --print-config prints them. Flags override it."
-PRINT_CONFIG_HELP = "Print the settings in the format of a --config file, and exit."
 
 app = App(
     name="kerasfound",
@@ -56,7 +52,7 @@ def list_(what: Literal["recipes", "data", "blocks"] | None = None) -> None:
 
     if what != "data":
         for name in recipes.NAMES:
-            print(f"recipe  {name:<18}{_summary(name)}")
+            print(f"recipe  {name:<18}{recipe_summary(name)}")
     if what != "recipes":
         summaries = {name: source.summary for name, source in (SOURCES | TABLES).items()}
         for name, summary in summaries.items():
@@ -261,70 +257,13 @@ def demo() -> None:
     demo.run_demo()
 
 
-def _recipe(name: str) -> App:
-    """The command `kerasfound run NAME`. The recipe's Config defines its flags, which override a --config file."""
-    recipe = importlib.import_module(f"kerasfound.recipes.{name}")
-    preset_help = f"Start from other defaults: {', '.join(recipe.Config.PRESETS)}. --config and flags override it."
-    preset_settings = functools.partial(_preset_settings, recipe.Config.PRESETS)
-    flags = App(name=name, help=recipe.__doc__, help_format="plaintext", config=[_file_settings, preset_settings])
-    settings = Annotated[recipe.Config, Parameter(name="*")]  # type: ignore[name-defined]
-
-    @flags.default
-    def train(
-        settings: settings = recipe.Config(),  # type: ignore[valid-type]  # noqa: B008
-        *,
-        preset: Annotated[str | None, Parameter(help=preset_help)] = None,
-        config: Annotated[Path | None, Parameter(help=CONFIG_HELP)] = None,
-        print_config: Annotated[bool, Switch, Parameter(help=PRINT_CONFIG_HELP)] = False,
-    ) -> None:
-        if print_config:
-            print(settings.to_yaml(), end="")
-            return
-        startup.start(settings.backend, settings.device)
-        show_run(kerasfound.training.execute(recipe, settings))
-
-    return flags
-
-
-def _flag_values(arguments: ArgumentCollection, flag: str) -> list[str]:
-    return [token.value for argument in arguments if argument.name == flag for token in argument.tokens]
-
-
-def _preset_settings(
-    presets: dict[str, dict[str, Any]], flags: App, commands: tuple[str, ...], arguments: ArgumentCollection
-) -> None:
-    """Pass the settings of --preset to cyclopts. Flags and the --config file override them."""
-    for name in _flag_values(arguments, "--preset"):
-        if name not in presets:
-            raise UserError(f"--preset {name}: no such preset; choose {', '.join(presets)}.")
-        Dict(presets[name], source=name, use_commands_as_keys=False)(flags, commands, arguments)
-
-
-def _file_settings(flags: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Pass the settings of the --config file to cyclopts. Flags override them."""
-    for file in _flag_values(arguments, "--config"):
-        if not Path(file).is_file():
-            raise UserError(f"--config {file}: no such file; --print-config prints an example.")
-        try:
-            settings = yaml.safe_load(Path(file).read_text())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserError(f"--config {file}: cannot be read as YAML ({error}).") from error
-        if not isinstance(settings, dict):
-            raise UserError(f"--config {file}: expected lines of `name: value`, as --print-config prints them.")
-        Dict(settings, source=file, use_commands_as_keys=False)(flags, commands, arguments)
-
-
-for recipe_name in recipes.NAMES:
-    run.command(_recipe(recipe_name), name=recipe_name)
-
-
-def _summary(recipe: str) -> str:
-    return (importlib.import_module(f"kerasfound.recipes.{recipe}").__doc__ or "").splitlines()[0]
-
-
 def read_lines(file: Path) -> list[str]:
     """The non-empty lines of a text file."""
     try:
         return [line.strip() for line in file.read_text().splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: cannot be read as text ({error}); write one label on each line.") from error
+
+
+for recipe_name in recipes.NAMES:
+    run.command(recipe_command(recipe_name), name=recipe_name)
