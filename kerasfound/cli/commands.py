@@ -6,7 +6,7 @@ import json as json_lines
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App
 from rich.console import Console
 from rich.table import Table
 
@@ -17,9 +17,7 @@ from kerasfound.serving import serve
 
 from . import startup
 from .output import show_quantization, show_run, show_verification
-from .recipe_commands import recipe_command, recipe_summary
-
-Switch = Parameter(negative="")
+from .recipe_commands import Switch, recipe_command, recipe_summary
 
 app = App(
     name="kerasfound",

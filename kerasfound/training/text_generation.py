@@ -90,8 +90,9 @@ def with_cache(model: keras.Model, window: int) -> Answer:
     caches = [np.zeros((1, 2, window, h, width // h), "float32") for h in heads]
 
     def next_logits(ids: list[int], num_cached: int) -> np.ndarray:
-        new, start = ids[num_cached:] if num_cached else _padded(ids, window), np.array([num_cached], "int32")
-        logits, *caches[:] = step.predict_on_batch([np.array([new], "int32"), start, *caches])
+        new = ids[num_cached:] if num_cached else _padded(ids, window)
+        x, start = np.array([new], "int32"), np.array([num_cached], "int32")
+        logits, *caches[:] = step.predict_on_batch([x, start, *caches])
         return logits[0, len(ids) - num_cached - 1]
 
     return next_logits
