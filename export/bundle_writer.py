@@ -250,7 +250,7 @@ def _check_labels(labels: list[str], outputs: list[Tensor], schema: Schema | Non
 def _check_recorded(run: Run, asked: Expected) -> None:
     """The model file is the one that was trained: it answers the run's samples as the run recorded."""
     (answered,) = [case for case in asked.cases if case.kind == "samples"][-1].outputs.values()
-    recorded = run.samples["answer"][: len(answered)]
+    recorded = run.samples["prediction"][: len(answered)]
     if not compare(recorded, answered).max_scaled <= max(RECORDED, asked.tolerance):
         raise UserError(f"{run.folder}: the saved model does not answer as it did when it was trained.")
 

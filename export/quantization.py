@@ -107,20 +107,20 @@ def quantized(run: Run, folder: Path, bound: float = BOUND, data_dir: str | None
     Raises:
         UserError: if the metric loses more, or the data cannot be had; no file is written then.
     """
-    dataset = evaluation.dataset(run, data_dir)
-    test = evaluation.as_trained(run, dataset.test)
+    dataset = evaluation.load_dataset(run, data_dir)
+    test = evaluation.prepare_split(run, dataset.test)
     source, target = folder / "model.onnx", folder / FILE
     given = _given(run.schema, source)
     samples: Tensors = {}
     if scheme(onnx.load(source)) == "static":
-        train = evaluation.as_trained(run, dataset.train).x
+        train = evaluation.prepare_split(run, dataset.train).x
         samples = given(train[np.random.default_rng(0).permutation(len(train))[:CALIBRATION]])
     found = quantize(source, target, samples)
 
     metric = METRICS.get(run.schema.task, "accuracy")
     inputs = given(test.x)
     answers = [_answers(path, inputs) for path in (source, target)]
-    before, after = (evaluation.metrics(y, test, run.schema)[metric] for y in answers)
+    before, after = (evaluation.compute_metrics(y, test, run.schema)[metric] for y in answers)
     if not 100 * (before - after) <= bound:
         target.unlink()
         raise UserError(
@@ -174,7 +174,7 @@ def session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
 def _answers(path: Path, inputs: Tensors) -> np.ndarray:
     """The first output for every row."""
     one, rows = session(path, threads=0), len(next(iter(inputs.values())))
-    parts = (slice(start, start + loaders.BATCH) for start in range(0, rows, loaders.BATCH))
+    parts = (slice(start, start + loaders.PREDICTION_BATCH) for start in range(0, rows, loaders.PREDICTION_BATCH))
     return np.concatenate([one.run(None, {name: x[part] for name, x in inputs.items()})[0] for part in parts])
 
 

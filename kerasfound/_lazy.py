@@ -1,5 +1,7 @@
 """Packages whose modules are imported at their first use."""
 
+import importlib
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -26,3 +28,25 @@ def attach(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], 
             ) from error
 
     return load_or_explain, list_names, names
+
+
+class LazyModule(types.ModuleType):
+    """A module that is imported when one of its attributes is first used."""
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(importlib.import_module(self.__name__), name)
+        setattr(self, name, value)  # from now on a plain attribute
+        return value
+
+
+def module(name: str) -> Any:
+    """Return a stand-in for an expensive module, so that a file can name its imports at the top.
+
+    Type checkers do not follow it: import the module itself under `if TYPE_CHECKING`.
+
+    Example:
+        >>> math = module("math")
+        >>> math.sqrt(9.0)
+        3.0
+    """
+    return LazyModule(name)

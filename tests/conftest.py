@@ -1,4 +1,4 @@
-"""What every test may ask for: a quiet backend, gradients on any backend, the prepared data."""
+"""Fixtures of all tests: a backend without log messages, gradients on any backend, prepared data, a finished run."""
 
 import os
 import subprocess
@@ -9,9 +9,9 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("MPLBACKEND", "agg")
-if os.environ["KERAS_BACKEND"] == "jax":  # compiling takes longer here than computing does
+if os.environ["KERAS_BACKEND"] == "jax":  # in these tests compiling takes longer than computing
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
-    # what one worker compiled, or the run before it, no other compiles again
+    # share compiled code between workers and between test runs
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / "jax"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
@@ -20,7 +20,7 @@ import hypothesis
 import numpy as np
 import pytest
 
-# JAX compiles anew for every shape that is drawn
+# JAX compiles again for every new shape that hypothesis generates
 hypothesis.settings.register_profile(
     "blocks", deadline=None, max_examples=5 if os.environ["KERAS_BACKEND"] == "jax" else 20
 )
@@ -29,9 +29,9 @@ hypothesis.settings.load_profile("blocks")
 if os.environ["KERAS_BACKEND"] == "torch":
     import torch
 
-    # NumPy reads a tensor through this, and torch refuses where a gradient could flow, which no comparison asks for
-    _as_array = torch.Tensor.__array__
-    torch.Tensor.__array__ = lambda tensor, *args, **kwargs: _as_array(tensor.detach(), *args, **kwargs)
+    # NumPy converts tensors with this method, which fails in torch for tensors that require gradients
+    _to_array = torch.Tensor.__array__
+    torch.Tensor.__array__ = lambda tensor, *args, **kwargs: _to_array(tensor.detach(), *args, **kwargs)
 
 
 @pytest.fixture(scope="session")
@@ -52,15 +52,15 @@ def _gradient(function, *arrays):
     if keras.backend.backend() == "jax":
         import jax
 
-        found = jax.grad(lambda xs: keras.ops.sum(function(*xs)))([jax.numpy.asarray(a) for a in arrays])
+        gradients = jax.grad(lambda xs: keras.ops.sum(function(*xs)))([jax.numpy.asarray(a) for a in arrays])
     elif keras.backend.backend() == "torch":
         import torch
 
         tensors = [torch.tensor(a, requires_grad=True) for a in arrays]
         total = keras.ops.sum(function(*tensors))
-        found = [torch.zeros_like(t) for t in tensors]
+        gradients = [torch.zeros_like(t) for t in tensors]
         if tensors and total.requires_grad:
-            found = torch.autograd.grad(total, tensors, materialize_grads=True)
+            gradients = torch.autograd.grad(total, tensors, materialize_grads=True)
     else:
         import tensorflow as tf
 
@@ -68,8 +68,8 @@ def _gradient(function, *arrays):
         with tf.GradientTape() as tape:
             tape.watch(tensors)
             total = keras.ops.sum(function(*tensors))
-        found = tape.gradient(total, tensors, unconnected_gradients="zero")
-    return [np.asarray(keras.ops.convert_to_numpy(g)) for g in found]
+        gradients = tape.gradient(total, tensors, unconnected_gradients="zero")
+    return [np.asarray(keras.ops.convert_to_numpy(g)) for g in gradients]
 
 
 def _as_tensor(x):
@@ -81,14 +81,14 @@ def _as_tensor(x):
 def _weight_gradients(layer, inputs, **call):
     import keras
 
-    # `stateless_call` goes past the conversion that a layer's own call makes
+    # `stateless_call` skips the conversion of the layer's `__call__`
     inputs, call = keras.tree.map_structure(_as_tensor, (inputs, call))
     if not layer.built:
         layer(inputs, **call)
-    others = [v.value for v in layer.non_trainable_variables]
+    non_trainable = [v.value for v in layer.non_trainable_variables]
 
     def output(*weights):
-        outputs, _ = layer.stateless_call(list(weights), others, inputs, **call)
+        outputs, _ = layer.stateless_call(list(weights), non_trainable, inputs, **call)
         return sum(keras.ops.sum(keras.ops.cast(y, "float32")) for y in keras.tree.flatten(outputs))
 
     return _gradient(output, *[keras.ops.convert_to_numpy(v.value) for v in layer.trainable_variables])
@@ -96,10 +96,10 @@ def _weight_gradients(layer, inputs, **call):
 
 @pytest.fixture(scope="session")
 def tfds_dir():
-    """A folder of prepared TFDS data with MNIST in it."""
+    """A folder of prepared TFDS data that contains MNIST."""
     folder = os.environ.get("TFDS_DATA_DIR", "")
     if not os.path.isdir(os.path.join(folder, "mnist")):
-        reason = "TFDS_DATA_DIR does not hold a prepared mnist"
+        reason = "TFDS_DATA_DIR does not contain a prepared mnist"
         if os.environ.get("KERASFOUND_REQUIRE_DATA"):
             pytest.fail(reason)
         pytest.skip(reason)
@@ -108,7 +108,7 @@ def tfds_dir():
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_dir(tmp_path_factory):
-    """A cache folder of the tests' own, so that they neither use nor change the user's."""
+    """A separate cache folder, so that tests do not use or change the cache of the user."""
     folder = tmp_path_factory.mktemp("cache")
     os.environ["KERASFOUND_CACHE_DIR"] = str(folder)
     return folder
@@ -126,7 +126,7 @@ def digits_run(tmp_path_factory):
 
 @pytest.fixture
 def kerasfound():
-    """`kerasfound("run", "mnist_cnn", ...)`: the command line in a process of its own, finished."""
+    """`kerasfound("run", "mnist_cnn", ...)` runs the command line in a new process and returns the finished process."""
 
     def run(*arguments, **environment):
         return subprocess.run(

@@ -65,4 +65,4 @@ def test_serving_needs_no_keras(wheel, tmp_path, digits_run):
                 answer = np.array(json.load(response)["predictions"])
         finally:
             server.terminate()
-    assert np.allclose(answer, samples["answer"][:4], atol=1e-5)
+    assert np.allclose(answer, samples["prediction"][:4], atol=1e-5)

@@ -70,7 +70,7 @@ def main(data: str, folder: Path, seed: int = 0) -> None:
         model.fit(train, (table.train.y - mean) / deviation if not classes else table.train.y)
         seconds = time.perf_counter() - started
         answers = model.predict_proba(test) if classes else model.predict(test)[:, None] * deviation + mean
-        found = evaluation.metrics(answers, table.test, table.schema)
+        found = evaluation.compute_metrics(answers, table.test, table.schema)
         print(json.dumps({"model": name, "seconds": round(seconds, 1), **found}), flush=True)
 
 

@@ -1,15 +1,12 @@
-"""What each verb does. A function's signature is the command's arguments, its docstring the help."""
+"""The commands of `kerasfound`. A function's signature defines the arguments of a command, its docstring the help."""
 
 import dataclasses
-import functools
 import importlib
 import json as json_lines
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from cyclopts import App, ArgumentCollection, Parameter
-from cyclopts.config import Dict
+from cyclopts import App
 from rich.console import Console
 from rich.table import Table
 
@@ -19,33 +16,27 @@ from kerasfound.errors import UserError
 from kerasfound.serving import serve
 
 from . import startup
-from .output import show_run, show_verification
-
-if TYPE_CHECKING:
-    pass
-
-Switch = Parameter(negative="")
-CONFIG_HELP = "A YAML file of settings, as --print-config shows them; flags win over it."
-PRINT_CONFIG_HELP = "Show the settings as a --config file would hold them, and stop."
+from .output import show_quantization, show_run, show_verification
+from .recipe_commands import Switch, recipe_command, recipe_summary
 
 app = App(
     name="kerasfound",
     help="Deep learning from the formula to the endpoint: train, evaluate, export, verify, serve.",
     version=kerasfound.__version__,
     help_format="plaintext",
-    suppress_keyboard_interrupt=False,  # main says that it was stopped
+    suppress_keyboard_interrupt=False,  # main prints the message
 )
 
-run = App(name="run", help="Train a recipe; every setting of its Config is a flag.")
+run = App(name="run", help="Train a recipe. Every setting of its Config is a flag.")
 app.command(run)
 
 
 @app.command(name="list")
 def list_(what: Literal["recipes", "data", "blocks"] | None = None) -> None:
-    """Show the recipes and the named data sets, or the blocks of the theory, one line each.
+    """List the recipes and the named data sets, or the building blocks, one line each.
 
     Args:
-        what: only these; recipes and data when left out.
+        what: list only these. The default is recipes and data.
     """
     if what == "blocks":
         startup.start()
@@ -59,7 +50,7 @@ def list_(what: Literal["recipes", "data", "blocks"] | None = None) -> None:
 
     if what != "data":
         for name in recipes.NAMES:
-            print(f"recipe  {name:<18}{_summary(name)}")
+            print(f"recipe  {name:<18}{recipe_summary(name)}")
     if what != "recipes":
         summaries = {name: source.summary for name, source in (SOURCES | TABLES).items()}
         for name, summary in summaries.items():
@@ -68,27 +59,27 @@ def list_(what: Literal["recipes", "data", "blocks"] | None = None) -> None:
 
 @app.command
 def explain(name: str, /, plot: Path | None = None) -> None:
-    """Show a block's formula, derivative, arguments, practice, source and code.
+    """Show a block's formula, derivative, arguments, practical advice, source and code.
 
     Args:
-        name: an activation, loss, initializer, schedule, layer or optimizer, as `kerasfound list blocks` shows them.
-        plot: also draw it into this file, a .png or a .svg.
+        name: an activation, loss, initializer, schedule, layer or optimizer; `kerasfound list blocks` lists them.
+        plot: also write a plot to this .png or .svg file.
     """
     startup.start()
     explanation = kerasfound.explain(name)
     if plot is not None:
         explanation.plot(plot)
-        print(f"picture: {plot}\n")
+        print(f"plot: {plot}\n")
     print(explanation, end="")
 
 
 @app.command
 def resume(run: Path, /, data_dir: str | None = None) -> None:
-    """Go on with a run that was stopped, from its last whole epoch, with the settings that it began with.
+    """Continue a stopped run after its last complete epoch, with its own settings.
 
     Args:
         run: a run folder.
-        data_dir: a folder of prepared TFDS data, if it is elsewhere now.
+        data_dir: the folder of prepared TFDS data, if it has moved.
     """
     reopened = kerasfound.training.Run.reopen(run)
     startup.start(reopened.settings["backend"], reopened.settings["device"])
@@ -98,26 +89,26 @@ def resume(run: Path, /, data_dir: str | None = None) -> None:
 
 @app.command
 def evaluate(run: Path, /, split: Literal["test", "validation"] = "test", data_dir: str | None = None) -> None:
-    """Measure a finished run again, on the data it was trained with.
+    """Compute the metrics of a finished run again, on the data set of its training.
 
     Args:
         run: a run folder.
-        split: the rows to measure on.
+        split: the rows to evaluate on.
         data_dir: a folder of prepared TFDS data, as for `run`.
     """
     opened = kerasfound.training.Run.open(run)
     startup.start(opened.settings["backend"])
-    numbers = kerasfound.training.evaluate(opened, split, data_dir)
-    print(json_lines.dumps({"split": split, **numbers}))
+    metrics = kerasfound.training.evaluate(opened, split, data_dir)
+    print(json_lines.dumps({"split": split, **metrics}))
 
 
 @app.command
 def compare(*runs: Path, out: Path = Path("compare.html")) -> None:
-    """Put finished runs side by side: what was set differently, what each reached, and their curves on one page.
+    """Compare finished runs: the settings that differ, the test metrics, and a page with the learning curves.
 
     Args:
         runs: two or more run folders.
-        out: the page to write.
+        out: the HTML page to write.
     """
     opened = [kerasfound.training.Run.open(run) for run in runs]
     startup.start()
@@ -132,20 +123,19 @@ def compare(*runs: Path, out: Path = Path("compare.html")) -> None:
 
 @app.command
 def predict(run: Path, /, *files: Path, text: list[str] | None = None, json: Annotated[bool, Switch] = False) -> None:
-    """Answer image files, texts, or every row of tables, with a finished run.
+    """Predict with a finished run, for image files, texts, or every row of tables.
 
     Args:
         run: a run folder.
-        files: images (digits are light on dark, as in the data), text files, or CSV or Parquet tables with the run's
-            columns.
-        text: a text itself, for a classifier of texts; may be given several times.
-        json: print one JSON object a line, with every label's probability.
+        files: images (digits must be light on dark, like the training data), text files, or CSV or Parquet tables with
+            the columns of the training.
+        text: a text, for a text classifier. May be repeated.
+        json: print one JSON object a line, with the probabilities of all labels.
     """
     opened = kerasfound.training.Run.open(run)
     startup.start(opened.settings["backend"])
-    for answer in kerasfound.training.predict(opened, list(files), text or []):
-        line = json_lines.dumps(dataclasses.asdict(answer))
-        print(line if json else answer)
+    for prediction in kerasfound.training.predict(opened, list(files), text or []):
+        print(json_lines.dumps(dataclasses.asdict(prediction)) if json else prediction)
 
 
 @app.command
@@ -160,16 +150,16 @@ def generate(
     top_p: float | None = None,
     seed: int = 0,
 ) -> None:
-    """Go on with a text, character by character, with a finished run of mini_transformer.
+    """Continue a prompt, character by character, with a finished run of mini_transformer.
 
     Args:
         run: a run folder.
-        prompt: the text to go on from; a new line when left out.
-        length: characters to add.
-        temperature: below 1 safer, above 1 wilder, 0 always the likeliest character.
-        top_k: draw from this many of the likeliest characters only.
-        top_p: draw from the likeliest characters that together have at least this probability.
-        seed: of the draws.
+        prompt: the text to continue. The default is a line break.
+        length: number of characters to generate.
+        temperature: below 1 more predictable, above 1 more random, 0 always the most probable character.
+        top_k: sample from this many most probable characters only.
+        top_p: sample from the smallest set of most probable characters with at least this total probability.
+        seed: seed of the sampling.
     """
     opened = kerasfound.training.Run.open(run)
     startup.start(opened.settings["backend"], opened.settings["device"])
@@ -199,45 +189,43 @@ def export(
         source: the folder of a finished run, or a .keras file.
         to: the model repository, a folder with one sub-folder per model.
         name: the model's name. Defaults to the recipe's or the file's.
-        labels: a text file of the classes that a .keras file tells apart, one on a line; a run has its own.
-        tolerance: the largest difference allowed, times one plus the largest number of an answer; 1e-5 for float32.
-        opset: the version of ONNX's operators; 18, but 20 for a table's dates, and 23 for attention that writes texts.
-        quantize: int8 also writes model.int8.onnx, refused if it loses more than half a point on the run's test rows.
-        data_dir: a folder of prepared TFDS data, to measure that on, if it is elsewhere now.
+        labels: a text file with the class names of a .keras file, one a line. A run has its own labels.
+        tolerance: the largest allowed difference, relative to one plus the largest absolute output. Defaults to 1e-5
+            for float32.
+        opset: the version of the ONNX operators. Defaults to 18, to 20 for tables with dates, and to 23 for text
+            generation.
+        quantize: int8 also writes model.int8.onnx. It is rejected if it loses more than half a percentage point on the
+            test rows of the run.
+        data_dir: the folder of prepared TFDS data for this test, if it has moved.
     """
     opened = source if source.is_file() or source.suffix == ".keras" else kerasfound.training.Run.open(source)
-    named = lines(labels) if labels else []
-    startup.start("tensorflow")  # writes the SavedModel, whatever backend trained
+    names = read_lines(labels) if labels else []
+    startup.start("tensorflow")  # it writes the SavedModel, also for models of other backends
     bundle = kerasfound.export.bundle(
         opened,
         to,
         name,
-        labels=named,
+        labels=names,
         tolerance=tolerance,
         opset=opset,
         quantize=quantize,
         data_dir=data_dir,
     )
     manifest = kerasfound.bundle.manifest.read(bundle / "manifest.json")
-    if smaller := manifest.quantization:
-        print(
-            f"int8 ({smaller.scheme}): {smaller.metric} {smaller.score_after:.4f} instead of "
-            f"{smaller.score_before:.4f} on {smaller.rows} test rows, "
-            f"{smaller.bytes_after / smaller.bytes_before:.2f} times the bytes, "
-            f"{smaller.milliseconds_after / smaller.milliseconds_before:.2f} times the time of one row"
-        )
+    if manifest.quantization:
+        show_quantization(manifest.quantization)
     show_verification(bundle, manifest.verification)
     print(f"next: kerasfound serve {to}")
 
 
 @app.command
 def verify(bundle: Path, /, model: Path | None = None) -> None:
-    """Prove a bundle again: sha256 sums, then both model files against the trained model's recorded answers.
+    """Verify a bundle: its sha256 checksums, and both model files against the recorded outputs of the trained model.
 
     Args:
-        bundle: a version folder, such as models/mnist_cnn/1, or a model folder for its newest version; with --model
+        bundle: a version folder, such as models/mnist_cnn/1, or a model folder for its newest version. With --model
             also an .onnx file or the folder of a SavedModel.
-        model: a .keras file to ask instead of the recorded answers.
+        model: a .keras file to compare with, instead of the recorded outputs.
     """
     if model is None:
         checks = kerasfound.export.verify(bundle)
@@ -252,7 +240,7 @@ app.command(serve)
 
 @app.command
 def doctor() -> None:
-    """Show versions, backends, devices and data, what is missing, and the command that mends it."""
+    """Show versions, backends, devices and data, and how to fix what is missing."""
     from . import doctor
 
     doctor.report()
@@ -260,77 +248,20 @@ def doctor() -> None:
 
 @app.command
 def demo() -> None:
-    """Train on the built-in digits, export, verify, serve and ask, in about a minute; writes runs/ and models/."""
+    """Train on the built-in digits, export, verify and serve, in about a minute. Writes runs/ and models/."""
     startup.start("tensorflow")
     from . import demo
 
-    demo.play()
+    demo.run_demo()
 
 
-def _recipe(name: str) -> App:
-    """`kerasfound run NAME`: the recipe's Config as flags, over those of a --config file."""
-    recipe = importlib.import_module(f"kerasfound.recipes.{name}")
-    preset_help = f"Start from other defaults: {', '.join(recipe.Config.PRESETS)}. --config and flags win over it."
-    preset = functools.partial(_preset, recipe.Config.PRESETS)
-    flags = App(name=name, help=recipe.__doc__, help_format="plaintext", config=[_settings_file, preset])
-    settings = Annotated[recipe.Config, Parameter(name="*")]  # type: ignore[name-defined]
-
-    @flags.default
-    def train(
-        settings: settings = recipe.Config(),  # type: ignore[valid-type]  # noqa: B008
-        *,
-        preset: Annotated[str | None, Parameter(help=preset_help)] = None,
-        config: Annotated[Path | None, Parameter(help=CONFIG_HELP)] = None,
-        print_config: Annotated[bool, Switch, Parameter(help=PRINT_CONFIG_HELP)] = False,
-    ) -> None:
-        if print_config:
-            print(settings.to_yaml(), end="")
-            return
-        startup.start(settings.backend, settings.device)
-        show_run(kerasfound.training.execute(recipe, settings))
-
-    return flags
-
-
-def _given(arguments: ArgumentCollection, flag: str) -> list[str]:
-    return [token.value for argument in arguments if argument.name == flag for token in argument.tokens]
-
-
-def _preset(
-    presets: dict[str, dict[str, Any]], flags: App, commands: tuple[str, ...], arguments: ArgumentCollection
-) -> None:
-    """Let cyclopts read the preset's settings, where neither a flag nor the --config file has set them."""
-    for name in _given(arguments, "--preset"):
-        if name not in presets:
-            raise UserError(f"--preset {name}: there is no such preset; there is {', '.join(presets)}.")
-        Dict(presets[name], source=name, use_commands_as_keys=False)(flags, commands, arguments)
-
-
-def _settings_file(flags: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Let cyclopts read the --config file, when there is one, as settings that flags win over."""
-    for file in _given(arguments, "--config"):
-        if not Path(file).is_file():
-            raise UserError(f"--config {file}: no such file; --print-config shows what one holds.")
-        try:
-            settings = yaml.safe_load(Path(file).read_text())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserError(f"--config {file}: cannot be read as YAML ({error}).") from error
-        if not isinstance(settings, dict):
-            raise UserError(f"--config {file}: expected lines of `name: value`, as --print-config shows them.")
-        Dict(settings, source=file, use_commands_as_keys=False)(flags, commands, arguments)
-
-
-for recipe_name in recipes.NAMES:
-    run.command(_recipe(recipe_name), name=recipe_name)
-
-
-def _summary(recipe: str) -> str:
-    return (importlib.import_module(f"kerasfound.recipes.{recipe}").__doc__ or "").splitlines()[0]
-
-
-def lines(file: Path) -> list[str]:
-    """The lines of a text file, without those that are empty."""
+def read_lines(file: Path) -> list[str]:
+    """The non-empty lines of a text file."""
     try:
         return [line.strip() for line in file.read_text().splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: cannot be read as text ({error}); give a label on each line.") from error
+        raise UserError(f"{file}: cannot be read as text ({error}); write one label on each line.") from error
+
+
+for recipe_name in recipes.NAMES:
+    run.command(recipe_command(recipe_name), name=recipe_name)

@@ -1,4 +1,4 @@
-"""`kerasfound demo`: the whole line on the built-in digits, from data to answers over HTTP."""
+"""`kerasfound demo`: all steps on the built-in digits, from training to predictions over HTTP."""
 
 import contextlib
 import json
@@ -17,46 +17,47 @@ from kerasfound.recipes import mnist_cnn
 
 from . import output
 
-SHOWN = 10
+NUM_REQUESTED = 10
+"""Number of test images in the request to the server."""
 MODELS = Path("models")
 
 
-def play() -> None:
-    """Train, export, verify, serve, ask, and say what to type next."""
+def run_demo() -> None:
+    """Train, export, verify, serve, request predictions, and print further commands."""
     started = time.perf_counter()
-    _say("1. Train the MNIST network on the built-in digits (8 x 8, no network needed)")
+    _print_step("1. Train the MNIST network on the built-in digits (8 x 8, no network needed)")
     run = kf.training.execute(mnist_cnn, mnist_cnn.Config(data="digits", shift=1))
     output.show_run(run)
 
-    _say("2. Export the trained model, and prove that both files answer as it does")
+    _print_step("2. Export the trained model, and verify that both files have the same outputs")
     bundle = kf.export.bundle(run, MODELS, name="digits_cnn")
     output.show_verification(bundle, kf.bundle.manifest.read(bundle / "manifest.json").verification)
 
-    _say("3. Serve the bundle, without TensorFlow, and ask it over HTTP")
+    _print_step("3. Serve the bundle without TensorFlow, and request predictions over HTTP")
     with _server() as address:
-        samples = run.samples
-        url = f"{address}/v1/models/digits_cnn:predict"
-        answers = np.array(_post(url, {"instances": samples["x"][:SHOWN].tolist()})["predictions"])
-        for truth, answer in zip(samples["y"], answers, strict=False):
-            mark = "right" if answer.argmax() == truth else "wrong"
-            print(f"  a handwritten {truth}: the server says {answer.argmax()} ({answer.max():.1%}), {mark}")
+        images, digits = run.samples["x"][:NUM_REQUESTED], run.samples["y"][:NUM_REQUESTED]
+        response = _post(f"{address}/v1/models/digits_cnn:predict", {"instances": images.tolist()})
+        for digit, probabilities in zip(digits, np.array(response["predictions"]), strict=True):
+            predicted = probabilities.argmax()
+            result = "correct" if predicted == digit else "wrong"
+            print(f"  a handwritten {digit}: predicted {predicted} ({probabilities[predicted]:.1%}), {result}")
 
-    _say(f"Done in {time.perf_counter() - started:.0f} s. What you might type next, after `. .venv/bin/activate`:")
+    _print_step(f"Done in {time.perf_counter() - started:.0f} s. Commands to try next, after `. .venv/bin/activate`:")
     print("  kerasfound run mnist_cnn                  # full MNIST: about 99.4% in a minute or two")
-    print(f"  kerasfound verify {bundle}     # the proof again")
-    print(f"  kerasfound serve {MODELS}                   # and ask it yourself")
+    print(f"  kerasfound verify {bundle}     # the verification again")
+    print(f"  kerasfound serve {MODELS}                   # the server, for your own requests")
     print(f"The report of this run: {run.report_file}")
 
 
 @contextlib.contextmanager
 def _server() -> Iterator[str]:
-    """A server in a process of its own, on a free port; its address."""
+    """Start a server in its own process, on a free port; yield its address."""
     command = [sys.executable, "-m", "kerasfound", "serve", str(MODELS), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             line = server.stdout.readline().strip()  # type: ignore[union-attr]
             if not line:
-                raise UserError("the server did not start; the line above says why.")
+                raise UserError("the server did not start; the line above gives the reason.")
             print(line, flush=True)
             yield line.rpartition(" ")[2]
         finally:
@@ -70,5 +71,5 @@ def _post(url: str, body: dict) -> dict:
         return json.load(response)
 
 
-def _say(line: str) -> None:
-    print(f"\n{line}", flush=True)
+def _print_step(text: str) -> None:
+    print(f"\n{text}", flush=True)

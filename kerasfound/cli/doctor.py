@@ -1,10 +1,11 @@
-"""What is here, what is missing, and the command that mends it."""
+"""`kerasfound doctor`: what is installed, what is missing, and how to fix it."""
 
 import importlib.util
 import os
 import platform
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 from kerasfound.data import SOURCES, cache
 from kerasfound.errors import NotInstalledError
@@ -23,58 +24,65 @@ EXTRAS = {
 }
 
 
+class Check(NamedTuple):
+    """The state of one part of the installation, and how to fix it. An empty `fix` means that it works."""
+
+    name: str
+    state: str
+    fix: str = ""
+
+
 def report() -> None:
-    """Print what was found, line by line: `ok`, or `--` and below it what mends it."""
-    for name, found, mend in [*_machine(), _backend(), *_packages(), *_data()]:
-        print(f"{'--' if mend else 'ok'}  {name:<14}  {found}")
-        if mend:
-            print(f"{'':<20}{mend}")
+    """Print a line for each check: `ok`, or `--` with the fix on the next line."""
+    for check in [*_machine(), _backend(), *_packages(), *_data()]:
+        print(f"{'--' if check.fix else 'ok'}  {check.name:<14}  {check.state}")
+        if check.fix:
+            print(f"{'':<20}{check.fix}")
 
 
-def _machine() -> list[tuple[str, str, str]]:
+def _machine() -> list[Check]:
     free = shutil.disk_usage(Path.cwd()).free / 2**30
     return [
-        ("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}", ""),
-        ("computer", f"{os.cpu_count()} cores, {free:.0f} GiB free disk", "" if free > 1 else "make room"),
+        Check("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        Check("computer", f"{os.cpu_count()} cores, {free:.0f} GiB free disk", "" if free > 1 else "free disk space"),
     ]
 
 
-def _backend() -> tuple[str, str, str]:
+def _backend() -> Check:
     try:
         startup.start()
     except NotInstalledError as error:
-        return "backend", f"{error.what} is not installed", error.fix
+        return Check("backend", f"{error.what} is not installed", error.fix)
     import keras
 
-    found = f"{keras.backend.backend()} on {', '.join(devices())}"
-    return "backend", f"{found}; --backend or KERAS_BACKEND picks another", ""
+    running = f"{keras.backend.backend()} on {', '.join(devices())}"
+    return Check("backend", f"{running}; change it with --backend or KERAS_BACKEND")
 
 
-def _packages() -> list[tuple[str, str, str]]:
-    rows = []
+def _packages() -> list[Check]:
+    checks = []
     for extra, packages in EXTRAS.items():
-        found = versions(packages)
-        missing = [package for package in packages if package not in found]
-        text = ", ".join(f"{package} {version}" for package, version in found.items())
-        rows.append(
-            (f"[{extra}]", text, f'without {", ".join(missing)}: pip install "kerasfound[{extra}]"' if missing else "")
-        )
+        installed = versions(packages)
+        missing = [package for package in packages if package not in installed]
+        state = ", ".join(f"{package} {version}" for package, version in installed.items())
+        fix = f'{", ".join(missing)} missing: pip install "kerasfound[{extra}]"' if missing else ""
+        checks.append(Check(f"[{extra}]", state, fix))
     if importlib.util.find_spec("torch"):
-        rows.append(("torch", versions(("torch",))["torch"], ""))
-    return rows
+        checks.append(Check("torch", versions(("torch",))["torch"]))
+    return checks
 
 
-def _data() -> list[tuple[str, str, str]]:
+def _data() -> list[Check]:
     folder = os.environ.get("TFDS_DATA_DIR")
-    rows = [("TFDS_DATA_DIR", folder or "not set; TFDS's own folder is used", "")]
+    checks = [Check("TFDS_DATA_DIR", folder or "not set; the default folder of TFDS is used")]
     if folder and not Path(folder).is_dir():
-        rows = [("TFDS_DATA_DIR", f"{folder}: no such folder", "set it to a folder that TFDS has prepared data in")]
+        checks = [Check("TFDS_DATA_DIR", f"{folder}: no such folder", "set it to a folder of prepared TFDS data")]
     for source in SOURCES.values():
         if source.is_cached(Path(folder) if folder else None):
-            rows.append((f"data {source.name}", f"ready in {cache.folder()}", ""))
+            checks.append(Check(f"data {source.name}", f"ready in {cache.folder()}"))
         elif not source.network or (folder and (Path(folder) / source.name).is_dir()):
-            rows.append((f"data {source.name}", "ready to be read", ""))
+            checks.append(Check(f"data {source.name}", "ready"))
         else:
-            mend = "TFDS downloads it on first use, or point TFDS_DATA_DIR at prepared data"
-            rows.append((f"data {source.name}", "not here yet", mend))
-    return rows
+            fix = "TFDS downloads it on first use; for prepared data, set TFDS_DATA_DIR"
+            checks.append(Check(f"data {source.name}", "not downloaded yet", fix))
+    return checks

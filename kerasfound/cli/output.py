@@ -1,24 +1,24 @@
-"""What the command line prints of runs and verifications."""
+"""What the command line prints about runs, verifications and quantization."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kerasfound.bundle.manifest import Verification
+    from kerasfound.bundle.manifest import Quantization, Verification
     from kerasfound.training import Run
 
 
 def show_run(run: "Run") -> None:
-    """What a finished run reached, and where it is."""
-    numbers = "  ".join(f"{name.replace('_', '-')} {value:.4f}" for name, value in run.results["test"].items())
-    print(f"test  {numbers}")
+    """Print the test metrics of a finished run and its files."""
+    metrics = "  ".join(f"{name.replace('_', '-')} {value:.4f}" for name, value in run.results["test"].items())
+    print(f"test  {metrics}")
     print(f"run folder: {run.folder}")
     print(f"report: {run.report_file}")
     print(f"next: kerasfound export {run.folder}")
 
 
 def show_verification(bundle: Path, checks: "list[Verification]") -> None:
-    """How each file of a bundle answered beside the trained model."""
+    """Print how much the outputs of each file of a bundle differ from the trained model."""
     for check in checks:
         print(
             f"{check.format}: {check.num_inputs} inputs at batch {', '.join(map(str, check.batch_sizes))}; "
@@ -26,3 +26,13 @@ def show_verification(bundle: Path, checks: "list[Verification]") -> None:
             f"equal decisions {check.equal_decisions:.1%}"
         )
     print(f"verified: {bundle}")
+
+
+def show_quantization(quantization: "Quantization") -> None:
+    """Print the metric, the size and the speed of the int8 model next to those of the original."""
+    print(
+        f"int8 ({quantization.scheme}): {quantization.metric} {quantization.score_after:.4f} instead of "
+        f"{quantization.score_before:.4f} on {quantization.rows} test rows, "
+        f"{quantization.bytes_after / quantization.bytes_before:.2f} times the bytes, "
+        f"{quantization.milliseconds_after / quantization.milliseconds_before:.2f} times the time for one row"
+    )

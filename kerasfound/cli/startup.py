@@ -1,4 +1,4 @@
-"""Start the backend without its start-up noise, and with its errors."""
+"""Import the Keras backend, without its log messages but with its errors."""
 
 import contextlib
 import os
@@ -13,70 +13,70 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def start(backend: str | None = None, device: str = "auto") -> None:
-    """Import Keras on `backend`, by default the one that `KERAS_BACKEND` names, or TensorFlow.
+    """Import Keras with `backend`. Defaults to the variable KERAS_BACKEND, then to TensorFlow.
 
-    With `device` "cpu" it sees no GPU, with "gpu" it must see one.
+    With the `device` "cpu" the backend uses no GPU; with "gpu" it must find one.
     """
     backend = backend or os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend not in BACKENDS:
         raise UserError(f"the backend must be {', '.join(BACKENDS)}, got {backend!r}; see --backend and KERAS_BACKEND.")
     os.environ["KERAS_BACKEND"] = backend
-    # what C++ code logs later on, as when a graph is optimized; what is wrong raises an exception as well
+    # silences the later log messages of C++ code, for instance about graph optimization; errors raise exceptions
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if device == "cpu":
         os.environ |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
     try:
-        with ending_on_ctrl_c(), quiet_unless_failing():
+        with exit_on_ctrl_c(), stderr_only_on_error():
             import keras
 
             from kerasfound.training.run import devices
 
-            keras.utils.set_random_seed(0)  # imports TensorFlow where it is installed, whatever the backend
-            found = devices()  # looks for a GPU, and says so
+            keras.utils.set_random_seed(0)  # imports TensorFlow if it is installed, with any backend
+            available = devices()  # the first search for a GPU logs messages
     except ImportError as error:
         if error.name not in ("keras", backend):
             raise
         missing = "Keras" if error.name == "keras" else f"the Keras backend {backend}"
         packages = 'torch "kerasfound[keras]"' if backend == "torch" else f'"kerasfound[{backend}]"'
         raise NotInstalledError(missing, f"pip install {packages}") from error
-    if device == "gpu" and all(name.startswith("cpu") for name in found):
+    if device == "gpu" and all(name.startswith("cpu") for name in available):
         raise UserError(
-            f"--device gpu: {backend} sees no GPU, only {', '.join(found)}; `kerasfound doctor` tells more."
+            f"--device gpu: {backend} finds no GPU, only {', '.join(available)}; `kerasfound doctor` shows details."
         )
 
 
 @contextlib.contextmanager
-def ending_on_ctrl_c() -> Iterator[None]:
-    """End the process on Ctrl-C: as an exception it could get lost in an import that forgives errors."""
-    told = os.dup(2)
+def exit_on_ctrl_c() -> Iterator[None]:
+    """Exit the process on Ctrl-C. An exception could be lost in an import that catches errors."""
+    stderr = os.dup(2)
 
-    def end(*_: object) -> None:
-        os.write(told, b"kerasfound: stopped.\n")
+    def exit_process(*_: object) -> None:
+        os.write(stderr, b"kerasfound: stopped.\n")
         os._exit(130)
 
-    before = signal.signal(signal.SIGINT, end)
+    previous_handler = signal.signal(signal.SIGINT, exit_process)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-        os.close(told)
+        signal.signal(signal.SIGINT, previous_handler)
+        os.close(stderr)
 
 
 @contextlib.contextmanager
-def quiet_unless_failing() -> Iterator[None]:
-    """Hold back what is written to file descriptor 2, where C++ writes too; show it if an exception passes."""
+def stderr_only_on_error() -> Iterator[None]:
+    """Capture file descriptor 2, where C++ code writes too. Print the captured text only if an exception is raised."""
     sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
         try:
             yield
         except Exception:
             sys.stderr.flush()
-            held.seek(0)
-            os.write(kept, held.read())
+            captured.seek(0)
+            os.write(stderr, captured.read())
             raise
         finally:
             sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(stderr, 2)
+            os.close(stderr)

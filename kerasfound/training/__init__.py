@@ -1,4 +1,4 @@
-"""One training run, written once for every recipe: settings, run folder, fit, evaluation, report."""
+"""One training run, shared by all recipes: settings, run folder, fit, evaluation, report."""
 
 from kerasfound import _lazy
 

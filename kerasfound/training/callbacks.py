@@ -17,34 +17,34 @@ from .run import Run
 
 
 class InterruptHandler(keras.callbacks.Callback):
-    """Ctrl-C ends the training after the batch under way; a second one at once.
+    """End the training after the current batch on Ctrl-C, and immediately on a second Ctrl-C.
 
-    Raised where it comes, it is lost now and then in a hook that TensorFlow or JAX calls from C.
+    Python may raise KeyboardInterrupt inside a hook that TensorFlow or JAX calls from C, where it is sometimes lost.
     """
 
     def __enter__(self) -> "InterruptHandler":
-        self.asked = False
-        self.main = threading.current_thread() is threading.main_thread()
-        if self.main:
-            self.before = signal.signal(signal.SIGINT, self._ask)
+        self.interrupted = False
+        self.in_main_thread = threading.current_thread() is threading.main_thread()
+        if self.in_main_thread:
+            self.previous_handler = signal.signal(signal.SIGINT, self._interrupt)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.main:
-            signal.signal(signal.SIGINT, self.before)
+        if self.in_main_thread:
+            signal.signal(signal.SIGINT, self.previous_handler)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if self.asked:
+        if self.interrupted:
             raise KeyboardInterrupt
 
-    def _ask(self, *_: object) -> None:
-        if self.asked:
+    def _interrupt(self, *_: object) -> None:
+        if self.interrupted:
             raise KeyboardInterrupt
-        self.asked = True
+        self.interrupted = True
 
 
 class CheckpointLogger(keras.callbacks.Callback):
-    """One line of `metrics.jsonl` and one checkpoint an epoch; ends the training when patience is over."""
+    """Write a line of `metrics.jsonl` and a checkpoint after each epoch; end the training when patience runs out."""
 
     def __init__(self, run: Run, patience: int | None):
         super().__init__()
@@ -52,19 +52,19 @@ class CheckpointLogger(keras.callbacks.Callback):
         self.patience = patience
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.began = time.perf_counter()
+        self.started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         row = {name: float(value) for name, value in (logs or {}).items()}
         if not math.isfinite(row["loss"]):
             raise UserError(f"the loss became {row['loss']} in epoch {epoch + 1}; try a smaller --learning-rate.")
-        self.run.log({"epoch": epoch + 1, **row, "seconds": round(time.perf_counter() - self.began, 3)})
+        self.run.log({"epoch": epoch + 1, **row, "seconds": round(time.perf_counter() - self.started, 3)})
         if self.patience and self._best_epoch() == epoch + 1:
             checkpoint.save(self.model, self.run.checkpoints / "best.npz", epoch + 1)
         checkpoint.save(self.model, self.run.checkpoints / "last.npz", epoch + 1)
-        self.model.stop_training = self.out_of_patience()
+        self.model.stop_training = self.is_out_of_patience()
 
-    def out_of_patience(self) -> bool:
+    def is_out_of_patience(self) -> bool:
         history = self.run.history
         if not self.patience or not history:
             return False
@@ -75,7 +75,7 @@ class CheckpointLogger(keras.callbacks.Callback):
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """A progress bar on a terminal; elsewhere only the line that it leaves behind after an epoch."""
+    """A progress bar on a terminal, and a line of metrics after each epoch."""
 
     def __init__(self, epochs: int):
         super().__init__()
@@ -85,7 +85,7 @@ class ProgressBar(keras.callbacks.Callback):
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[numbers]}"),
+            TextColumn("{task.fields[metrics]}"),
             TimeRemainingColumn(),
             console=self.console,
             transient=True,
@@ -93,22 +93,22 @@ class ProgressBar(keras.callbacks.Callback):
         )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.began = self.shown = time.perf_counter()
+        self.started = self.updated = time.perf_counter()
         self.task = self.progress.add_task(
-            "", total=self.params["steps"], epoch=epoch + 1, epochs=self.epochs, numbers=""
+            "", total=self.params["steps"], epoch=epoch + 1, epochs=self.epochs, metrics=""
         )
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         now = time.perf_counter()
-        if not self.progress.disable and now - self.shown > 0.1:  # reading a number waits for the device
-            self.shown = now
-            self.progress.update(self.task, completed=batch + 1, numbers=_numbers(logs or {}))
+        if not self.progress.disable and now - self.updated > 0.1:  # reading a metric waits for the device
+            self.updated = now
+            self.progress.update(self.task, completed=batch + 1, metrics=_format_metrics(logs or {}))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.progress.remove_task(self.task)
-        seconds = time.perf_counter() - self.began
-        self.console.print(f"epoch {epoch + 1}/{self.epochs}  {_numbers(logs or {})}  {seconds:.1f} s")
+        seconds = time.perf_counter() - self.started
+        self.console.print(f"epoch {epoch + 1}/{self.epochs}  {_format_metrics(logs or {})}  {seconds:.1f} s")
 
 
-def _numbers(logs: dict[str, Any]) -> str:
+def _format_metrics(logs: dict[str, Any]) -> str:
     return "  ".join(f"{name.replace('val_', 'validation ')} {float(value):.4f}" for name, value in logs.items())

@@ -1,4 +1,4 @@
-"""`fit`: Keras's own, fed with shuffled batches, with progress for people and lines for files."""
+"""`fit`: `keras.Model.fit` with shuffled batches, a progress bar, a log file and checkpoints."""
 
 import ctypes
 import platform
@@ -10,47 +10,48 @@ from kerasfound.data import Split
 from . import checkpoint
 from .callbacks import CheckpointLogger, InterruptHandler, ProgressBar
 from .config import Config
-from .loaders import Batches, Rows
+from .loaders import OrderedBatches, ShuffledBatches
 from .run import Run
 
-# of malloc.h: how many blocks are maps of their own, and from how many free bytes on some are given back
+# Constants of malloc.h: the largest number of blocks with their own memory map, and the number of free bytes above
+# which memory is returned to the system.
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
 
 
-def fit(model: keras.Model, batches: Batches, validation: Split, run: Run, config: Config) -> None:
-    """Train for `config.epochs`; after each one log its numbers to the run folder and checkpoint the whole state.
+def fit(model: keras.Model, batches: ShuffledBatches, validation: Split, run: Run, config: Config) -> None:
+    """Train for `config.epochs` epochs. After each epoch, log its metrics and save a checkpoint in the run folder.
 
-    Where the run folder has a checkpoint already, training goes on after its epoch, as if it had never stopped.
-    With `config.patience` the weights end up as they were after the epoch with the smallest validation loss.
+    If the run folder has a checkpoint, training continues after its epoch with the same results as without a stop.
+    With `config.patience`, the final weights are those of the epoch with the smallest validation loss.
 
     Args:
         model: compiled.
-        batches: what the weights are fitted to.
-        validation: measured after each epoch.
-        run: receives `metrics.jsonl` and `checkpoints/`.
-        config: tells `epochs`, `patience` and `tensorboard`.
+        batches: the training rows.
+        validation: the rows for the metrics after each epoch.
+        run: its folder receives `metrics.jsonl` and `checkpoints/`.
+        config: `epochs`, `patience` and `tensorboard` are used.
 
     Raises:
-        UserError: if the loss is not finite any more, or the checkpoint is of another model.
+        UserError: if the loss is no longer finite, or the checkpoint belongs to another model.
     """
-    assert config.epochs is not None, "a recipe settles this before it trains"
+    assert config.epochs is not None, "a recipe sets the number of epochs before it trains"
     keep_freed_memory()
     last, best = run.checkpoints / "last.npz", run.checkpoints / "best.npz"
-    done = checkpoint.restore(model, last) if last.exists() else 0
-    run.forget_after(done)
-    batches.begin(done)
+    epochs_done = checkpoint.restore(model, last) if last.exists() else 0
+    run.drop_rows_after(epochs_done)
+    batches.begin(epochs_done)
     logger, bar = CheckpointLogger(run, config.patience), ProgressBar(config.epochs)
     callbacks = [logger, bar]
     if config.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(run.folder / "tensorboard"))
-    if not logger.out_of_patience():
+    if not logger.is_out_of_patience():
         with bar.progress, InterruptHandler() as ctrl_c:
             model.fit(
                 batches,
                 epochs=config.epochs,
-                initial_epoch=done,
-                shuffle=False,  # Batches does, so that the order can be repeated
-                validation_data=Rows(*validation),
+                initial_epoch=epochs_done,
+                shuffle=False,  # ShuffledBatches shuffles, in an order that can be repeated
+                validation_data=OrderedBatches(*validation),
                 callbacks=[*callbacks, ctrl_c],
                 verbose=0,
             )
@@ -59,9 +60,9 @@ def fit(model: keras.Model, batches: Batches, validation: Split, run: Run, confi
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep what one step frees for the next.
+    """Let the C library reuse the memory that a training step frees.
 
-    Large blocks it gives back at once, and the kernel then clears thousands of pages anew in every step.
+    By default it returns large blocks to the system, and the kernel clears thousands of new pages in every step.
     """
     if platform.libc_ver()[0] == "glibc":
         mallopt = ctypes.CDLL(None).mallopt

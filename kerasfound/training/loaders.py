@@ -1,4 +1,4 @@
-"""What a model is fed with, batch by batch: rows in a shuffled order to train on, rows as they lie to answer."""
+"""Batches of rows: in shuffled order for training, in their own order for evaluation and prediction."""
 
 import math
 
@@ -10,27 +10,27 @@ from kerasfound.data import Split
 from .run import devices
 
 WORKERS = 2
-"""Threads that prepare batches. With one alone Keras lets tf.data tune itself, and at every other end of an epoch
-TensorFlow then waits for the tuner to wake up, for as long as the epoch took at worst."""
-BATCH = 500
-"""Rows that a model answers at once."""
+"""Threads that prepare batches. With a single thread, Keras leaves tf.data's autotuning on. At the end of every second
+epoch TensorFlow then waits for the sleeping tuner, in the worst case for as long as the epoch took."""
+PREDICTION_BATCH = 500
+"""Rows in a batch of evaluation or prediction."""
 POOL = 50
-"""Batches whose rows are sorted by length together: enough that little is padded, few enough to stay random."""
-ROUND = 50
-"""Sizes of time that batches are cut to are multiples of this, for each new one is compiled anew on JAX."""
-RESIDENT = 2**30
-"""Bytes of training rows that a GPU keeps; what is larger is sent batch by batch."""
+"""Number of batches whose rows are sorted by length together: enough for little padding, few enough to stay random."""
+LENGTH_STEP = 50
+"""Batches are cut to a multiple of this length, because JAX compiles the step again for each new length."""
+MAX_BYTES_ON_GPU = 2**30
+"""Training rows up to this size stay in GPU memory; larger ones are sent batch by batch."""
 
 
-class Rows(keras.utils.PyDataset):
-    """Batches of all rows as they lie, the last one with what is left.
+class OrderedBatches(keras.utils.PyDataset):
+    """Batches of all rows in their own order; the last one may be smaller.
 
     Args:
-        arrays: of as many rows each, such as inputs, or inputs and targets.
+        arrays: inputs, or inputs and targets, with the same number of rows.
 
     Example:
-        >>> rows = Rows(np.arange(1200))
-        >>> [len(batch) for (batch,) in rows]
+        >>> batches = OrderedBatches(np.arange(1200))
+        >>> [len(batch) for (batch,) in batches]
         [500, 500, 200]
     """
 
@@ -39,28 +39,28 @@ class Rows(keras.utils.PyDataset):
         self.arrays = arrays
 
     def __len__(self) -> int:
-        return math.ceil(len(self.arrays[0]) / BATCH)
+        return math.ceil(len(self.arrays[0]) / PREDICTION_BATCH)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
-        return tuple(array[index * BATCH : (index + 1) * BATCH] for array in self.arrays)
+        return tuple(array[index * PREDICTION_BATCH : (index + 1) * PREDICTION_BATCH] for array in self.arrays)
 
 
-class Batches(keras.utils.PyDataset):
-    """Batches of a split in an order that depends on the seed and the epoch alone.
+class ShuffledBatches(keras.utils.PyDataset):
+    """Batches of a split in a random order that depends only on the seed and the epoch.
 
-    Every batch is whole: what is left over at the end of an epoch waits for the next one's shuffle.
+    All batches have the same size. Rows that do not fill a batch are left out of that epoch.
 
     Args:
         split: the rows.
-        batch_size: rows in a batch; a split with fewer is one batch.
-        seed: with the epoch's number, seeds the order.
-        steps: batches in an epoch, when that shall not be all rows.
-        lengths: how many places of each row, `(rows, time)`, are not padding: then rows of about one length share a
-            batch, which is cut to its longest.
+        batch_size: rows in a batch; a smaller split is one batch.
+        seed: seeds the order, together with the number of the epoch.
+        steps: batches in an epoch, if an epoch is shorter than all rows.
+        lengths: the number of tokens in each row of `(rows, time)` that are not padding. Rows of similar length then
+            share a batch, which is cut to its longest row.
 
     Example:
         >>> rows = Split(np.arange(10), np.arange(10))
-        >>> batches = Batches(rows, batch_size=4, seed=0)
+        >>> batches = ShuffledBatches(rows, batch_size=4, seed=0)
         >>> len(batches), batches[0][0].shape
         (2, (4,))
     """
@@ -86,12 +86,12 @@ class Batches(keras.utils.PyDataset):
         self.begin(0)
 
     def begin(self, epoch: int) -> None:
-        """Order the rows as in this epoch, counted from 0."""
+        """Order the rows for the given epoch, counted from 0."""
         self.epoch = epoch
         rng = np.random.default_rng((self.seed, epoch))
         self.order = rng.permutation(self.rows)
         if self.lengths is not None:
-            self.order = self._alike(self.order, self.lengths, rng)
+            self.order = self._grouped_by_length(self.order, self.lengths, rng)
 
     def __len__(self) -> int:
         return self.steps
@@ -100,20 +100,20 @@ class Batches(keras.utils.PyDataset):
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
         x = self.x[rows]
         if self.lengths is not None:
-            x = x[:, : ROUND * math.ceil(self.lengths[rows].max() / ROUND)]
+            x = x[:, : LENGTH_STEP * math.ceil(self.lengths[rows].max() / LENGTH_STEP)]
         return x, self.y[rows]
 
     def on_epoch_end(self) -> None:
         self.begin(self.epoch + 1)
 
-    def _alike(self, order: np.ndarray, lengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """The same order, but for rows that move to a batch of their length nearby."""
+    def _grouped_by_length(self, order: np.ndarray, lengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The order in which rows of similar length, from the same pool of batches, share a batch."""
         whole = order[: len(order) // self.batch_size * self.batch_size]
         pools = np.split(whole, range(POOL * self.batch_size, len(whole), POOL * self.batch_size))
         pools = [pool[np.argsort(lengths[pool], kind="stable")] for pool in pools]
         batches = np.concatenate(pools).reshape(-1, self.batch_size)
         rng.shuffle(batches)
-        # Keras reads from the first two batches which sizes vary
+        # Keras infers from the first two batches which dimensions vary
         longest = lengths[batches].max(axis=1)
         batches[[0, longest.argmin()]] = batches[[longest.argmin(), 0]]
         longest = lengths[batches].max(axis=1)
@@ -123,6 +123,6 @@ class Batches(keras.utils.PyDataset):
 
 
 def _stays_on_gpu(split: Split) -> bool:
-    """Whether batches are picked out on the device. On JAX: TensorFlow's pipeline takes them from the host."""
+    """Whether batches are selected on the device. JAX only: TensorFlow's input pipeline reads from host memory."""
     on_gpu = keras.backend.backend() == "jax" and not devices()[0].startswith("cpu")
-    return on_gpu and split.x.nbytes + split.y.nbytes <= RESIDENT
+    return on_gpu and split.x.nbytes + split.y.nbytes <= MAX_BYTES_ON_GPU

@@ -1,7 +1,8 @@
-"""The two ends of a run: `execute` opens the folder and calls the recipe, `finish` closes it."""
+"""A run from the settings to the finished run folder: the recipe trains, the loop evaluates and writes the results."""
 
 import time
 from types import ModuleType
+from typing import NamedTuple
 
 import keras
 
@@ -10,34 +11,44 @@ from kerasfound.data import Dataset
 from . import evaluation, report
 from .config import Config
 from .run import Run
+from .tasks import TASKS
 
 SAMPLES = 32
-"""Test rows kept in the run folder, so that export can prove the files without the data set."""
+"""Number of test rows in the run folder. With them, export verifies its files without the data set."""
+
+
+class Trained(NamedTuple):
+    """What the function `train` of a recipe returns."""
+
+    model: keras.Model
+    """The trained model, for inference."""
+    dataset: Dataset
+    """The data set, with splits that are inputs of the model."""
 
 
 def execute(recipe: ModuleType, config: Config) -> Run:
-    """Run a recipe from its settings to a finished run folder.
+    """Train a recipe in a new run folder.
 
     Args:
         recipe: a module of `kerasfound.recipes`.
         config: an instance of its `Config`.
 
     Raises:
-        UserError: if the settings, the data or the folder cannot be had.
+        UserError: if a setting is invalid, the data is missing, or the folder cannot be created.
     """
     return _train(recipe, config, Run.create(recipe.__name__.rpartition(".")[2], config))
 
 
 def resume(recipe: ModuleType, run: Run, data_dir: str | None = None) -> Run:
-    """Go on with a run that was stopped, from its last whole epoch to the end.
+    """Continue a stopped run after its last complete epoch.
 
     Args:
-        recipe: the module that the run names.
-        run: reopened.
-        data_dir: where the prepared data is now, if it moved.
+        recipe: the module of the run's recipe.
+        run: a reopened run folder.
+        data_dir: the folder of the prepared data, if it has moved.
 
     Raises:
-        UserError: if the data is not the same, or the checkpoint is of another model.
+        UserError: if the data has changed, or the checkpoint belongs to another model.
     """
     settings = run.settings | ({"data_dir": data_dir} if data_dir else {})
     return _train(recipe, recipe.Config(**settings), run)
@@ -47,30 +58,31 @@ def _train(recipe: ModuleType, config: Config, run: Run) -> Run:
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
     try:
-        recipe.train(config, run)
+        model, dataset = recipe.train(config, run)
+        _write_results(model, dataset, run)
     except KeyboardInterrupt:
         if run.resumable and not run.finished:
-            print(f"stopped; go on with: kerasfound resume {run.folder}")
+            print(f"stopped; continue with: kerasfound resume {run.folder}")
         raise
     finally:
         keras.config.set_dtype_policy("float32")
     return run
 
 
-def finish(model: keras.Model, dataset: Dataset, run: Run) -> dict[str, float]:
-    """Measure on the test split, once, and write what a finished run holds; `model.keras` comes last."""
+def _write_results(model: keras.Model, dataset: Dataset, run: Run) -> None:
+    """Evaluate on the test split and complete the run folder. `model.keras` comes last: it marks a finished run."""
+    test, schema = dataset.test, dataset.schema
     started = time.perf_counter()
-    answers = evaluation.answers(model, dataset.test.x)
-    test = evaluation.metrics(answers, dataset.test, dataset.schema)
+    outputs = evaluation.predict_rows(model, test.x)
+    metrics = evaluation.compute_metrics(outputs, test, schema)
     run.save_results(
         {
-            "test": test,
+            "test": metrics,
             "fit_seconds": round(sum(row["seconds"] for row in run.history), 3),
             "test_seconds": round(time.perf_counter() - started, 3),
             "parameters": model.count_params(),
         }
     )
-    run.save_samples(dataset.test.x[:SAMPLES], dataset.test.y[:SAMPLES], answers[:SAMPLES])
-    report.write(run, dataset.test, answers)
+    run.save_samples(test.x[:SAMPLES], test.y[:SAMPLES], outputs[:SAMPLES])
+    report.write(run, test, outputs, TASKS[schema.task].sections)
     run.save_model(model)
-    return test

@@ -1,4 +1,4 @@
-"""The run folder: everything one training run leaves behind, and the only place that knows its file names."""
+"""The run folder: all files of one training run. Only this module knows their names."""
 
 import datetime
 import importlib.metadata
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import yaml
 
+from kerasfound.atomic import replacing
 from kerasfound.bundle import Schema
 from kerasfound.data import Dataset
 from kerasfound.errors import UserError
@@ -26,9 +27,9 @@ PACKAGES = ("kerasfound", "keras", "tensorflow", "jax", "torch", "numpy")
 
 
 class Run:
-    """A folder with the contract of one training run.
+    """The folder of one training run.
 
-    `model.keras` is written last, beside its place and then renamed: a run without it was not finished.
+    `model.keras` is written last and atomically: a run without it is not finished.
     """
 
     def __init__(self, folder: Path, recipe: str):
@@ -47,10 +48,10 @@ class Run:
 
     @classmethod
     def create(cls, recipe: str, config: Config) -> Self:
-        """A new run of `recipe`, at `config.out` or named by the time; its folder is made by `start`."""
+        """A new run of `recipe`, at `config.out` or named by the time. `start` creates its folder."""
         folder = Path(config.out) if config.out else _named_by_time(Path("runs") / recipe)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UserError(f"--out {folder}: exists already and is not an empty folder; name a new one.")
+            raise UserError(f"--out {folder}: exists already and is not an empty folder; name a new folder.")
         return cls(folder, recipe)
 
     @classmethod
@@ -58,25 +59,25 @@ class Run:
         """The finished run in `folder`."""
         run = cls._existing(folder)
         if not run.finished:
-            raise UserError(f"{folder}: this run was not finished (it has no model.keras); {run._way_on()}.")
+            raise UserError(f"{folder}: this run was not finished (it has no model.keras); {run._next_step()}.")
         return run
 
     @classmethod
     def reopen(cls, folder: str | Path) -> Self:
-        """The run in `folder` that was stopped before its end, to go on with."""
+        """The stopped run in `folder`, to continue it."""
         run = cls._existing(folder)
         if run.finished:
             raise UserError(f"{folder}: this run is finished; `kerasfound run` starts a new one.")
         if not run.resumable:
-            raise UserError(f"{folder}: nothing to resume from (it has no checkpoint); train it again.")
+            raise UserError(f"{folder}: this run cannot be resumed (it has no checkpoint); train it again.")
         return run
 
     @classmethod
     def _existing(cls, folder: str | Path) -> Self:
         run = cls(Path(folder), recipe="")
         if not run.folder.is_dir():
-            what = "not a folder" if run.folder.exists() else "no such folder"
-            raise UserError(f"{folder}: {what}; give a run folder, as `kerasfound run` makes one.")
+            problem = "not a folder" if run.folder.exists() else "no such folder"
+            raise UserError(f"{folder}: {problem}; give a run folder of `kerasfound run`.")
         if not (run.folder / "config.yaml").is_file() or not run._environment.is_file():
             raise UserError(f"{folder}: not a run folder (config.yaml or environment.json is missing).")
         run.recipe = run.environment["recipe"]
@@ -90,8 +91,8 @@ class Run:
     def resumable(self) -> bool:
         return (self.checkpoints / "last.npz").is_file()
 
-    def _way_on(self) -> str:
-        return f"go on with `kerasfound resume {self.folder}`" if self.resumable else "train it again"
+    def _next_step(self) -> str:
+        return f"continue with `kerasfound resume {self.folder}`" if self.resumable else "train it again"
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -107,45 +108,49 @@ class Run:
 
     @property
     def history(self) -> list[dict[str, float]]:
-        """One row an epoch."""
+        """The metrics of each epoch."""
         if not self._metrics.exists():
             return []
         return [json.loads(line) for line in self._metrics.read_text().splitlines()]
 
     @property
     def results(self) -> dict[str, Any]:
-        """What was measured once, at the end: on the test split, and in seconds."""
+        """The test metrics, the times in seconds and the number of parameters, measured once at the end."""
         return _read(self._results, _json)
 
     @property
     def samples(self) -> dict[str, np.ndarray]:
-        """Real test inputs `x`, their targets `y` and what the model answered in the process that trained it."""
+        """Test inputs `x`, their targets `y`, and the model's `prediction` from the process of the training."""
         with np.load(self._samples, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
 
     @property
     def tokenizer(self) -> "Tokenizer":
-        """What makes numbers of texts, learned from the training texts."""
+        """The tokenizer, learned from the training texts."""
         from tokenizers import Tokenizer
 
         return Tokenizer.from_file(str(self.tokenizer_file))
 
     def start(self, dataset: Dataset, config: Config) -> None:
-        """Make the folder, and record what could change the numbers: settings, versions, device, seed, data.
+        """Create the folder and record everything that influences the results: settings, versions, device, seed, data.
 
-        A run that goes on has its folder and its records; it must find the same data.
+        A resumed run has its folder and its records already; its data must be the same.
         """
         import keras
 
         if self.resumable:
             if self.environment["data"]["sha256"] != dataset.sha256:
-                raise UserError(f"{self.folder}: cannot go on: the data is not what the run began with (sha256).")
+                raise UserError(
+                    f"{self.folder}: cannot be resumed: the data has changed since the run started (different sha256)."
+                )
             return
         try:
             for part in (self.assets, self.plots, self.checkpoints):
                 part.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"--out {self.folder}: cannot be made ({error.strerror}); name another folder.") from error
+            raise UserError(
+                f"--out {self.folder}: cannot be created ({error.strerror}); name another folder."
+            ) from error
         (self.folder / "config.yaml").write_text(config.to_yaml())
         dataset.schema.save(self.assets / "schema.json")
         _write_json(
@@ -169,12 +174,11 @@ class Run:
             },
         )
 
-    def forget_after(self, epoch: int) -> None:
-        """Drop the rows of epochs whose checkpoint was not written any more."""
+    def drop_rows_after(self, epoch: int) -> None:
+        """Drop the log rows of epochs whose checkpoint was not written."""
         rows = [row for row in self.history if row["epoch"] <= epoch]
-        part = self._metrics.with_name(f"part-{self._metrics.name}")
-        part.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        part.replace(self._metrics)
+        with replacing(self._metrics) as part:
+            part.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
     def log(self, row: dict[str, float]) -> None:
         with self._metrics.open("a") as file:
@@ -186,11 +190,12 @@ class Run:
     def save_results(self, results: dict[str, Any]) -> None:
         _write_json(self._results, results)
 
-    def save_samples(self, x: np.ndarray, y: np.ndarray, answer: np.ndarray) -> None:
-        np.savez(self._samples, x=x, y=y, answer=answer)
+    def save_samples(self, x: np.ndarray, y: np.ndarray, prediction: np.ndarray) -> None:
+        np.savez(self._samples, x=x, y=y, prediction=prediction)
 
     def save_model(self, model: "keras.Model") -> None:
-        save_whole(model, self.model_file)
+        with replacing(self.model_file) as part:
+            model.save(part)
 
     def load_model(self) -> "keras.Model":
         """The trained model, for inference."""
@@ -203,40 +208,34 @@ class Run:
             raise UserError(f"{self.model_file}: cannot be loaded ({reason}); train the run again.") from error
 
 
-def save_whole(model: "keras.Model", path: Path) -> None:
-    """Save beside `path`, then rename: `path` is whole or absent."""
-    part = path.with_name(f"part-{path.name}")
-    model.save(part)
-    part.replace(path)
-
-
 def devices() -> list[str]:
-    """What Keras computes on, such as `cpu:0`."""
+    """The devices of the Keras backend, such as `cpu:0`."""
     import keras
 
     if keras.backend.backend() != "torch":
         return keras.distribution.list_devices()
-    import torch  # for which Keras has no list
+    import torch  # Keras has no list of its devices
 
     return [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["cpu:0"]
 
 
 def versions(packages: tuple[str, ...]) -> dict[str, str]:
-    found = {}
+    """The version of each package that is installed."""
+    installed = {}
     for package in packages:
         try:
-            found[package] = importlib.metadata.version(package)
+            installed[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def _named_by_time(parent: Path) -> Path:
     stem = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    folder, again = parent / stem, 1
+    folder, number = parent / stem, 1
     while folder.exists():
-        again += 1
-        folder = parent / f"{stem}_{again}"
+        number += 1
+        folder = parent / f"{stem}_{number}"
     return folder
 
 
@@ -244,7 +243,9 @@ def _read(path: Path, load: Callable[[Path], Any]) -> Any:
     try:
         return load(path)
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: missing or damaged; take the run folder from a copy, or train it again.") from error
+        raise UserError(
+            f"{path}: missing or damaged; restore the run folder from a copy, or train it again."
+        ) from error
 
 
 def _json(path: Path) -> Any:

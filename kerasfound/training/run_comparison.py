@@ -1,4 +1,4 @@
-"""Several runs side by side: what was set differently, what each reached, and their curves in one picture."""
+"""A comparison of runs: the settings that differ, the test metrics, and the validation curves in one plot."""
 
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,19 @@ from kerasfound.errors import UserError
 from . import report
 from .run import Run
 
-ALWAYS_OTHER = {"out"}
-"""Settings that tell one run from another and nothing else."""
+IGNORED_SETTINGS = {"out"}
+"""Settings that differ between all runs and do not influence the results."""
 
 
 def compare(runs: list[Run]) -> dict[str, list[Any]]:
-    """The rows of a table with a column for each run.
+    """Return the rows of a table with a column for each run.
 
     Args:
         runs: two or more opened run folders.
 
     Returns:
-        For each row its name and a value for every run, None where a run has none: recipe and data, every setting
-        that is not the same in all, the test metrics, seconds of fitting, parameters.
+        For each row, its name and the values of all runs (None if a run has no value): the recipe, every setting that
+        differs, the test metrics, the seconds of training, the number of parameters.
 
     Raises:
         UserError: if there are fewer than two runs.
@@ -33,11 +33,11 @@ def compare(runs: list[Run]) -> dict[str, list[Any]]:
         raise UserError(f"compare needs two or more run folders, got {len(runs)}.")
     settings, results = [run.settings for run in runs], [run.results for run in runs]
     rows: dict[str, list[Any]] = {"recipe": [run.recipe for run in runs]}
-    for name in _in_order(settings):
+    for name in _all_names(settings):
         values = [setting.get(name) for setting in settings]
-        if name not in ALWAYS_OTHER and any(value != values[0] for value in values):
+        if name not in IGNORED_SETTINGS and any(value != values[0] for value in values):
             rows[name] = values
-    for name in _in_order([result["test"] for result in results]):
+    for name in _all_names([result["test"] for result in results]):
         rows[f"test {name}"] = [result["test"].get(name) for result in results]
     for name in ("fit_seconds", "parameters"):
         rows[name] = [result[name] for result in results]
@@ -51,10 +51,8 @@ def write(runs: list[Run], path: Path) -> None:
         UserError: if the file cannot be written.
     """
     with matplotlib.rc_context(report.STYLE):
-        picture = report.address(report.svg(curves(runs)))
-    page = report.template("compare.html").render(
-        runs=[run.folder for run in runs], rows=compare(runs), picture=picture
-    )
+        plot = report.data_url(report.svg(curves(runs)))
+    page = report.template("compare.html").render(runs=[run.folder for run in runs], rows=compare(runs), plot=plot)
     try:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
@@ -62,11 +60,11 @@ def write(runs: list[Run], path: Path) -> None:
 
 
 def curves(runs: list[Run]) -> Figure:
-    """The validation numbers that all runs have, by epoch, a line for each run."""
+    """The validation metrics that all runs share, by epoch, a line for each run."""
     histories = [run.history for run in runs]
     names = [name for name in histories[0][0] if name.startswith("val_") and all(name in h[0] for h in histories)]
     if not names:
-        raise UserError("these runs have no number in common; compare runs for one kind of task.")
+        raise UserError("these runs have no validation metric in common; compare runs of the same kind of task.")
     figure = Figure(figsize=(4.5 * len(names), 3.6), layout="constrained")
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         for run, history in zip(runs, histories, strict=True):
@@ -78,6 +76,6 @@ def curves(runs: list[Run]) -> Figure:
     return figure
 
 
-def _in_order(rows: list[dict[str, Any]]) -> list[str]:
-    """All names, as they come first."""
+def _all_names(rows: list[dict[str, Any]]) -> list[str]:
+    """All names, each once, in the order of first occurrence."""
     return list(dict.fromkeys(name for row in rows for name in row))

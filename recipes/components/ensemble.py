@@ -1,4 +1,4 @@
-"""Several networks in one model, `(batch, members, ...)`: each learns on its own, their mean answers."""
+"""Loss and metric of several networks in one model, with outputs `(batch, members, ...)`."""
 
 from collections.abc import Callable
 
@@ -8,24 +8,27 @@ from keras import ops
 Loss = Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]
 
 
-def each(loss: Loss) -> Loss:
-    """The mean of the members' losses: the loss of their mean would let them lean on each other.
+def member_loss(loss: Loss) -> Loss:
+    """Return the mean of the members' losses.
+
+    Each member is trained on its own. With the loss of their mean output, one member could compensate another's errors.
 
     Args:
-        loss: of one member, given targets `(batch,)` and answers `(batch, classes)`, or `(batch,)` for a number.
+        loss: the loss of one member, for targets `(batch,)` and outputs `(batch, classes)`; in regression `(batch,)`.
 
     Returns:
-        The same of targets `(batch,)` and all answers, `(batch, members, classes)` or `(batch, members, 1)`.
+        The loss for targets `(batch,)` and the outputs of all members, `(batch, members, classes)` or
+        `(batch, members, 1)`.
     """
 
-    def each(y: keras.KerasTensor, answers: keras.KerasTensor) -> keras.KerasTensor:
-        y = ops.repeat(ops.reshape(y, (-1, 1)), answers.shape[1], axis=1)
-        return loss(y, answers if answers.shape[2] > 1 else ops.squeeze(answers, -1))
+    def mean_loss(y: keras.KerasTensor, outputs: keras.KerasTensor) -> keras.KerasTensor:
+        y = ops.repeat(ops.reshape(y, (-1, 1)), outputs.shape[1], axis=1)
+        return loss(y, outputs if outputs.shape[2] > 1 else ops.squeeze(outputs, -1))
 
-    return each
+    return mean_loss
 
 
-def accuracy(y: keras.KerasTensor, answers: keras.KerasTensor) -> keras.KerasTensor:
-    """Share of the rows whose true class has the largest mean of all members."""
-    answered = ops.argmax(ops.mean(answers, axis=1), axis=-1)
-    return ops.cast(ops.equal(answered, ops.cast(ops.reshape(y, (-1,)), answered.dtype)), "float32")
+def ensemble_accuracy(y: keras.KerasTensor, outputs: keras.KerasTensor) -> keras.KerasTensor:
+    """Whether the class with the largest mean output of all members is the true class, for each row."""
+    predicted = ops.argmax(ops.mean(outputs, axis=1), axis=-1)
+    return ops.cast(ops.equal(predicted, ops.cast(ops.reshape(y, (-1,)), predicted.dtype)), "float32")

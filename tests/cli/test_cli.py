@@ -1,4 +1,4 @@
-"""The command line as a person uses it: processes, exit codes, one clear line for each mistake."""
+"""The command line as a user sees it: processes, exit codes, one clear line for each error."""
 
 import json
 import os
@@ -19,8 +19,8 @@ from kerasfound.training import Run
 pytestmark = pytest.mark.slow
 
 
-def mistake(finished):
-    """The one line that a mistake is answered with, at status 2."""
+def error_line(finished):
+    """The single line of the error message of a process with exit status 2."""
     assert finished.returncode == 2, finished.stderr
     assert finished.stderr.count("\n") == 1, finished.stderr
     assert finished.stderr.startswith("kerasfound: ")
@@ -28,7 +28,7 @@ def mistake(finished):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "answer"),
+    ("arguments", "message"),
     [
         (["runn"], 'Did you mean "run"'),
         (["run", "mnist_cn"], 'Did you mean "mnist_cnn"'),
@@ -49,18 +49,18 @@ def mistake(finished):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake_is_one_clear_line(kerasfound, arguments, answer):
-    assert answer in mistake(kerasfound(*arguments))
+def test_an_error_is_one_line(kerasfound, arguments, message):
+    assert message in error_line(kerasfound(*arguments))
 
 
-def test_an_unknown_data_set_leaves_no_run_behind(kerasfound, tmp_path):
+def test_an_unknown_data_set_creates_no_run_folder(kerasfound, tmp_path):
     finished = kerasfound("run", "mnist_cnn", "--data", "mnits", "--out", tmp_path / "run")
-    assert 'no data set, file or folder "mnits". Did you mean "mnist"?' in mistake(finished)
+    assert 'no data set, file or folder "mnits". Did you mean "mnist"?' in error_line(finished)
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
-    ("text", "answer"),
+    ("text", "message"),
     [
         ("epoch: 3", "Did you mean --epochs"),
         ("epochs: many", 'unable to convert "many" into int'),
@@ -68,19 +68,19 @@ def test_an_unknown_data_set_leaves_no_run_behind(kerasfound, tmp_path):
         ("just words", "expected lines of `name: value`"),
     ],
 )
-def test_a_mistake_in_a_settings_file_is_named(kerasfound, tmp_path, text, answer):
+def test_an_error_in_a_config_file_is_one_line(kerasfound, tmp_path, text, message):
     (tmp_path / "settings.yaml").write_text(text)
-    assert answer in mistake(kerasfound("run", "mnist_cnn", "--config", tmp_path / "settings.yaml"))
+    assert message in error_line(kerasfound("run", "mnist_cnn", "--config", tmp_path / "settings.yaml"))
 
 
-def test_flags_win_over_the_file_and_the_file_over_the_defaults(kerasfound, tmp_path):
+def test_flags_override_the_config_file_and_the_file_overrides_defaults(kerasfound, tmp_path):
     (tmp_path / "settings.yaml").write_text("epochs: 7\nshift: 1\n")
     printed = kerasfound("run", "mnist_cnn", "--config", tmp_path / "settings.yaml", "--epochs", 3, "--print-config")
     settings = dict(line.split(": ") for line in printed.stdout.splitlines())
     assert (settings["epochs"], settings["shift"], settings["batch_size"]) == ("3", "1", "144")
 
 
-def test_what_print_config_shows_is_a_settings_file(kerasfound, tmp_path):
+def test_print_config_prints_a_valid_config_file(kerasfound, tmp_path):
     first = kerasfound("run", "mnist_cnn", "--seed", 5, "--print-config").stdout
     (tmp_path / "settings.yaml").write_text(first)
     assert kerasfound("run", "mnist_cnn", "--config", tmp_path / "settings.yaml", "--print-config").stdout == first
@@ -112,7 +112,7 @@ def test_a_run_is_trained_evaluated_exported_and_verified(kerasfound, tmp_path):
     assert exported.stdout == f"{verified.stdout}next: kerasfound serve {models}\n"
 
 
-def test_a_run_on_jax_is_as_quiet_and_is_exported_the_same(kerasfound, tmp_path):
+def test_a_run_on_jax_logs_nothing_to_stderr_and_can_be_exported(kerasfound, tmp_path):
     out, models = tmp_path / "run", tmp_path / "models"
     trained = kerasfound("run", "mnist_cnn", "--data", "digits", "--epochs", 2, "--backend", "jax", "--out", out)
     assert (trained.returncode, trained.stderr) == (0, "")
@@ -120,56 +120,56 @@ def test_a_run_on_jax_is_as_quiet_and_is_exported_the_same(kerasfound, tmp_path)
     assert f"verified: {models}/mnist_cnn/1" in kerasfound("export", out, "--to", models).stdout
 
 
-def test_a_wrong_backend_in_the_environment_is_named_where_one_is_needed(kerasfound):
+def test_an_invalid_backend_in_the_environment_is_an_error_where_a_backend_is_needed(kerasfound):
     assert kerasfound("--help", KERAS_BACKEND="numpy").returncode == 0
-    assert "got 'numpy'; see --backend and KERAS_BACKEND" in mistake(
+    assert "got 'numpy'; see --backend and KERAS_BACKEND" in error_line(
         kerasfound("explain", "relu", KERAS_BACKEND="numpy")
     )
 
 
-def test_a_run_without_the_test_split_can_be_measured_on_validation(kerasfound, digits_run):
-    numbers = json.loads(kerasfound("evaluate", digits_run.folder, "--split", "validation").stdout)
+def test_a_run_can_be_evaluated_on_the_validation_split(kerasfound, digits_run):
+    metrics = json.loads(kerasfound("evaluate", digits_run.folder, "--split", "validation").stdout)
     rows = load("digits").validation
-    right = digits_run.load_model().predict(rows.x, verbose=0).argmax(axis=-1) == rows.y
-    assert numbers["accuracy"] == pytest.approx(right.mean(), abs=1e-4)
+    correct = digits_run.load_model().predict(rows.x, verbose=0).argmax(axis=-1) == rows.y
+    assert metrics["accuracy"] == pytest.approx(correct.mean(), abs=1e-4)
 
 
-def test_predict_names_the_digit_of_an_image_file(kerasfound, digits_run, tmp_path):
+def test_predict_classifies_image_files(kerasfound, digits_run, tmp_path):
     samples = digits_run.samples
     files = []
     for i in range(3):
         files.append(tmp_path / f"{i}.png")
         Image.fromarray(samples["x"][i, ..., 0]).save(files[i])
-    answers = [
+    predictions = [
         json.loads(line) for line in kerasfound("predict", digits_run.folder, *files, "--json").stdout.splitlines()
     ]
-    assert [answer["input"] for answer in answers] == [str(file) for file in files]
-    assert [int(answer["label"]) for answer in answers] == samples["answer"][:3].argmax(-1).tolist()
-    assert np.allclose([sum(answer["probabilities"].values()) for answer in answers], 1, atol=1e-5)
+    assert [prediction["input"] for prediction in predictions] == [str(file) for file in files]
+    assert [int(prediction["label"]) for prediction in predictions] == samples["prediction"][:3].argmax(-1).tolist()
+    assert np.allclose([sum(prediction["probabilities"].values()) for prediction in predictions], 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("content", [b"not an image", b"", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
-def test_predict_names_a_broken_image(kerasfound, digits_run, tmp_path, content):
+def test_an_error_names_the_broken_image(kerasfound, digits_run, tmp_path, content):
     (tmp_path / "broken.png").write_bytes(content)
-    assert "broken.png: not an image" in mistake(kerasfound("predict", digits_run.folder, tmp_path / "broken.png"))
+    assert "broken.png: not an image" in error_line(kerasfound("predict", digits_run.folder, tmp_path / "broken.png"))
 
 
-def test_predict_without_a_file_says_what_is_missing(kerasfound, digits_run):
-    assert "no image given" in mistake(kerasfound("predict", digits_run.folder))
+def test_predict_without_a_file_is_an_error(kerasfound, digits_run):
+    assert "no image given" in error_line(kerasfound("predict", digits_run.folder))
 
 
-def test_a_killed_run_leaves_nothing_that_looks_finished(kerasfound, tmp_path):
+def test_a_killed_run_is_not_finished(kerasfound, tmp_path):
     out = tmp_path / "run"
     command = [sys.executable, "-m", "kerasfound", "run", "mnist_cnn", "--data", "digits", "--epochs", "10000"]
     with subprocess.Popen([*command, "--out", str(out)], stdout=subprocess.PIPE, text=True) as training:
         assert training.stdout.readline().startswith("epoch 1/10000")
         training.send_signal(signal.SIGKILL)
-    assert "was not finished" in mistake(kerasfound("evaluate", out))
-    assert "was not finished" in mistake(kerasfound("export", out, "--to", tmp_path / "models"))
+    assert "was not finished" in error_line(kerasfound("evaluate", out))
+    assert "was not finished" in error_line(kerasfound("export", out, "--to", tmp_path / "models"))
     assert not (tmp_path / "models").exists()
 
 
-def test_ctrl_c_ends_with_a_line_and_no_traceback(tmp_path):
+def test_ctrl_c_prints_a_line_and_no_traceback(tmp_path):
     command = [sys.executable, "-m", "kerasfound", "run", "mnist_cnn", "--data", "digits", "--epochs", "10000"]
     with subprocess.Popen(
         [*command, "--out", str(tmp_path / "run")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -181,7 +181,7 @@ def test_ctrl_c_ends_with_a_line_and_no_traceback(tmp_path):
     assert errors == "kerasfound: stopped.\n"
 
 
-def test_a_stopped_run_resumes_to_what_an_uninterrupted_one_is(kerasfound, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(kerasfound, tmp_path):
     flags = ["--data", "digits", "--epochs", "6", "--out"]
     kerasfound("run", "mnist_cnn", *flags, tmp_path / "whole")
     command = [sys.executable, "-m", "kerasfound", "run", "mnist_cnn", *flags, str(tmp_path / "stopped")]
@@ -189,38 +189,38 @@ def test_a_stopped_run_resumes_to_what_an_uninterrupted_one_is(kerasfound, tmp_p
         training.stdout.readline()
         training.send_signal(signal.SIGINT)
         output, _ = training.communicate(timeout=60)
-    assert f"go on with: kerasfound resume {tmp_path / 'stopped'}" in output
-    assert "kerasfound resume" in mistake(kerasfound("export", tmp_path / "stopped", "--to", tmp_path / "models"))
+    assert f"continue with: kerasfound resume {tmp_path / 'stopped'}" in output
+    assert "kerasfound resume" in error_line(kerasfound("export", tmp_path / "stopped", "--to", tmp_path / "models"))
 
     assert kerasfound("resume", tmp_path / "stopped").returncode == 0
     whole, stopped = (Run.open(tmp_path / name) for name in ("whole", "stopped"))
     assert [row["loss"] for row in stopped.history] == [row["loss"] for row in whole.history]
     assert stopped.results["test"] == whole.results["test"]
-    assert np.array_equal(stopped.samples["answer"], whole.samples["answer"])
-    assert "this run is finished" in mistake(kerasfound("resume", tmp_path / "stopped"))
+    assert np.array_equal(stopped.samples["prediction"], whole.samples["prediction"])
+    assert "this run is finished" in error_line(kerasfound("resume", tmp_path / "stopped"))
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--preset", "fastest"], "--preset fastest: there is no such preset; there is smoke"),
-        (["--device", "gpu"], "--device gpu: tensorflow sees no GPU"),
-        (["--ema", "0.9", "--patience", "2"], "--ema must be below 1, and goes without --patience"),
+        (["--preset", "fastest"], "--preset fastest: no such preset; choose smoke"),
+        (["--device", "gpu"], "--device gpu: tensorflow finds no GPU"),
+        (["--ema", "0.9", "--patience", "2"], "--ema must be below 1, and excludes --patience"),
         (["--accumulate", "1"], "--accumulate must be at least 2, got 1."),
     ],
 )
-def test_settings_that_cannot_be_are_refused(kerasfound, flags, message):
-    assert message in mistake(kerasfound("run", "mnist_cnn", *flags))
+def test_invalid_settings_are_rejected(kerasfound, flags, message):
+    assert message in error_line(kerasfound("run", "mnist_cnn", *flags))
 
 
-def test_a_preset_is_under_the_config_file_and_the_flags(kerasfound, tmp_path):
-    (tmp_path / "mine.yaml").write_text("epochs: 3\nshift: 2\n")
-    flags = ["--preset", "smoke", "--config", tmp_path / "mine.yaml", "--shift", "0"]
+def test_the_config_file_and_flags_override_a_preset(kerasfound, tmp_path):
+    (tmp_path / "settings.yaml").write_text("epochs: 3\nshift: 2\n")
+    flags = ["--preset", "smoke", "--config", tmp_path / "settings.yaml", "--shift", "0"]
     shown = yaml.safe_load(kerasfound("run", "mnist_cnn", *flags, "--print-config").stdout)
     assert (shown["data"], shown["epochs"], shown["shift"]) == ("digits", 3, 0)
 
 
-def test_a_missing_backend_names_the_command_that_brings_it(kerasfound, tmp_path):
+def test_the_error_for_a_missing_backend_has_the_install_command(kerasfound, tmp_path):
     (tmp_path / "jax.py").write_text("raise ModuleNotFoundError(\"No module named 'jax'\", name='jax')")
     finished = kerasfound("run", "mnist_cnn", "--data", "digits", "--backend", "jax", PYTHONPATH=str(tmp_path))
     assert finished.returncode == 2
@@ -229,47 +229,47 @@ def test_a_missing_backend_names_the_command_that_brings_it(kerasfound, tmp_path
 
 @pytest.fixture
 def without_keras(tmp_path):
-    """Variables under which Keras is not found."""
+    """Environment variables that hide Keras."""
     (tmp_path / "keras.py").write_text("raise ModuleNotFoundError(\"No module named 'keras'\", name='keras')")
     return {"PYTHONPATH": str(tmp_path)}
 
 
-def test_what_needs_a_missing_keras_names_the_command_that_brings_it(kerasfound, without_keras):
-    said = 'Keras is not installed: pip install "kerasfound[tensorflow]"'
-    assert said in mistake(kerasfound("run", "mnist_cnn", "--data", "digits", **without_keras))
+def test_the_error_for_a_missing_keras_has_the_install_command(kerasfound, without_keras):
+    message = 'Keras is not installed: pip install "kerasfound[tensorflow]"'
+    assert message in error_line(kerasfound("run", "mnist_cnn", "--data", "digits", **without_keras))
     doctor = kerasfound("doctor", **without_keras)
     assert (doctor.returncode, doctor.stderr) == (0, "")
     assert re.search(r'-- +backend +Keras is not installed\n +pip install "kerasfound\[tensorflow\]"', doctor.stdout)
 
 
 @pytest.mark.parametrize("used", ["layers", "load_model", "training.execute", "export.bundle"])
-def test_a_room_without_keras_is_an_import_error_that_mends_it(used, without_keras):
+def test_a_package_without_keras_raises_an_import_error_with_the_install_command(used, without_keras):
     code = f"import kerasfound as kf\ntry:\n    kf.{used}\nexcept ImportError as error:\n    print(error)"
-    said = subprocess.check_output([sys.executable, "-c", code], text=True, env=os.environ | without_keras)
-    assert said == f'kerasfound.{used} needs Keras, which is not installed: pip install "kerasfound[tensorflow]"\n'
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True, env=os.environ | without_keras)
+    assert printed == f'kerasfound.{used} needs Keras, which is not installed: pip install "kerasfound[tensorflow]"\n'
 
 
-def test_doctor_tells_what_is_there_and_what_mends_the_rest(kerasfound, tmp_path):
-    found = kerasfound("doctor", TFDS_DATA_DIR=str(tmp_path / "nowhere"))
-    assert found.returncode == 0
-    assert found.stderr == ""
-    assert re.search(r"ok +\[keras\] +keras \d", found.stdout)
-    assert re.search(r"ok +backend +tensorflow on cpu", found.stdout)
-    assert re.search(r"-- +TFDS_DATA_DIR .*no such folder", found.stdout)
-    assert re.search(r"ok +data digits", found.stdout)
+def test_doctor_shows_what_is_installed_and_how_to_fix_the_rest(kerasfound, tmp_path):
+    doctor = kerasfound("doctor", TFDS_DATA_DIR=str(tmp_path / "nowhere"))
+    assert doctor.returncode == 0
+    assert doctor.stderr == ""
+    assert re.search(r"ok +\[keras\] +keras \d", doctor.stdout)
+    assert re.search(r"ok +backend +tensorflow on cpu", doctor.stdout)
+    assert re.search(r"-- +TFDS_DATA_DIR .*no such folder", doctor.stdout)
+    assert re.search(r"ok +data digits", doctor.stdout)
 
 
-def test_a_reader_that_leaves_early_is_no_error(digits_run):
+def test_a_closed_output_pipe_is_no_error(digits_run):
     command = f"{sys.executable} -m kerasfound list | head -n 1"
     finished = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
     assert finished.stderr == ""
     assert finished.stdout.startswith("recipe")
 
 
-def test_generate_writes_on(kerasfound, tmp_path):
+def test_generate_continues_the_prompt(kerasfound, tmp_path):
     flags = ["--preset", "smoke", "--epochs", 1, "--steps", 2, "--out", tmp_path / "run"]
     assert kerasfound("run", "mini_transformer", *flags).returncode == 0
-    written = kerasfound("generate", tmp_path / "run", "--prompt", "import ", "--length", 20, "--seed", 4)
-    assert (written.returncode, written.stderr) == (0, "")
-    assert written.stdout.startswith("import ")
-    assert len(written.stdout) == len("import ") + 20 + 1
+    generated = kerasfound("generate", tmp_path / "run", "--prompt", "import ", "--length", 20, "--seed", 4)
+    assert (generated.returncode, generated.stderr) == (0, "")
+    assert generated.stdout.startswith("import ")
+    assert len(generated.stdout) == len("import ") + 20 + 1

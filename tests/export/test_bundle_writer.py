@@ -87,7 +87,7 @@ def test_raw_pixels_give_the_trained_models_answer_in_onnx(bundle, digits_run):
     samples = digits_run.samples
     session = onnxruntime.InferenceSession(bundle / "model.onnx")
     (answer,) = session.run(None, {"image": samples["x"].astype("float32")})
-    assert np.allclose(answer, samples["answer"], atol=1e-5)
+    assert np.allclose(answer, samples["prediction"], atol=1e-5)
 
 
 def test_exporting_again_is_the_next_version_and_leaves_the_first(tmp_path, digits_run):

@@ -1,4 +1,4 @@
-"""Members of an ensemble: the loss is the mean of theirs, the answer that of their mean."""
+"""An ensemble: the loss is the mean of the members' losses, the accuracy that of their mean output."""
 
 import numpy as np
 import pytest
@@ -8,20 +8,20 @@ import kerasfound as kf
 from kerasfound.recipes.components import ensemble
 
 
-def test_each_member_has_its_own_loss():
+def test_the_loss_is_the_mean_of_the_members_losses():
     rng = np.random.default_rng(0)
     logits, y = rng.normal(size=(5, 3, 4)).astype("float32"), rng.integers(0, 4, 5)
     loss = kf.losses.SparseCategoricalCrossentropy(from_logits=True)
-    alone = [float(loss(y, logits[:, member])) for member in range(3)]
-    assert float(ensemble.each(loss)(y, logits)) == pytest.approx(np.mean(alone), rel=1e-6)
+    losses = [float(loss(y, logits[:, member])) for member in range(3)]
+    assert float(ensemble.member_loss(loss)(y, logits)) == pytest.approx(np.mean(losses), rel=1e-6)
 
 
-def test_numbers_are_measured_member_by_member_too():
-    answers = np.array([[[1.0], [3.0]], [[0.0], [2.0]]], "float32")
-    loss = ensemble.each(kf.losses.MeanSquaredError())
-    assert float(loss(np.array([1.0, 1.0], "float32"), answers)) == pytest.approx((0 + 4 + 1 + 1) / 4)
+def test_the_loss_of_a_regression_is_the_mean_of_the_members_losses():
+    outputs = np.array([[[1.0], [3.0]], [[0.0], [2.0]]], "float32")
+    loss = ensemble.member_loss(kf.losses.MeanSquaredError())
+    assert float(loss(np.array([1.0, 1.0], "float32"), outputs)) == pytest.approx((0 + 4 + 1 + 1) / 4)
 
 
-def test_the_mean_of_the_members_answers():
-    answers = np.array([[[0.9, 0.1], [0.4, 0.6]], [[0.2, 0.8], [0.6, 0.4]]], "float32")
-    assert ops.convert_to_numpy(ensemble.accuracy(np.array([0, 0]), answers)).tolist() == [1.0, 0.0]
+def test_the_accuracy_is_that_of_the_mean_output():
+    outputs = np.array([[[0.9, 0.1], [0.4, 0.6]], [[0.2, 0.8], [0.6, 0.4]]], "float32")
+    assert ops.convert_to_numpy(ensemble.ensemble_accuracy(np.array([0, 0]), outputs)).tolist() == [1.0, 0.0]

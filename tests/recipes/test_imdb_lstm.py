@@ -1,4 +1,4 @@
-"""The recipe for labelled texts: it learns, answers texts of the user's own, exports, and gives the same numbers."""
+"""The recipe for labelled texts: it learns, predicts for texts of the user, exports, and is reproducible."""
 
 import keras
 import numpy as np
@@ -11,16 +11,19 @@ from sklearn.svm import LinearSVC
 import kerasfound as kf
 from kerasfound.errors import UserError
 from kerasfound.recipes import imdb_lstm
+from kerasfound.recipes.components import ngram_svm
+from kerasfound.recipes.components.logit_weights import logit_weights
+from kerasfound.recipes.components.word_vectors import word_vectors
 
 SMALL = {"epochs": 6, "width": 16, "units": 8, "batch_size": 10, "learning_rate": 1e-2, "dropout": 0.2}
-WORDS = {"praise": ("fine", "lovely", "great"), "blame": ("poor", "sad", "bad")}
+WORDS = {"praise": ("fine", "lovely", "great"), "criticism": ("poor", "sad", "bad")}
 
 
 def rows(count=240, seed=0):
     rng = np.random.default_rng(seed)
     lines = []
     for i in range(count):
-        label = ("blame", "praise")[i % 2]
+        label = ("criticism", "praise")[i % 2]
         filler = " ".join(rng.choice(["the", "story", "of", "a", "man", "and", "his", "dog"], rng.integers(3, 80)))
         lines.append(f'"{filler}, {rng.choice(WORDS[label])} {filler}",{label}')
     return "\n".join(["text,label", *lines]) + "\n"
@@ -40,26 +43,26 @@ def run(request, table, tmp_path_factory):
     return kf.training.execute(imdb_lstm, config)
 
 
-def test_it_learns_texts_of_the_users_own(run):
+def test_it_learns_from_a_table_of_texts(run):
     assert run.results["test"]["accuracy"] > 0.9
     assert set(run.results["test"]) == {"accuracy", "cross_entropy", "auc"}
 
 
-def test_evaluating_again_gives_the_recorded_numbers(run):
+def test_evaluation_reproduces_the_recorded_metrics(run):
     assert kf.training.evaluate(run) == pytest.approx(run.results["test"], abs=1e-4)
 
 
-def test_texts_files_and_tables_are_answered(run, tmp_path):
+def test_predict_reads_texts_files_and_tables(run, tmp_path):
     (tmp_path / "a.txt").write_text("The story of a lovely dog.")
     (tmp_path / "new.csv").write_text('text,who\n"a sad, sad man",me\n"the great dog",you\n')
-    found = kf.training.predict(run, [tmp_path / "a.txt", tmp_path / "new.csv"], ["a poor story"])
-    assert [(answer.input, answer.label) for answer in found] == [
-        ("a poor story", "blame"),
+    predictions = kf.training.predict(run, [tmp_path / "a.txt", tmp_path / "new.csv"], ["a poor story"])
+    assert [(prediction.input, prediction.label) for prediction in predictions] == [
+        ("a poor story", "criticism"),
         (str(tmp_path / "a.txt"), "praise"),
-        (f"{tmp_path}/new.csv:1", "blame"),
+        (f"{tmp_path}/new.csv:1", "criticism"),
         (f"{tmp_path}/new.csv:2", "praise"),
     ]
-    assert sum(found[0].probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert sum(predictions[0].probabilities.values()) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +75,7 @@ def test_texts_files_and_tables_are_answered(run, tmp_path):
         ("text\n", [], "no text"),
     ],
 )
-def test_what_cannot_be_answered_is_named(run, tmp_path, content, texts, message):
+def test_an_error_names_the_invalid_text(run, tmp_path, content, texts, message):
     path = tmp_path / "new.csv"
     if content:
         path.write_text(content)
@@ -80,12 +83,12 @@ def test_what_cannot_be_answered_is_named(run, tmp_path, content, texts, message
         kf.training.predict(run, [path] if content else [], texts)
 
 
-def test_images_take_no_text(digits_run):
-    with pytest.raises(UserError, match="--text is for a classifier of texts"):
+def test_an_image_classifier_rejects_text(digits_run):
+    with pytest.raises(UserError, match="--text is for a text classifier"):
         kf.training.predict(digits_run, [], ["seven"])
 
 
-def test_padding_does_not_change_an_answer(run):
+def test_padding_does_not_change_a_prediction(run):
     model = run.load_model()
     ids = np.array([[3, 4, 5, 6]], "int32")
     padded = np.pad(ids, ((0, 0), (0, 9)))
@@ -93,97 +96,98 @@ def test_padding_does_not_change_an_answer(run):
     assert np.isfinite(model.predict(np.zeros((1, 5), "int32"), verbose=0)).all()
 
 
-def test_the_report_shows_texts_that_were_answered_wrong(run):
+def test_the_report_shows_misclassified_texts(run):
     page = run.report_file.read_text()
-    assert "its end, as the model read it" in page
+    assert "end of the text, as the model reads it" in page
     assert {"curves", "confusion", "calibration", "length"} <= {path.stem for path in run.plots.iterdir()}
 
 
-def test_the_evidence_of_ngrams_is_that_of_naive_bayes():
+def test_the_log_ratios_of_ngrams_are_those_of_naive_bayes():
     occurs = csr_matrix(np.array([[1, 0], [1, 1], [0, 1]], "float32"))
-    ratios = imdb_lstm.log_ratios(occurs, np.array([0, 0, 1]), classes=2)
-    # the first is in two texts of class 0, the second in one of each class, and each counts once more
+    ratios = ngram_svm.log_ratios(occurs, np.array([0, 0, 1]), classes=2)
+    # the first n-gram is in two texts of class 0, the second in one text of each class; each count starts at 1
     np.testing.assert_allclose(ratios[1], np.log([(1 / 3) / (3 / 5), (2 / 3) / (2 / 5)]), rtol=1e-6)
     np.testing.assert_allclose(ratios[0], -ratios[1], atol=1e-6)
 
 
-def test_ngrams_of_one_text_alone_are_not_known():
+def test_ngrams_of_a_single_text_are_left_out():
     ids = keras.Input((None,), dtype="int32")
     ngrams = keras.Model(ids, kf.layers.HashedNGrams(2, 2**31)(ids))
-    occurs, known = imdb_lstm.occurrences(ngrams, np.array([[2, 3, 4], [2, 3, 0], [5, 2, 0]], "int32"))
+    occurs, known = ngram_svm.occurrences(ngrams, np.array([[2, 3, 4], [2, 3, 0], [5, 2, 0]], "int32"))
     assert occurs.toarray().sum(axis=1).tolist() == [3, 3, 1]  # of 2, 3 and "2 3"
     assert (np.diff(known) > 0).all()
 
 
-def test_where_no_text_shares_an_ngram_all_are_known():
+def test_all_ngrams_are_known_if_no_texts_share_one():
     ids = keras.Input((None,), dtype="int32")
     ngrams = keras.Model(ids, kf.layers.HashedNGrams(1, 2**31)(ids))
-    occurs, _ = imdb_lstm.occurrences(ngrams, np.array([[2, 3], [4, 5]], "int32"))
+    occurs, _ = ngram_svm.occurrences(ngrams, np.array([[2, 3], [4, 5]], "int32"))
     assert occurs.shape == (2, 4)
 
 
-def test_the_machine_in_the_graph_answers_as_scikit_learns():
+def test_the_keras_svm_has_the_margins_of_scikit_learn():
     rng = np.random.default_rng(0)
     train = kf.data.Split(rng.integers(2, 9, (60, 6)).astype("int32"), np.arange(60) % 3)
     ids = keras.Input((None,), dtype="int32")
-    config = imdb_lstm.Config(ngrams=2, error_cost=0.5)
-    margins = keras.Model(ids, imdb_lstm.ngram_machine(ids, 3, train, config)).predict(train.x, verbose=0)
-    occurs, _ = imdb_lstm.occurrences(keras.Model(ids, kf.layers.HashedNGrams(2, 2**31)(ids)), train.x)
-    for c, ratio in enumerate(imdb_lstm.log_ratios(occurs, train.y, 3)):
+    margins = keras.Model(ids, ngram_svm.ngram_svm(ids, 3, train, ngrams=2, error_cost=0.5, seed=0)).predict(
+        train.x, verbose=0
+    )
+    occurs, _ = ngram_svm.occurrences(keras.Model(ids, kf.layers.HashedNGrams(2, 2**31)(ids)), train.x)
+    for c, ratio in enumerate(ngram_svm.log_ratios(occurs, train.y, 3)):
         x = normalize(occurs.multiply(ratio))
         machine = LinearSVC(C=0.5, random_state=0).fit(x, train.y == c)
         np.testing.assert_allclose(margins[:, c], machine.decision_function(x), atol=1e-5)
 
 
-def test_a_reader_that_is_too_sure_or_knows_nothing_weighs_less():
+def test_an_overconfident_or_random_model_gets_a_smaller_weight():
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(4000, 1, 3))
     p = np.exp(logits[:, 0]) / np.exp(logits[:, 0]).sum(axis=1, keepdims=True)
     y = np.array([rng.choice(3, p=row) for row in p])
-    too_sure, ignorant = 5 * logits, rng.normal(size=logits.shape)
-    assert imdb_lstm.weigh(logits, y) == pytest.approx([1], abs=0.1)
-    assert imdb_lstm.weigh(np.concatenate([too_sure, ignorant], axis=1), y) == pytest.approx([0.2, 0], abs=0.05)
+    overconfident, random = 5 * logits, rng.normal(size=logits.shape)
+    assert logit_weights(logits, y) == pytest.approx([1], abs=0.1)
+    assert logit_weights(np.concatenate([overconfident, random], axis=1), y) == pytest.approx([0.2, 0], abs=0.05)
 
 
-def test_few_texts_leave_the_readers_as_they_are():
-    assert imdb_lstm.weigh(np.array([[[0.0, 2.0], [0.0, 1.0]]]), np.array([1])) == pytest.approx([0.5, 0.5], abs=0.2)
+def test_the_weights_stay_nearly_equal_for_few_texts():
+    assert logit_weights(np.array([[[0.0, 2.0], [0.0, 1.0]]]), np.array([1])) == pytest.approx([0.5, 0.5], abs=0.2)
 
 
-def test_words_in_the_same_places_begin_with_like_vectors():
+def test_words_with_the_same_neighbours_have_similar_vectors():
     rng = np.random.default_rng(0)
-    things, verbs = np.array([2, 3]), np.array([4, 5])  # each thing before each verb, and 6 after it
-    ids = np.stack([rng.choice(things, 500), rng.choice(verbs, 500), np.full(500, 6), np.zeros(500, int)], axis=1)
-    vectors = imdb_lstm.word_vectors(ids, imdb_lstm.Config(vocabulary=9, width=4))
-    alike = vectors @ vectors.T / 9  # each has the length 3
+    nouns, verbs = np.array([2, 3]), np.array([4, 5])  # every noun comes before every verb, and 6 after it
+    ids = np.stack([rng.choice(nouns, 500), rng.choice(verbs, 500), np.full(500, 6), np.zeros(500, int)], axis=1)
+    vectors = word_vectors(ids, vocabulary=9, width=4, seed=0)
+    similarity = vectors @ vectors.T / 9  # each vector has the length 3
     assert vectors.shape == (9, 4)
-    assert alike[2, 3] > 0.9
-    assert alike[4, 5] > 0.9
-    assert alike[2, 4] < 0.8
+    assert similarity[2, 3] > 0.9
+    assert similarity[4, 5] > 0.9
+    assert similarity[2, 4] < 0.8
     assert np.allclose(vectors[[0, 1, 7, 8]], 0, atol=1e-3)
 
 
-def test_vectors_may_be_longer_than_there_are_words():
-    vectors = imdb_lstm.word_vectors(np.array([[2, 3, 2]]), imdb_lstm.Config(vocabulary=4, width=16))
+def test_vectors_may_have_more_features_than_there_are_words():
+    vectors = word_vectors(np.array([[2, 3, 2]]), vocabulary=4, width=16, seed=0)
     assert vectors.shape == (4, 16)
     assert np.isfinite(vectors).all()
 
 
 @pytest.mark.parametrize("option", ["dropout", "word_dropout"])
-def test_a_share_of_all_is_refused(option):
+def test_a_dropout_of_one_is_rejected(option):
     with pytest.raises(UserError, match=f"--{option.replace('_', '-')} must be below 1, got 1.0"):
         imdb_lstm.Config(**{option: 1.0})
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="graphs are exported from the TensorFlow backend")
-def test_it_is_exported_with_any_batch_and_any_length_and_its_tokenizer(run, tmp_path):
+def test_it_is_exported_with_dynamic_batch_and_time_and_its_tokenizer(run, tmp_path):
     folder = kf.export.bundle(run, tmp_path, name="texts")
-    read = kf.bundle.manifest.read(folder / "manifest.json")
-    assert [x.shape for x in read.inputs] == [["batch", "time"]]
-    assert read.preprocessing[0].name == "words"
-    assert (folder / read.preprocessing[0].file).read_bytes() == run.tokenizer_file.read_bytes()
+    manifest = kf.bundle.manifest.read(folder / "manifest.json")
+    assert [x.shape for x in manifest.inputs] == [["batch", "time"]]
+    assert manifest.preprocessing[0].name == "words"
+    assert (folder / manifest.preprocessing[0].file).read_bytes() == run.tokenizer_file.read_bytes()
     session = onnxruntime.InferenceSession(folder / "model.onnx")
     for shape in ((1, 1), (3, 7), (2, 60)):
         ids = np.random.default_rng(0).integers(0, 16, shape).astype("int32")
-        (answer,) = session.run(None, {"ids": ids})
-        np.testing.assert_allclose(answer, run.load_model().predict(ids, verbose=0), atol=1e-5)
+        (outputs,) = session.run(None, {"ids": ids})
+        np.testing.assert_allclose(outputs, run.load_model().predict(ids, verbose=0), atol=1e-5)

@@ -1,4 +1,4 @@
-"""The language model recipe: it learns, sees no future, goes on with a text, and gives the same numbers again."""
+"""The language model recipe: it learns, uses no later characters, continues a prompt, and is reproducible."""
 
 import keras
 import numpy as np
@@ -9,6 +9,7 @@ import kerasfound as kf
 from kerasfound import sampling
 from kerasfound.errors import UserError
 from kerasfound.recipes import mini_transformer
+from kerasfound.training.task_metrics import negative_log_likelihood
 
 TEXT = "".join(f"{i} and {i} is {2 * i}.\n" for i in range(1500))
 SMALL = {"epochs": 2, "steps": 20, "layers": 2, "width": 32, "heads": 2, "block_size": 16}
@@ -27,21 +28,21 @@ def run(text, tmp_path_factory):
     return kf.training.execute(mini_transformer, mini_transformer.Config(data=text, out=out, **SMALL))
 
 
-def test_it_learns_a_text_of_the_users_own(run):
-    guessing = np.log(len(run.schema.labels))
-    assert run.results["test"]["cross_entropy"] < 0.6 * guessing
+def test_it_learns_from_a_text_file(run):
+    uniform = np.log(len(run.schema.labels))
+    assert run.results["test"]["cross_entropy"] < 0.6 * uniform
     assert run.history[-1]["val_loss"] < run.history[0]["val_loss"]
 
 
-def test_before_training_every_character_is_about_as_likely():
+def test_the_untrained_model_is_close_to_a_uniform_distribution():
     schema = kf.data.SOURCES["stdlib"].schema
     model = mini_transformer.build(schema, mini_transformer.Config(**SMALL))
     ids = np.random.default_rng(0).integers(0, len(schema.labels), (4, 16))
-    nats = kf.training.evaluation.surprise(model.predict(ids, verbose=0), ids)
+    nats = negative_log_likelihood(model.predict(ids, verbose=0), ids)
     assert nats.mean() == pytest.approx(np.log(len(schema.labels)), rel=0.3)
 
 
-def test_no_place_sees_what_follows(run):
+def test_an_output_does_not_depend_on_later_characters(run):
     model = run.load_model()
     ids = np.random.default_rng(0).integers(0, 10, (1, 16))
     changed = ids.copy()
@@ -51,25 +52,25 @@ def test_no_place_sees_what_follows(run):
     assert not np.allclose(before[:, 9:], after[:, 9:], atol=1e-3)
 
 
-def test_evaluating_again_gives_the_recorded_numbers(run):
+def test_evaluation_reproduces_the_recorded_metrics(run):
     assert kf.training.evaluate(run) == pytest.approx(run.results["test"], abs=1e-4)
 
 
 @pytest.mark.parametrize("temperature", [0, 0.7])
-def test_the_cache_changes_nothing_even_when_the_window_is_outgrown(run, temperature):
-    one, other = (
+def test_the_cache_does_not_change_the_text_even_beyond_the_window(run, temperature):
+    cached, recomputed = (
         "".join(kf.training.generate(run, "7 and", 60, temperature=temperature, cache=cache)) for cache in (True, False)
     )
-    assert len(one) == 60
-    assert one == other
+    assert len(cached) == 60
+    assert cached == recomputed
 
 
-def test_the_same_seed_draws_the_same_text_and_another_seed_another(run):
-    first, again, other = ("".join(kf.training.generate(run, "1", 40, seed=seed)) for seed in (1, 1, 2))
-    assert first == again != other
+def test_the_text_depends_on_the_seed(run):
+    first, repeated, different = ("".join(kf.training.generate(run, "1", 40, seed=seed)) for seed in (1, 1, 2))
+    assert first == repeated != different
 
 
-def test_a_resumed_run_ends_where_an_uninterrupted_one_does(run, text, tmp_path, monkeypatch):
+def test_a_resumed_run_equals_an_uninterrupted_one(run, text, tmp_path, monkeypatch):
     def stop(self, epoch, logs=None):
         save(self, epoch, logs)
         raise KeyboardInterrupt
@@ -81,10 +82,10 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(run, text, tmp_path,
     monkeypatch.undo()
     resumed = kf.training.resume(mini_transformer, kf.training.Run.reopen(tmp_path / "half"))
     assert [row["loss"] for row in resumed.history] == [row["loss"] for row in run.history]
-    assert np.array_equal(resumed.samples["answer"], run.samples["answer"])
+    assert np.array_equal(resumed.samples["prediction"], run.samples["prediction"])
 
 
-def test_draws_follow_the_probabilities():
+def test_samples_follow_the_probabilities():
     logits, rng = np.log([0.5, 0.3, 0.15, 0.05]), np.random.default_rng(0)
     drawn = [sampling.sample_token(logits, 1.0, None, None, rng) for _ in range(20_000)]
     assert np.allclose(np.bincount(drawn) / 20_000, [0.5, 0.3, 0.15, 0.05], atol=0.015)
@@ -100,7 +101,7 @@ def test_draws_follow_the_probabilities():
         ((None, 1.0), {0, 1, 2, 3}),
     ],
 )
-def test_top_k_and_top_p_leave_only_the_likeliest(limits, possible):
+def test_top_k_and_top_p_keep_only_the_most_probable_characters(limits, possible):
     logits, rng = np.log([0.5, 0.3, 0.15, 0.05]), np.random.default_rng(0)
     assert {sampling.sample_token(logits, 1.0, *limits, rng) for _ in range(500)} == possible
 
@@ -116,25 +117,27 @@ def test_top_k_and_top_p_leave_only_the_likeliest(limits, possible):
         ({"top_p": 1.5}, r"--top-p must be in \[0, 1\], got 1.5"),
     ],
 )
-def test_settings_that_cannot_be_are_named(run, settings, message):
+def test_invalid_settings_are_rejected_by_name(run, settings, message):
     with pytest.raises(UserError, match=message):
         kf.training.generate(run, **({"prompt": "1"} | settings))
 
 
-def test_a_width_that_the_heads_cannot_share_is_named_before_anything_is_written(tmp_path):
+def test_a_width_that_does_not_fit_the_heads_is_rejected_before_a_folder_is_created(tmp_path):
     config = mini_transformer.Config(data="stdlib", width=128, heads=3, out=str(tmp_path / "run"))
-    with pytest.raises(UserError, match="--width 128 must be an even number times --heads 3"):
+    with pytest.raises(UserError, match="--width 128 must be a multiple of twice --heads 3"):
         kf.training.execute(mini_transformer, config)
     assert not any(tmp_path.iterdir())
 
 
-def test_only_language_models_generate(digits_run):
+def test_only_language_models_can_generate(digits_run):
     with pytest.raises(UserError, match="a run for image_classification; generate needs a run of mini_transformer"):
         kf.training.generate(digits_run, "1")
 
 
-def test_images_are_no_text(tmp_path):
-    with pytest.raises(UserError, match="`data` digits is for image_classification, not for text_generation"):
+def test_images_are_rejected_as_a_text(tmp_path):
+    with pytest.raises(
+        UserError, match="--data digits is for image_classification; this recipe is for text_generation"
+    ):
         kf.training.execute(mini_transformer, mini_transformer.Config(data="digits", out=str(tmp_path / "run")))
     assert not (tmp_path / "run").exists()
 
@@ -146,12 +149,12 @@ def test_a_language_model_does_not_classify_files(run):
 
 @pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="graphs are exported from the TensorFlow backend")
-def test_it_is_exported_with_any_batch_and_any_length(run, tmp_path):
+def test_it_is_exported_with_dynamic_batch_and_time(run, tmp_path):
     folder = kf.export.bundle(run, tmp_path, name="sums")
-    read = kf.bundle.manifest.read(folder / "manifest.json")
-    assert [x.shape for x in read.inputs] == [["batch", "time"]]
-    assert [y.shape for y in read.outputs] == [["batch", "time", len(run.schema.labels)]]
+    manifest = kf.bundle.manifest.read(folder / "manifest.json")
+    assert [x.shape for x in manifest.inputs] == [["batch", "time"]]
+    assert [y.shape for y in manifest.outputs] == [["batch", "time", len(run.schema.labels)]]
     session = onnxruntime.InferenceSession(folder / "model.onnx")
     ids = np.random.default_rng(0).integers(0, len(run.schema.labels), (3, 7)).astype("int32")
-    (answer,) = session.run(None, {"ids": ids})
-    assert np.allclose(answer, run.load_model().predict(ids, verbose=0), atol=1e-5)
+    (outputs,) = session.run(None, {"ids": ids})
+    assert np.allclose(outputs, run.load_model().predict(ids, verbose=0), atol=1e-5)

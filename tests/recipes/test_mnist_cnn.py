@@ -1,4 +1,4 @@
-"""The MNIST recipe: it learns, leaves a whole run folder behind, and gives the same numbers again."""
+"""The MNIST recipe: it learns, writes a complete run folder, and is reproducible."""
 
 import json
 
@@ -42,17 +42,17 @@ def test_the_report_needs_no_network(digits_run):
     assert page.count("data:image/svg+xml;base64,") == 3
 
 
-def test_the_kept_samples_carry_the_trained_models_answers(digits_run):
+def test_the_samples_contain_the_predictions_of_the_trained_model(digits_run):
     samples = digits_run.samples
-    answers = digits_run.load_model().predict(samples["x"], verbose=0)
-    assert np.allclose(answers, samples["answer"], atol=1e-6)
+    outputs = digits_run.load_model().predict(samples["x"], verbose=0)
+    assert np.allclose(outputs, samples["prediction"], atol=1e-6)
 
 
-def test_evaluating_again_gives_the_recorded_numbers(digits_run):
+def test_evaluation_reproduces_the_recorded_metrics(digits_run):
     assert kf.training.evaluate(digits_run) == pytest.approx(digits_run.results["test"], abs=1e-4)
 
 
-def test_the_same_seed_trains_the_same_model_and_another_seed_another(tmp_path):
+def test_the_trained_model_depends_on_the_seed(tmp_path):
     def losses(seed, name):
         config = mnist_cnn.Config(data="digits", epochs=2, seed=seed, out=str(tmp_path / name))
         return [row["loss"] for row in kf.training.execute(mnist_cnn, config).history]
@@ -62,14 +62,14 @@ def test_the_same_seed_trains_the_same_model_and_another_seed_another(tmp_path):
     assert losses(4, "other") != pytest.approx(first, rel=1e-5)
 
 
-def test_a_model_with_neighbours_answers_with_the_mean_over_the_image_moved_by_a_pixel():
+def test_a_model_with_neighbours_averages_over_shifts_by_one_pixel():
     schema = kf.data.load("digits").schema
     network = mnist_cnn.build(schema, mnist_cnn.Config(width=4))
     model = mnist_cnn.with_neighbours(network)
     x = np.random.default_rng(0).integers(0, 17, (3, 8, 8, 1)).astype("float32")
-    wider = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    moved = [wider[:, i : i + 8, k : k + 8] for i, k in ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))]
-    expected = np.mean([network.predict(view, verbose=0) for view in moved], axis=0)
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    shifted = [padded[:, i : i + 8, k : k + 8] for i, k in ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))]
+    expected = np.mean([network.predict(view, verbose=0) for view in shifted], axis=0)
     np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-6)
 
 
@@ -80,7 +80,7 @@ def test_one_epoch_of_mnist_reaches_98_percent(tfds_dir, tmp_path):
     assert json.loads((run.folder / "environment.json").read_text())["data"]["rows"]["test"] == 10_000
 
 
-def test_it_learns_a_folder_of_images(tmp_path):
+def test_it_learns_from_a_folder_of_images(tmp_path):
     digits = kf.data.load("digits")
     for i in range(300):
         image = Image.fromarray(digits.train.x[i].squeeze())
@@ -93,12 +93,12 @@ def test_it_learns_a_folder_of_images(tmp_path):
     assert kf.training.evaluate(run) == pytest.approx(run.results["test"], abs=1e-4)
 
 
-def test_a_shift_out_of_sight_is_refused(tmp_path):
+def test_a_shift_larger_than_the_image_is_rejected(tmp_path):
     with pytest.raises(UserError, match="--shift 8 moves images"):
         kf.training.execute(mnist_cnn, mnist_cnn.Config(data="digits", shift=8, out=str(tmp_path / "run")))
 
 
-def test_several_steps_in_one_call_end_with_the_same_weights(tmp_path):
+def test_steps_per_call_do_not_change_the_weights(tmp_path):
     def weights(steps):
         config = mnist_cnn.Config(data="digits", epochs=2, out=str(tmp_path / str(steps)), steps_per_call=steps)
         return kf.training.execute(mnist_cnn, config).load_model().get_weights()

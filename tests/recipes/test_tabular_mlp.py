@@ -1,4 +1,4 @@
-"""The recipe for tables: it learns, answers files of the user's own, exports, and gives the same numbers again."""
+"""The recipe for tables: it learns, predicts for files of the user, exports, and is reproducible."""
 
 import json
 import math
@@ -12,13 +12,14 @@ import pytest
 import kerasfound as kf
 from kerasfound.errors import UserError
 from kerasfound.recipes import tabular_mlp
+from kerasfound.recipes.components import tabular_features
 from kerasfound.training import evaluation
 
 SMALL = {"epochs": 8, "members": 2, "width": 16, "learning_rate": 2e-2}
 
 
 def rows(target, count=400, seed=0):
-    """A price that depends on a size, a colour and a day, with gaps."""
+    """A table with a price that depends on size, colour and a boolean, with missing cells."""
     rng = np.random.default_rng(seed)
     lines = [f"size,colour,day,checked,{target}"]
     for _ in range(count):
@@ -26,8 +27,8 @@ def rows(target, count=400, seed=0):
         price = 100 * size + 300 * colour + 50 * checked
         size_cell = "" if rng.random() < 0.1 else f"{size:.3f}"
         cells = (size_cell, ("red", "green", "blue")[colour], f"2024-0{rng.integers(1, 9)}-11", ("no", "yes")[checked])
-        answers = {"price": f"{price:.1f}", "dear": "dear" if price > 800 else "cheap"}
-        lines.append(",".join([*cells, answers[target]]))
+        targets = {"price": f"{price:.1f}", "dear": "dear" if price > 800 else "cheap"}
+        lines.append(",".join([*cells, targets[target]]))
     return "\n".join(lines) + "\n"
 
 
@@ -50,17 +51,17 @@ def trained(folder, target, **options):
     return kf.training.execute(tabular_mlp, config)
 
 
-def test_it_learns_classes_and_numbers(run):
-    measured = run.results["test"]
+def test_it_learns_classification_and_regression(run):
+    metrics = run.results["test"]
     if run.schema.labels:
-        assert measured["accuracy"] > 0.8
-        assert set(measured) == {"accuracy", "cross_entropy", "auc"}
+        assert metrics["accuracy"] > 0.8
+        assert set(metrics) == {"accuracy", "cross_entropy", "auc"}
     else:
-        assert measured["r2"] > 0.6
-        assert set(measured) == {"rmse", "mae", "r2"}
+        assert metrics["r2"] > 0.6
+        assert set(metrics) == {"rmse", "mae", "r2"}
 
 
-def test_evaluating_again_gives_the_recorded_numbers(run):
+def test_evaluation_reproduces_the_recorded_metrics(run):
     assert evaluation.evaluate(run) == pytest.approx(run.results["test"], rel=1e-4)
 
 
@@ -71,7 +72,7 @@ def test_the_report_shows_the_columns_and_the_worst_rows(run):
     assert {"curves", "confusion", "calibration"} <= {p.stem for p in run.plots.iterdir()} or run.schema.labels == ()
 
 
-def test_a_file_is_answered_row_by_row_with_and_without_the_target(run, tmp_path):
+def test_predict_returns_one_prediction_a_row_with_missing_and_unknown_cells(run, tmp_path):
     (tmp_path / "new.csv").write_text("checked,colour,size,day\nyes,red,8.5,2024-01-11\n,violet,,\n")
     first, second = kf.training.predict(run, [tmp_path / "new.csv"])
     assert first.input.endswith("new.csv:1")
@@ -84,9 +85,9 @@ def test_a_file_is_answered_row_by_row_with_and_without_the_target(run, tmp_path
         assert math.isfinite(second.value)
 
 
-def test_a_fresh_process_gives_the_same_answers(run):
+def test_predictions_are_the_same_in_a_new_process(run):
     file = run.settings["data"]
-    here = [json.dumps(vars(answer)) for answer in kf.training.predict(run, [Path(file)])]
+    here = [json.dumps(vars(prediction)) for prediction in kf.training.predict(run, [Path(file)])]
     command = [sys.executable, "-m", "kerasfound", "predict", str(run.folder), file, "--json"]
     there = subprocess.run(command, capture_output=True, text=True, check=True, cwd=run.folder).stdout.splitlines()
     assert there == here
@@ -103,7 +104,7 @@ def test_it_is_exported_and_verified(run, tmp_path):
     assert len(kf.export.verify(bundle)) == 2
 
 
-def test_a_resumed_run_ends_where_an_uninterrupted_one_does(run, folder, tmp_path, monkeypatch):
+def test_a_resumed_run_equals_an_uninterrupted_one(run, folder, tmp_path, monkeypatch):
     def stop(self, epoch, logs=None):
         save(self, epoch, logs)
         if epoch == 2:
@@ -116,7 +117,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(run, folder, tmp_pat
     monkeypatch.undo()
     resumed = kf.training.resume(tabular_mlp, kf.training.Run.reopen(tmp_path / "half"))
     assert [row["loss"] for row in resumed.history] == [row["loss"] for row in run.history]
-    assert np.array_equal(resumed.samples["answer"], run.samples["answer"])
+    assert np.array_equal(resumed.samples["prediction"], run.samples["prediction"])
 
 
 @pytest.mark.parametrize(
@@ -124,56 +125,56 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(run, folder, tmp_pat
     [
         ("size,colour,day\n1,red,2024-01-11\n", "no column 'checked'"),
         ("size,colour,day,checked\nbig,red,2024-01-11,no\n", "row 1, column 'size': 'big' is not a number"),
-        ("size,colour,day,checked\n", "no rows to answer"),
+        ("size,colour,day,checked\n", "the table has no rows"),
     ],
 )
-def test_a_file_that_cannot_be_answered_is_named(run, tmp_path, text, message):
+def test_an_error_names_the_invalid_file(run, tmp_path, text, message):
     (tmp_path / "new.csv").write_text(text)
     with pytest.raises(UserError, match=message):
         kf.training.predict(run, [tmp_path / "new.csv"])
 
 
-def test_a_table_that_changed_is_not_measured_on(run):
+def test_a_changed_table_is_not_evaluated(run):
     file = Path(run.settings["data"])
     original = file.read_text()
     try:
         file.write_text(rows(run.schema.target, seed=1))
-        with pytest.raises(UserError, match="not the data any more"):
+        with pytest.raises(UserError, match="the data has changed since"):
             evaluation.evaluate(run)
     finally:
         file.write_text(original)
 
 
-def test_trees_cut_where_the_target_changes():
+def test_a_bin_ends_where_the_target_changes():
     x = np.concatenate([np.zeros(900), np.linspace(1, 100, 100)])
     y = (x > 40).astype(int)
-    edges = tabular_mlp.tree_edges(x, y, classes=True, bins=4)
+    edges = tabular_features.tree_edges(x, y, classes=True, bins=4)
     assert any(39 < edge < 42 for edge in edges)
-    assert tabular_mlp.tree_edges(np.ones(50), y[:50], classes=True, bins=4) == [1, 2]
+    assert tabular_features.tree_edges(np.ones(50), y[:50], classes=True, bins=4) == [1, 2]
 
 
-def test_pairs_are_found_whose_difference_is_what_counts():
+def test_a_pair_with_an_informative_difference_comes_first():
     x = np.random.default_rng(0).normal(size=(3000, 4))
     y = np.sin(3 * (x[:, 1] - x[:, 3]))
-    assert tabular_mlp.telling_pairs(x, y, classes=False)[0] == (1, 3)
+    assert tabular_features.informative_pairs(x, y, classes=False)[0] == (1, 3)
 
 
-def test_a_class_of_one_row_hides_no_pair():
+def test_a_class_with_one_row_does_not_hide_an_informative_pair():
     x = np.random.default_rng(0).normal(size=(3000, 4))
     y = (x[:, 1] > x[:, 3]).astype(int)
     y[0] = 2
-    assert tabular_mlp.telling_pairs(x, y, classes=True)[0] == (1, 3)
-    assert tabular_mlp.telling_pairs(x[:4], np.array([0, 0, 0, 1]), classes=True) == []
+    assert tabular_features.informative_pairs(x, y, classes=True)[0] == (1, 3)
+    assert tabular_features.informative_pairs(x[:4], np.array([0, 0, 0, 1]), classes=True) == []
 
 
-def test_columns_to_take_as_categories_may_be_split_by_commas():
+def test_categorical_columns_may_be_separated_by_commas():
     assert tabular_mlp.Config(categorical=("a,b", "c")).categorical == ("a", "b", "c")
 
 
 @pytest.mark.parametrize(
     "text", ["colour,y\n" + "red,a\nblue,b\n" * 20, "size,y\n" + "".join(f"{i},{i % 2}\n" for i in range(40))]
 )
-def test_tables_of_only_categories_or_one_number_train(tmp_path, text):
+def test_a_table_of_only_categories_or_one_number_can_be_trained_on(tmp_path, text):
     (tmp_path / "table.csv").write_text(text)
     config = tabular_mlp.Config(data=str(tmp_path / "table.csv"), target="y", out=str(tmp_path / "run"), epochs=1)
     assert kf.training.execute(tabular_mlp, config).finished

@@ -1,4 +1,4 @@
-"""An honest log; a resumed run that is the uninterrupted one; no run that only looks finished."""
+"""The training log, checkpoints, resumed runs, early stopping, and unfinished run folders."""
 
 import json
 import math
@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import pytest
 
-from kerasfound.bundle import Schema, Task
+from kerasfound.bundle import Schema
 from kerasfound.data import Dataset, Split
 from kerasfound.errors import UserError
-from kerasfound.training import Batches, Config, Run, checkpoint, fit
+from kerasfound.training import Config, Run, ShuffledBatches, checkpoint, fit
 
 SPLIT = Split(np.arange(10.0)[:, None], np.arange(10.0))
 
@@ -21,23 +21,23 @@ def linear_model():
     return model
 
 
-def started(folder):
+def started_run(folder):
     run = Run.create("line", Config(out=str(folder)))
-    schema = Schema(Task.TABULAR_REGRESSION, "x", (1,), ())
-    run.start(Dataset("line", "made here", "", SPLIT, SPLIT, SPLIT, schema), Config())
+    schema = Schema("regression", "x", (1,), ())
+    run.start(Dataset("line", "synthetic", "", SPLIT, SPLIT, SPLIT, schema), Config())
     return run
 
 
 def test_fit_logs_and_checkpoints_every_epoch(tmp_path):
-    run = started(tmp_path / "run")
+    run = started_run(tmp_path / "run")
     model = linear_model()
-    fit(model, Batches(SPLIT, 5, seed=0), SPLIT, run, Config(epochs=3))
+    fit(model, ShuffledBatches(SPLIT, 5, seed=0), SPLIT, run, Config(epochs=3))
     assert [row["epoch"] for row in run.history] == [1, 2, 3]
     assert set(run.history[0]) == {"epoch", "loss", "mae", "val_loss", "val_mae", "seconds"}
-    kept = linear_model()
-    assert checkpoint.restore(kept, run.checkpoints / "last.npz") == 3
-    assert int(kept.optimizer.iterations) == 6
-    assert np.array_equal(kept.get_weights()[0], model.get_weights()[0])
+    restored = linear_model()
+    assert checkpoint.restore(restored, run.checkpoints / "last.npz") == 3
+    assert int(restored.optimizer.iterations) == 6
+    assert np.array_equal(restored.get_weights()[0], model.get_weights()[0])
     assert not run.model_file.exists()
 
 
@@ -50,60 +50,64 @@ def noisy_model(**options):
 
 
 @pytest.mark.parametrize("option", [{}, {"use_ema": True}, {"gradient_accumulation_steps": 3}], ids=str)
-def test_a_resumed_training_ends_where_an_uninterrupted_one_does(tmp_path, option):
-    whole, resumed = started(tmp_path / "whole"), started(tmp_path / "resumed")
+def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path, option):
+    whole, resumed = started_run(tmp_path / "whole"), started_run(tmp_path / "resumed")
     model = noisy_model(**option)
-    fit(model, Batches(SPLIT, 3, seed=0), SPLIT, whole, Config(epochs=5))
+    fit(model, ShuffledBatches(SPLIT, 3, seed=0), SPLIT, whole, Config(epochs=5))
 
-    fit(noisy_model(**option), Batches(SPLIT, 3, seed=0), SPLIT, resumed, Config(epochs=2))
-    resumed.log({"epoch": 3, "loss": 0.0})  # killed before this epoch's checkpoint was written
+    fit(noisy_model(**option), ShuffledBatches(SPLIT, 3, seed=0), SPLIT, resumed, Config(epochs=2))
+    resumed.log({"epoch": 3, "loss": 0.0})  # the process ended before this epoch's checkpoint was written
     again = noisy_model(**option)
-    fit(again, Batches(SPLIT, 3, seed=0), SPLIT, resumed, Config(epochs=5))
+    fit(again, ShuffledBatches(SPLIT, 3, seed=0), SPLIT, resumed, Config(epochs=5))
 
     assert [row["epoch"] for row in resumed.history] == [1, 2, 3, 4, 5]
     assert [row["loss"] for row in resumed.history] == [row["loss"] for row in whole.history]
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), again.get_weights(), strict=True))
 
 
-def test_another_models_checkpoint_is_refused(tmp_path):
-    run = started(tmp_path / "run")
-    fit(linear_model(), Batches(SPLIT, 5, seed=0), SPLIT, run, Config(epochs=1))
-    with pytest.raises(UserError, match=r"last.npz: cannot be resumed from \(it holds another model's variables\)"):
-        fit(noisy_model(), Batches(SPLIT, 5, seed=0), SPLIT, run, Config(epochs=2))
+def test_the_checkpoint_of_another_model_is_rejected(tmp_path):
+    run = started_run(tmp_path / "run")
+    fit(linear_model(), ShuffledBatches(SPLIT, 5, seed=0), SPLIT, run, Config(epochs=1))
+    with pytest.raises(
+        UserError, match=r"last.npz: training cannot resume .*\(its variables belong to another model\)"
+    ):
+        fit(noisy_model(), ShuffledBatches(SPLIT, 5, seed=0), SPLIT, run, Config(epochs=2))
 
 
-def test_patience_stops_and_keeps_the_best_epoch(tmp_path):
-    run = started(tmp_path / "run")
+def test_patience_stops_training_and_keeps_the_best_epoch(tmp_path):
+    run = started_run(tmp_path / "run")
     model = linear_model()
-    model.compile(keras.optimizers.SGD(0.03), loss="mse")  # too large: the loss grows after a while
-    fit(model, Batches(SPLIT, 5, seed=0), SPLIT, run, Config(epochs=50, patience=2))
+    model.compile(
+        keras.optimizers.SGD(0.03), loss="mse"
+    )  # the step size is too large: the loss grows after some epochs
+    fit(model, ShuffledBatches(SPLIT, 5, seed=0), SPLIT, run, Config(epochs=50, patience=2))
     losses = [row["val_loss"] for row in run.history]
     best = losses.index(min(losses))
     assert len(losses) == best + 3 < 50
     assert np.ravel(model.evaluate(*SPLIT, verbose=0))[0] == pytest.approx(losses[best], rel=1e-5)
-    fit(model, Batches(SPLIT, 5, seed=0), SPLIT, run, Config(epochs=50, patience=2))
+    fit(model, ShuffledBatches(SPLIT, 5, seed=0), SPLIT, run, Config(epochs=50, patience=2))
     assert len(run.history) == len(losses), "a run that was stopped by patience does not train again"
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_advice(tmp_path):
-    run = started(tmp_path / "run")
+    run = started_run(tmp_path / "run")
     broken = Split(SPLIT.x, np.full(10, np.nan))
     with pytest.raises(UserError, match=r"loss became nan in epoch 1.*--learning-rate"):
-        fit(linear_model(), Batches(broken, 5, seed=0), SPLIT, run, Config(epochs=2))
+        fit(linear_model(), ShuffledBatches(broken, 5, seed=0), SPLIT, run, Config(epochs=2))
     assert not run.model_file.exists()
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
-def test_a_seed_out_of_range_is_refused(seed):
+def test_a_seed_out_of_range_is_rejected(seed):
     with pytest.raises(UserError, match="--seed must be"):
         Config(seed=seed)
 
 
-def test_a_folder_in_use_is_refused(tmp_path):
-    (tmp_path / "file").write_text("mine")
+def test_a_folder_that_is_not_empty_is_rejected(tmp_path):
+    (tmp_path / "file").write_text("content")
     with pytest.raises(UserError, match="not an empty folder"):
         Run.create("line", Config(out=str(tmp_path)))
-    assert (tmp_path / "file").read_text() == "mine"
+    assert (tmp_path / "file").read_text() == "content"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +119,7 @@ def test_a_folder_in_use_is_refused(tmp_path):
     ],
     ids=["empty", "killed early", "killed"],
 )
-def test_what_is_no_finished_run_says_so(tmp_path, files, reason):
+def test_opening_an_unfinished_run_is_an_error(tmp_path, files, reason):
     (tmp_path / "checkpoints").mkdir()
     for name in files:
         (tmp_path / name).write_text('{"recipe": "line"}')
@@ -123,7 +127,7 @@ def test_what_is_no_finished_run_says_so(tmp_path, files, reason):
         Run.open(tmp_path)
 
 
-def test_numbers_in_the_log_are_json(tmp_path):
-    run = started(tmp_path / "run")
+def test_the_log_is_json_lines(tmp_path):
+    run = started_run(tmp_path / "run")
     run.log({"epoch": 1, "loss": math.pi})
     assert json.loads((run.folder / "metrics.jsonl").read_text()) == {"epoch": 1, "loss": math.pi}

@@ -1,0 +1,259 @@
+"""The sections of the report for each task: which plots and tables show what a model does on the test rows."""
+
+from collections.abc import Callable
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import ConfusionMatrixDisplay
+
+from kerasfound.bundle import Schema
+from kerasfound.data import Split
+from kerasfound.preprocessing import decode_row
+
+from .report import Section
+from .run import Run
+from .task_metrics import negative_log_likelihood
+
+WORST = 24
+"""Number of mistakes in the report, those with the lowest probability of the true class."""
+LAST_WORDS = 80
+"""Words of a misclassified text in the report."""
+WINDOWS = 12
+"""Windows of a text in the report."""
+
+
+def image_sections(test: Split, probabilities: np.ndarray, run: Run) -> list[Section]:
+    """Confusion matrix and worst mistakes of an image classifier."""
+    labels = run.schema.labels
+    wrong = worst_first(test.y, probabilities)
+    text = (
+        f"{len(wrong):,} of {len(test.y):,} test images are misclassified. Those with the lowest probability of the "
+        "true class are shown: true class → predicted class (its probability)."
+    )
+    figure = misclassified_images(test, probabilities, wrong[:WORST], labels)
+    return [
+        confusion_section(test.y, probabilities, labels),
+        Section("mistakes", "The worst mistakes", text, figure),
+    ]
+
+
+def text_sections(test: Split, probabilities: np.ndarray, run: Run) -> list[Section]:
+    """Confusion, calibration, accuracy by length, and the ends of the worst misclassified texts."""
+    tokenizer = run.tokenizer
+    words = (test.x > 0).sum(axis=1)
+    correct = probabilities.argmax(-1) == test.y
+
+    def last_words(i: int) -> tuple[str, ...]:
+        ids = test.x[i, max(0, words[i] - LAST_WORDS) : words[i]].tolist()
+        text = tokenizer.decode(ids, skip_special_tokens=False)
+        return (f"… {text}" if words[i] > LAST_WORDS else text,)
+
+    return [
+        confusion_section(test.y, probabilities, run.schema.labels),
+        calibration_section(test.y, probabilities),
+        Section(
+            "length",
+            "Short and long texts",
+            "Accuracy in ten equally large groups of test texts, by number of words after truncation.",
+            accuracy_by_length(words, correct),
+        ),
+        mistakes_section(
+            test.y, probabilities, run.schema.labels, ("end of the text, as the model reads it",), last_words
+        ),
+    ]
+
+
+def language_model_sections(test: Split, logits: np.ndarray, run: Run) -> list[Section]:
+    """How the context lowers the cross-entropy, and the negative log-likelihood of each character in some windows."""
+    nats = negative_log_likelihood(logits, test.y)
+    return [
+        Section(
+            "context",
+            "Cross-entropy by position",
+            "Cross-entropy of a character by its position in the window. Later positions have more context.",
+            cross_entropy_by_position(nats),
+        ),
+        Section(
+            "negative_log_likelihood",
+            "Negative log-likelihood of each character",
+            "The first windows of the test split. A darker character was less probable under the model.",
+            character_likelihoods(test, nats, run.schema.labels),
+        ),
+    ]
+
+
+def table_classification_sections(test: Split, probabilities: np.ndarray, run: Run) -> list[Section]:
+    """Confusion, calibration, the worst misclassified rows, and the columns of the table."""
+    schema = run.schema
+
+    def cells(i: int) -> tuple[str, ...]:
+        return tuple(decode_row(schema.columns, test.x[i]))
+
+    return [
+        confusion_section(test.y, probabilities, schema.labels),
+        calibration_section(test.y, probabilities),
+        mistakes_section(test.y, probabilities, schema.labels, input_columns(schema), cells),
+        columns_section(schema),
+    ]
+
+
+def table_regression_sections(test: Split, outputs: np.ndarray, run: Run) -> list[Section]:
+    """Predicted against true values, the rows with the largest errors, and the columns of the table."""
+    schema = run.schema
+    worst = np.argsort(-np.abs(outputs[:, 0] - test.y))[:WORST]
+    rows = [(f"{test.y[i]:g}", f"{outputs[i, 0]:g}", *decode_row(schema.columns, test.x[i])) for i in worst]
+    return [
+        Section(
+            "scatter",
+            "Predicted against true",
+            f"{schema.target} of the test rows. Predictions on the diagonal are exact.",
+            scatter(test.y, outputs[:, 0]),
+        ),
+        Section(
+            "mistakes",
+            "The worst mistakes",
+            "The test rows with the largest differences.",
+            table=[("true", "predicted", *input_columns(schema)), *rows],
+        ),
+        columns_section(schema),
+    ]
+
+
+def confusion_section(truth: np.ndarray, probabilities: np.ndarray, labels: tuple[str, ...]) -> Section:
+    """A confusion matrix: how often each class was predicted for each true class."""
+    figure = Figure(figsize=(5.6, 5), layout="constrained")
+    axes = figure.subplots()
+    classes = np.arange(len(labels))
+    ConfusionMatrixDisplay.from_predictions(
+        truth, probabilities.argmax(-1), labels=classes, display_labels=labels, cmap="Blues", colorbar=False, ax=axes
+    )
+    axes.spines[:].set_visible(True)
+    text = "Test rows by true class (rows) and predicted class (columns)."
+    return Section("confusion", "Confusion matrix", text, figure)
+
+
+def calibration_section(truth: np.ndarray, probabilities: np.ndarray) -> Section:
+    """Whether the predicted probabilities are as high as the accuracy."""
+    text = "Accuracy by predicted probability. On the diagonal, the probabilities are as high as the accuracy."
+    return Section("calibration", "Calibration", text, calibration(truth, probabilities))
+
+
+def mistakes_section(
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    labels: tuple[str, ...],
+    head: tuple[str, ...],
+    cells: Callable[[int], tuple[str, ...]],
+) -> Section:
+    """A table of the misclassified rows with the lowest probability of the true class.
+
+    Args:
+        truth: the true class of each row.
+        probabilities: the predicted probabilities, `(rows, classes)`.
+        labels: the names of the classes.
+        head: the names of the columns that show the row.
+        cells: returns the cells under `head` for the number of a row.
+    """
+    wrong = worst_first(truth, probabilities)
+    predicted = probabilities.argmax(-1)
+    text = (
+        f"{len(wrong):,} of {len(truth):,} test rows are misclassified. Those with the lowest probability of the true "
+        "class are shown."
+    )
+    rows = [
+        (labels[truth[i]], f"{labels[predicted[i]]} ({probabilities[i, predicted[i]]:.0%})", *cells(i))
+        for i in wrong[:WORST]
+    ]
+    return Section("mistakes", "The worst mistakes", text, table=[("true", "predicted", *head), *rows])
+
+
+def columns_section(schema: Schema) -> Section:
+    """The type of each column of the table."""
+    head = ("column", "type", "missing", "distinct")
+    rows = [(c.name, c.kind, f"{c.missing:,}", f"{c.distinct:,}") for c in schema.columns]
+    return Section("columns", "The data", "The columns with their inferred types, over all rows.", table=[head, *rows])
+
+
+def input_columns(schema: Schema) -> tuple[str, ...]:
+    """The names of the columns that the model reads."""
+    return tuple(column.name for column in schema.columns if column.width)
+
+
+def worst_first(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """The misclassified rows, ordered by the probability of the true class, the lowest first."""
+    wrong = np.flatnonzero(probabilities.argmax(-1) != truth)
+    return wrong[np.argsort(probabilities[wrong, truth[wrong]])]
+
+
+def misclassified_images(test: Split, probabilities: np.ndarray, worst: np.ndarray, labels: tuple[str, ...]) -> Figure:
+    """Misclassified images, each with the title `true → predicted (probability)`."""
+    predicted = probabilities.argmax(-1)
+    columns = 8
+    rows = max(1, -(-len(worst) // columns))
+    figure = Figure(figsize=(columns * 1.15, rows * 1.4), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.axis("off")
+    for axes, i in zip(grid, worst, strict=False):
+        axes.imshow(test.x[i].squeeze(), cmap="gray", vmin=0, vmax=255)
+        confidence = probabilities[i, predicted[i]]
+        axes.set_title(f"{labels[test.y[i]]} → {labels[predicted[i]]} ({confidence:.0%})", fontsize=8)
+    return figure
+
+
+def cross_entropy_by_position(nats: np.ndarray) -> Figure:
+    """Mean cross-entropy of each position over all windows, `(windows, time)`."""
+    figure = Figure(figsize=(7, 3), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(np.arange(1, nats.shape[1] + 1), nats.mean(axis=0))
+    axes.set(xlabel="characters of context", ylabel="nats a character")
+    return figure
+
+
+def character_likelihoods(test: Split, nats: np.ndarray, labels: tuple[str, ...]) -> Figure:
+    """The targets of the first windows; the background of each character shows its negative log-likelihood."""
+    rows = min(WINDOWS, len(nats))
+    figure = Figure(figsize=(9, 0.28 * rows), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(nats[:rows], cmap="Oranges", vmin=0, vmax=8, aspect="auto")
+    for (row, column), target in np.ndenumerate(test.y[:rows]):
+        character = labels[target].replace("\n", "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}").replace("$", r"\$")
+        axes.text(column, row, character, ha="center", va="center", fontsize=6, family="monospace")
+    axes.axis("off")
+    return figure
+
+
+def accuracy_by_length(words: np.ndarray, correct: np.ndarray) -> Figure:
+    """Accuracy by the mean length of each group of texts."""
+    groups = [group for group in np.array_split(np.argsort(words, kind="stable"), 10) if len(group)]
+    figure = Figure(figsize=(6, 3), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([words[g].mean() for g in groups], [correct[g].mean() for g in groups], marker="o", markersize=4)
+    axes.set(xlabel="words", ylabel="accuracy")
+    return figure
+
+
+def calibration(truth: np.ndarray, probabilities: np.ndarray) -> Figure:
+    """Accuracy in equally large groups of rows, by the mean probability of the predicted class."""
+    correct = probabilities.argmax(-1) == truth
+    accuracy, confidence = calibration_curve(correct, probabilities.max(-1).clip(0, 1), n_bins=10, strategy="quantile")
+    figure = Figure(figsize=(4.5, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+    axes.plot(confidence, accuracy, marker="o", markersize=4)
+    low = min(confidence.min(), accuracy.min())
+    axes.set(xlabel="predicted probability", ylabel="accuracy", xlim=(low, 1.01), ylim=(low, 1.01))
+    return figure
+
+
+def scatter(truth: np.ndarray, predicted: np.ndarray) -> Figure:
+    """True and predicted value of at most 5,000 rows, one point for each."""
+    sample = np.random.default_rng(0).permutation(len(truth))[:5_000]
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    ends = [min(truth.min(), predicted.min()), max(truth.max(), predicted.max())]
+    axes.plot(ends, ends, color="0.7", linewidth=1)
+    axes.scatter(truth[sample], predicted[sample], s=6, alpha=0.4, linewidths=0, rasterized=True)
+    axes.set(xlabel="true", ylabel="predicted")
+    return figure

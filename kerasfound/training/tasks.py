@@ -1,0 +1,94 @@
+"""What training does for each kind of task, in one table: `TASKS`."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from kerasfound import data
+from kerasfound.data import Dataset, Split, windows
+from kerasfound.preprocessing import encode_texts
+
+from . import report_sections, task_metrics, user_inputs
+from .report import Section
+from .run import Run
+
+
+def load_examples(run: Run, data_dir: str | None) -> Dataset:
+    """Load the images or texts that a run was trained on."""
+    columns = {name: run.settings.get(name) for name in ("text", "target")}
+    return data.load(run.settings["data"], data_dir, run.schema.task, **columns)
+
+
+def load_table(run: Run, data_dir: str | None) -> Dataset:
+    """Load the table that a run was trained on."""
+    settings = run.settings
+    options = {name: settings[name] for name in ("target", "task", "seed")}
+    return data.load_table(settings["data"], data_dir, categorical=tuple(settings["categorical"]), **options)
+
+
+def keep_rows(run: Run, split: Split) -> Split:
+    """The rows unchanged, for models that read the data set as it is."""
+    return split
+
+
+def cut_windows(run: Run, split: Split) -> Split:
+    """Consecutive windows of a text, as long as those of the training."""
+    return windows(split, run.settings["block_size"], stride=run.settings["block_size"])
+
+
+def tokenize(run: Run, split: Split) -> Split:
+    """The token ids of the texts."""
+    return Split(encode_texts(run.tokenizer, split.x), split.y)
+
+
+class TaskFunctions(NamedTuple):
+    """The functions of training that depend on the task."""
+
+    metrics: Callable[[np.ndarray, np.ndarray], dict[str, float]]
+    """Compute the metrics from a model's outputs and the targets."""
+    sections: Callable[[Split, np.ndarray, Run], list[Section]]
+    """Create the sections of the report from the test rows and the model's outputs."""
+    load: Callable[[Run, str | None], Dataset]
+    """Load the data set of a run again."""
+    prepare: Callable[[Run, Split], Split] = keep_rows
+    """Convert the rows of a data set to the inputs of the model."""
+    read_inputs: Callable[[Run, list[Path], Sequence[str]], tuple[list[str], np.ndarray]] | None = None
+    """Read files and texts for `predict`: a name and inputs for each row. None where `predict` is not possible."""
+
+
+TASKS = {
+    "image_classification": TaskFunctions(
+        metrics=task_metrics.classification_metrics,
+        sections=report_sections.image_sections,
+        load=load_examples,
+        read_inputs=user_inputs.read_images,
+    ),
+    "text_classification": TaskFunctions(
+        metrics=task_metrics.classification_metrics,
+        sections=report_sections.text_sections,
+        load=load_examples,
+        prepare=tokenize,
+        read_inputs=user_inputs.read_texts,
+    ),
+    "text_generation": TaskFunctions(
+        metrics=task_metrics.next_character_metrics,
+        sections=report_sections.language_model_sections,
+        load=load_examples,
+        prepare=cut_windows,
+    ),
+    "tabular_classification": TaskFunctions(
+        metrics=task_metrics.classification_metrics,
+        sections=report_sections.table_classification_sections,
+        load=load_table,
+        read_inputs=user_inputs.read_table_rows,
+    ),
+    "tabular_regression": TaskFunctions(
+        metrics=task_metrics.regression_metrics,
+        sections=report_sections.table_regression_sections,
+        load=load_table,
+        read_inputs=user_inputs.read_table_rows,
+    ),
+}
+"""One row for each task of `kerasfound.bundle.Schema`."""
