@@ -1,8 +1,7 @@
-"""The page at `/`: plain files, a document that says what each model takes, and `/metrics`."""
+"""The web page at `/`: its files, a description of every model, and `/metrics`."""
 
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,18 +10,23 @@ from .client_error import ClientError
 from .http import Request, Response
 from .model import Model
 from .routing import Route
+from .state import ServerState
 
-if TYPE_CHECKING:
-    from .app import App
-
-KINDS = {".html": b"text/html; charset=utf-8", ".css": b"text/css", ".js": b"text/javascript", ".svg": b"image/svg+xml"}
+CONTENT_TYPES = {
+    ".html": b"text/html; charset=utf-8",
+    ".css": b"text/css",
+    ".js": b"text/javascript",
+    ".svg": b"image/svg+xml",
+}
 FOLDER = resources.files("kerasfound.serving").joinpath("page")
-FILES = {file.name: file for file in FOLDER.iterdir() if Path(file.name).suffix in KINDS}
-HINTS = 1000
-"""Categories of a column that the page is told, at most; others can be typed."""
-POLICY = b"default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-SAFE = [
-    (b"content-security-policy", POLICY),
+FILES = {file.name: file for file in FOLDER.iterdir() if Path(file.name).suffix in CONTENT_TYPES}
+MAX_CATEGORIES = 1000
+"""Categories of a column that the page offers; more can be typed."""
+SECURITY_POLICY = (
+    b"default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+SECURITY_HEADERS = [
+    (b"content-security-policy", SECURITY_POLICY),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-cache"),
@@ -30,7 +34,7 @@ SAFE = [
 
 
 class Column(msgspec.Struct):
-    """A column of a table, as a bundle's row schema has it."""
+    """A column of a table, from the row schema of the bundle."""
 
     name: str
     kind: str
@@ -38,35 +42,35 @@ class Column(msgspec.Struct):
 
 
 class Table(msgspec.Struct):
-    """What a row of a table is made of, and which column the model tells."""
+    """The input columns of a table, and the column that the model predicts."""
 
     columns: list[Column] = []
     target: str = ""
 
 
-async def page(app: "App", request: Request, file: str = "index.html") -> Response:
-    """The page, or a file that it needs."""
+async def page(state: ServerState, request: Request, file: str = "index.html") -> Response:
+    """The web page, or one of its files."""
     if file not in FILES:
         raise ClientError(404, f"no file {file!r}")
-    return Response(FILES[file].read_bytes(), KINDS[Path(file).suffix], headers=SAFE)
+    return Response(FILES[file].read_bytes(), CONTENT_TYPES[Path(file).suffix], headers=SECURITY_HEADERS)
 
 
-async def models(app: "App", request: Request) -> Response:
-    """What each version of each model takes and says: enough to make a form of it."""
-    found = [served.versions.values() for _, served in sorted(app.repository.models.items())]
-    return http.json([_described(model) for versions in found for model in versions])
+async def models(state: ServerState, request: Request) -> Response:
+    """The inputs, outputs, metrics and model card of every version of every model."""
+    served = [model.versions.values() for _, model in sorted(state.repository.models.items())]
+    return http.json([_describe(version) for versions in served for version in versions])
 
 
-async def exposition(app: "App", request: Request) -> Response:
-    """Counts and times in Prometheus's text format."""
-    app.count_queued()
+async def exposition(state: ServerState, request: Request) -> Response:
+    """Metrics in Prometheus's text format."""
+    state.count_queued()
     return Response(metrics.exposition(), metrics.CONTENT_TYPE)
 
 
-def _described(model: Model) -> dict:
-    """The manifest, without what only the server needs, and the card."""
+def _describe(model: Model) -> dict:
+    """Return the parts of the manifest that the page shows, and the model card."""
     manifest = model.manifest
-    table = _table(model)
+    table = _read_table(model)
     return {
         "name": model.name,
         "version": model.version,
@@ -81,26 +85,26 @@ def _described(model: Model) -> dict:
         "metrics": manifest.metrics,
         "measured_on": manifest.measured_on,
         "created": manifest.created,
-        "raw": model.raw.kind if model.raw else None,
-        "writes": model.writer is not None,
-        "card": _text(model, "README.md"),
+        "raw_input": model.raw_input.kind if model.raw_input else None,
+        "generates_text": model.text_generator is not None,
+        "card": _read_text(model, "README.md"),
     }
 
 
-def _table(model: Model) -> Table:
-    """A column for each input; empty for a model that takes no rows, or whose inputs are other ones."""
+def _read_table(model: Model) -> Table:
+    """Return one column for each input; an empty table if the model takes no rows or has other inputs."""
     for step in model.manifest.preprocessing:
         if step.name == "row" and step.file:
-            found = msgspec.json.decode(_text(model, step.file) or "{}", type=Table)
-            found.columns = [column for column in found.columns if column.kind != "left out"]
-            for column in found.columns:
-                column.categories = column.categories[:HINTS]
-            return found if len(found.columns) == len(model.inputs) else Table()
+            table = msgspec.json.decode(_read_text(model, step.file) or "{}", type=Table)
+            table.columns = [column for column in table.columns if column.kind != "left out"]
+            for column in table.columns:
+                column.categories = column.categories[:MAX_CATEGORIES]
+            return table if len(table.columns) == len(model.inputs) else Table()
     return Table()
 
 
-def _text(model: Model, file: str) -> str:
-    """A file of the bundle, which may have left the folder since the model was opened."""
+def _read_text(model: Model, file: str) -> str:
+    """Return a text file of the bundle, or "" if it was removed after the model was loaded."""
     try:
         return (model.folder / file).read_text(encoding="utf-8") if file in model.manifest.files else ""
     except OSError:
