@@ -80,9 +80,7 @@ def told(answer):
 def paths(app):
     """Of every call that takes a body, but those that put models away."""
     names = re.compile(r"\{\w+\}")
-    found = {
-        route.path for route in app.routes if route.method == "POST" and "repository/models" not in route.path
-    }
+    found = {route.path for route in app.routes if route.method == "POST" and "repository/models" not in route.path}
     return st.tuples(st.sampled_from(sorted(found)), st.sampled_from(MODELS)).map(lambda two: names.sub(two[1], two[0]))
 
 
