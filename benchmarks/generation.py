@@ -24,8 +24,8 @@ import numpy as np
 
 import kerasfound as kf
 from kerasfound.sampling import generate_tokens, sample_token
-from kerasfound.serving.model import session
-from kerasfound.serving.text_generation import Wish, Writer
+from kerasfound.serving.model import open_session
+from kerasfound.serving.text_generation import SamplingParameters, TextGenerator
 
 COMPILING = 2
 app = cyclopts.App()
@@ -77,12 +77,12 @@ def timed(write: Callable[[], Iterator[str]], seconds: list[float]) -> str:
 def remembering(bundle: Path, prompt: str, length: int) -> Iterator[str]:
     manifest = kf.bundle.manifest.read(bundle / "manifest.json")
     assert manifest.text_generation
-    writer = Writer(manifest, session(bundle / manifest.text_generation.file))
-    return writer.write(prompt, Wish(max_tokens=length, temperature=0.0))
+    generator = TextGenerator(manifest, open_session(bundle / manifest.text_generation.file))
+    return generator.generate(prompt, SamplingParameters(max_tokens=length, temperature=0.0))
 
 
 def recomputing(run: kf.training.Run, bundle: Path, prompt: str, length: int) -> Iterator[str]:
-    opened, labels = session(bundle / "model.onnx"), run.schema.labels
+    opened, labels = open_session(bundle / "model.onnx"), run.schema.labels
     (ids,) = opened.get_inputs()
 
     def answer(known: list[int], seen: int) -> np.ndarray:

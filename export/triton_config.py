@@ -2,24 +2,10 @@
 
 import json
 
+from kerasfound.bundle.dtypes import DTYPES
 from kerasfound.bundle.manifest import Manifest, Tensor
 from kerasfound.errors import UserError
 
-TYPES = {
-    "bool": "TYPE_BOOL",
-    "uint8": "TYPE_UINT8",
-    "uint16": "TYPE_UINT16",
-    "uint32": "TYPE_UINT32",
-    "uint64": "TYPE_UINT64",
-    "int8": "TYPE_INT8",
-    "int16": "TYPE_INT16",
-    "int32": "TYPE_INT32",
-    "int64": "TYPE_INT64",
-    "float16": "TYPE_FP16",
-    "float32": "TYPE_FP32",
-    "float64": "TYPE_FP64",
-    "string": "TYPE_STRING",
-}
 LARGEST_BATCH = 64
 
 
@@ -41,10 +27,12 @@ def config(manifest: Manifest) -> str:
 
 
 def _tensor(tensor: Tensor, batched: bool) -> str:
-    if tensor.dtype not in TYPES:
+    if tensor.dtype not in DTYPES:
         raise UserError(
-            f"{tensor.name} is of {tensor.dtype}, which no engine serves; give it one of {', '.join(TYPES)}."
+            f"{tensor.name} is of {tensor.dtype}, which no engine serves; give it one of {', '.join(DTYPES)}."
         )
     sizes = [-1 if isinstance(size, str) else size for size in tensor.shape[batched:]]
     dims = f"dims: {sizes}" if sizes else "dims: [1] reshape { shape: [] }"
-    return f"  {{ name: {json.dumps(tensor.name, ensure_ascii=False)} data_type: {TYPES[tensor.dtype]} {dims} }}"
+    return (
+        f"  {{ name: {json.dumps(tensor.name, ensure_ascii=False)} data_type: {DTYPES[tensor.dtype].triton} {dims} }}"
+    )

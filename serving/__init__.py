@@ -1,17 +1,19 @@
-"""A small model server: bundles of `kerasfound export` in, two HTTP protocols out, without Keras or TensorFlow.
+"""A small model server: serves bundles of `kerasfound export` with two HTTP protocols, without Keras or TensorFlow.
 
-To be read in this order:
+Read the files in this order:
 
-    server.py       what `serve` is told, the socket, signals, worker processes
-    process.py      one process: uvicorn, its connections, the watch over the folder, the way down
-    app.py          one request: its route, who may ask, bounds, counts and log (web, routes, errors, limits, metrics)
-    v1.py, v2.py    the two protocols; triton.py has the extensions, page.py and openapi.py the rest
-    tensors.py      arrays from JSON and bytes, and back; raw.py: from pictures and texts
-    model.py        one bundle opened, and held against what it promises; writing.py: a language model
-    batching.py     who is asked together with whom
-    repository.py   which versions of which models there are, and who is meant
+    server.py            `serve`: its settings, the socket, signals, worker processes
+    uvicorn_server.py    one process: uvicorn, its connections, watching the folder, the graceful shutdown
+    app.py, state.py     one request: route, API key, limits, metrics, log; the state that all requests share
+    http.py, routing.py  requests, responses and paths; limits.py, client_error.py, metrics.py belong to them
+    protocols/           tensorflow_serving.py and open_inference.py are the protocols, triton_extensions.py and
+                         openapi.py add to them; web_ui.py serves the files of page/
+    tensor_codec.py      JSON and bytes to arrays and back; raw_inputs.py does this for images and texts
+    model.py             one loaded bundle, checked against its manifest; text_generation.py runs language models
+    batching.py          which requests share one call of a model
+    model_repository.py  the models and versions in the folder, and the version that a request gets
 
-Importing this package is cheap: ONNX Runtime, NumPy and uvicorn are loaded by `serve`.
+Importing this package is cheap: `serve` loads ONNX Runtime, NumPy and uvicorn.
 """
 
 from .server import serve

@@ -1,9 +1,9 @@
-"""Continuous batching: nobody waits for company; who comes while a batch runs is in the next one.
+"""Continuous batching: requests are never delayed to fill a batch; those that arrive during a batch form the next one.
 
-A request that is alone is answered at once, in the event loop: to hand a small model to a thread costs more than to run
-it. Otherwise a thread runs a batch while the event loop reads the requests of the next; of a model that is not slow
-another thread takes what fills a batch meanwhile, as long as there are cores. A request with more rows than a batch may
-have is asked in pieces: it takes no more memory at a time than others do, which have their turn in between.
+A request that is alone runs at once, in the event loop: for a small model, passing it to a thread costs more than
+running it. Otherwise a thread runs a batch while the event loop reads the requests of the next one. If the model is
+fast and a core is free, another thread runs the next full batch at the same time. A request with more rows than one
+batch allows is split into pieces: it takes no more memory at a time than other requests, and they run in between.
 """
 
 import asyncio
@@ -24,224 +24,226 @@ from .metrics import Statistics
 Tensors = dict[str, np.ndarray]
 
 INLINE_SECONDS = 0.005
-"""What takes longer never runs in the event loop: health checks and other models would wait for it."""
-BESIDE_SECONDS = 0.1
-"""What takes longer never runs beside itself: two large batches might not have the memory that each of them has."""
+"""A slower call never runs in the event loop: it would block health checks and other models."""
+CONCURRENT_SECONDS = 0.1
+"""A slower call never runs concurrently with another of the same model: two might need too much memory."""
 CORES = os.cpu_count() or 1
 
 
-class Waiting(NamedTuple):
-    """One request in the queue, or a piece of one."""
+class QueuedRequest(NamedTuple):
+    """One request in the queue, or one piece of a large request."""
 
     feeds: Tensors
     rows: int
     sizes: tuple
-    """What rows must have in common to fill a batch together: every size but their number."""
-    answer: asyncio.Future
-    since: float
+    """The sizes of every axis except the rows. Only requests with equal sizes can share a batch."""
+    result: asyncio.Future
+    queued_at: float
 
 
-class Ran(NamedTuple):
-    """One call of the model: an answer for each request, and what it cost."""
+class BatchResult(NamedTuple):
+    """The outputs of each request of one batch, and the cost of the call."""
 
-    answers: list[Tensors]
+    outputs: list[Tensors]
     rows: int
     size: int
     seconds: float
 
 
 class Batcher:
-    """Asks one model, one batch at a time.
+    """Runs one model in batches.
 
     Args:
-        run: the model.
-        together: whether it answers each row by itself, so that rows of several requests may be asked at once.
-        limits: on rows, queue and answers.
+        run: calls the model.
+        batchable: whether the model treats each row independently, so that requests can share a batch.
+        limits: bounds on rows, queue and outputs.
         threads: where batches run.
-        statistics: are told of every batch.
+        statistics: counters that every batch updates.
     """
 
     def __init__(
         self,
         run: Callable[[Tensors], Tensors],
-        together: bool,
+        batchable: bool,
         limits: Limits,
         threads: Executor,
         statistics: Statistics,
     ):
         self._run = run
-        self.together = together
+        self.batchable = batchable
         self._limits = limits
         self._threads = threads
         self._statistics = statistics
-        self._queue: deque[Waiting] = deque()
-        self._rows_waiting = 0
-        self._ends: dict[asyncio.Future, float] = {}
-        """Of those who wait for an answer: when their time is over."""
-        self._rings_at = math.inf
+        self._queue: deque[QueuedRequest] = deque()
+        self._queued_rows = 0
+        self._deadlines: dict[asyncio.Future, float] = {}
+        """The deadline of every request without a result."""
+        self._timer_deadline = math.inf
         self._timer: asyncio.TimerHandle | None = None
-        self._working: set[asyncio.Task] = set()
-        """One for each batch that runs."""
-        self._seconds, self._size = INLINE_SECONDS, 1
-        """Of the last call; a model that was not asked yet may be slow."""
+        self._workers: set[asyncio.Task] = set()
+        """One task for each batch that runs."""
+        self._last_seconds, self._last_size = INLINE_SECONDS, 1
+        """Of the last call. Before the first call, the model counts as slow."""
 
-    async def ask(self, feeds: Tensors, seconds: float, alone: bool) -> Tensors:
-        """The model's answer within `seconds`.
+    async def submit(self, feeds: Tensors, timeout_seconds: float, alone: bool) -> Tensors:
+        """Return the model's outputs within `timeout_seconds`.
 
         Raises:
-            ClientError: 413 if the answer would be too large, 429 if too many are waiting, 504 if the time is over.
+            ClientError: 413 if the outputs would be too large, 429 if the queue is full, 504 after the timeout.
         """
-        rows = self._rows(feeds)
-        if alone and not self._working and rows <= self._limits.batch_rows and self._quick(feeds):
-            found = self._run_together([feeds])
-            self._note(found)
-            return found.answers[0]
-        if self._working and self._full():
-            reason = f"this model's queue is full ({self._limits.queue} requests, the limit of this server); try again"
-            raise ClientError(429, reason, (("retry-after", "1"),))
-        end = asyncio.get_running_loop().time() + seconds
+        rows = self._count_rows(feeds)
+        if alone and not self._workers and rows <= self._limits.max_batch_rows and self._is_fast(feeds):
+            result = self._run_batch([feeds])
+            self._record(result)
+            return result.outputs[0]
+        if self._workers and self._is_full():
+            reason = f"this model's queue is full ({self._limits.max_queue} requests, the limit of this server)"
+            raise ClientError(429, f"{reason}; try again", (("retry-after", "1"),))
+        deadline = asyncio.get_running_loop().time() + timeout_seconds
         try:
-            if rows <= self._limits.batch_rows:
-                return await self._queued(feeds, end)
-            return await self._in_pieces(feeds, rows, end)
+            if rows <= self._limits.max_batch_rows:
+                return await self._enqueue(feeds, deadline)
+            return await self._run_in_pieces(feeds, rows, deadline)
         except TimeoutError:
-            raise ClientError(504, f"no answer within {seconds:g} seconds") from None
+            raise ClientError(504, f"the model has no result after {timeout_seconds:g} seconds") from None
 
-    async def _in_pieces(self, feeds: Tensors, rows: int, end: float) -> Tensors:
-        answers: list[Tensors] = []
-        most = self._limits.batch_rows
-        for first in range(0, rows, most):
-            piece = {name: x[first : first + most] for name, x in feeds.items()}
-            answers.append(await self._queued(piece, end))
-            values = max(y.size for y in answers[0].values()) * rows // most
-            if values > self._limits.values:
-                reason = f"the answer to {rows} rows would have {values} values, more than {self._limits.values}"
-                raise ClientError(413, f"{reason}, the limit of this server; ask for fewer rows at a time")
-        return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+    async def _run_in_pieces(self, feeds: Tensors, rows: int, deadline: float) -> Tensors:
+        pieces: list[Tensors] = []
+        piece_rows = self._limits.max_batch_rows
+        for first in range(0, rows, piece_rows):
+            piece = {name: x[first : first + piece_rows] for name, x in feeds.items()}
+            pieces.append(await self._enqueue(piece, deadline))
+            values = max(y.size for y in pieces[0].values()) * rows // piece_rows
+            if values > self._limits.max_values:
+                reason = f"the output for {rows} rows would have {values} values, more than {self._limits.max_values}"
+                raise ClientError(413, f"{reason}, the limit of this server; send fewer rows per request")
+        return {name: np.concatenate([outputs[name] for outputs in pieces]) for name in pieces[0]}
 
-    async def _queued(self, feeds: Tensors, end: float) -> Tensors:
+    async def _enqueue(self, feeds: Tensors, deadline: float) -> Tensors:
         loop = asyncio.get_running_loop()
         sizes = tuple(x.shape[1:] for x in feeds.values())
-        waiting = Waiting(feeds, self._rows(feeds), sizes, loop.create_future(), time.perf_counter())
-        self._queue.append(waiting)
-        self._rows_waiting += waiting.rows
-        self._statistics.waiting += 1
-        if self._another(len(self._working)):
-            self._working.add(loop.create_task(self._work()))
-        self._ends[waiting.answer] = end
-        if end < self._rings_at:
-            self._ring_at(end)
+        request = QueuedRequest(feeds, self._count_rows(feeds), sizes, loop.create_future(), time.perf_counter())
+        self._queue.append(request)
+        self._queued_rows += request.rows
+        self._statistics.queued += 1
+        if self._needs_worker(len(self._workers)):
+            self._workers.add(loop.create_task(self._run_queue()))
+        self._deadlines[request.result] = deadline
+        if deadline < self._timer_deadline:
+            self._set_timer(deadline)
         try:
-            return await waiting.answer
+            return await request.result
         finally:
-            del self._ends[waiting.answer]
-            if not self._ends:
-                self._ring_at(math.inf)  # a timer would keep the model
+            del self._deadlines[request.result]
+            if not self._deadlines:
+                self._set_timer(math.inf)  # a timer would keep the model in memory
 
-    def _ring_at(self, end: float) -> None:
-        """One timer for all: most of them are answered long before."""
+    def _set_timer(self, deadline: float) -> None:
+        """Set the one timer of all requests; most have a result long before their deadline."""
         if self._timer:
             self._timer.cancel()
-        self._rings_at = end
-        self._timer = asyncio.get_running_loop().call_at(end, self._ring) if end < math.inf else None
+        self._timer_deadline = deadline
+        self._timer = (
+            asyncio.get_running_loop().call_at(deadline, self._expire_requests) if deadline < math.inf else None
+        )
 
-    def _ring(self) -> None:
+    def _expire_requests(self) -> None:
         now = asyncio.get_running_loop().time()
-        late = [answer for answer, end in self._ends.items() if end <= now]
-        for answer in late:
-            if not answer.done():
-                answer.set_exception(TimeoutError())
-        self._ring_at(min((end for end in self._ends.values() if end > now), default=math.inf))
+        expired = [result for result, deadline in self._deadlines.items() if deadline <= now]
+        for result in expired:
+            if not result.done():
+                result.set_exception(TimeoutError())
+        self._set_timer(min((deadline for deadline in self._deadlines.values() if deadline > now), default=math.inf))
 
-    def _full(self) -> bool:
-        if len(self._queue) >= self._limits.queue:
-            self._keep([waiting for waiting in self._queue if not waiting.answer.done()])
-        return len(self._queue) >= self._limits.queue
+    def _is_full(self) -> bool:
+        if len(self._queue) >= self._limits.max_queue:
+            self._set_queue([request for request in self._queue if not request.result.done()])
+        return len(self._queue) >= self._limits.max_queue
 
-    def _keep(self, left: list[Waiting]) -> None:
-        self._queue = deque(left)
-        self._statistics.waiting = len(left)
-        self._rows_waiting = sum(waiting.rows for waiting in left)
+    def _set_queue(self, requests: list[QueuedRequest]) -> None:
+        self._queue = deque(requests)
+        self._statistics.queued = len(requests)
+        self._queued_rows = sum(request.rows for request in requests)
 
-    def _another(self, running: int) -> bool:
-        """Whether a batch shall run beside those that are running."""
+    def _needs_worker(self, running: int) -> bool:
+        """Whether to start a batch while `running` batches run."""
         if not running or not self._queue:
             return bool(self._queue)
-        fills = not self.together or self._rows_waiting >= self._limits.batch_rows
-        return fills and running < CORES and self._seconds < BESIDE_SECONDS
+        fills_batch = not self.batchable or self._queued_rows >= self._limits.max_batch_rows
+        return fills_batch and running < CORES and self._last_seconds < CONCURRENT_SECONDS
 
-    async def _work(self) -> None:
+    async def _run_queue(self) -> None:
         try:
-            while self._another(len(self._working) - 1):
-                if taken := self._take():
-                    await self._answer(taken)
+            while self._needs_worker(len(self._workers) - 1):
+                if requests := self._take_batch():
+                    await self._process(requests)
         finally:
-            self._working.remove(cast(asyncio.Task, asyncio.current_task()))
+            self._workers.remove(cast(asyncio.Task, asyncio.current_task()))
 
-    def _take(self) -> list[Waiting]:
-        """The first in the queue and all that fit beside it; those whose clients gave up are forgotten."""
-        taken: list[Waiting] = []
-        left: list[Waiting] = []
+    def _take_batch(self) -> list[QueuedRequest]:
+        """Remove the first request and all that fit into its batch; drop the requests of clients that left."""
+        batch: list[QueuedRequest] = []
+        remaining: list[QueuedRequest] = []
         rows = 0
-        for waiting in self._queue:
-            if waiting.answer.done():
+        for request in self._queue:
+            if request.result.done():
                 continue
-            fits = self.together and taken and waiting.sizes == taken[0].sizes
-            if not taken or (fits and rows + waiting.rows <= self._limits.batch_rows):
-                taken.append(waiting)
-                rows += waiting.rows
+            fits = self.batchable and batch and request.sizes == batch[0].sizes
+            if not batch or (fits and rows + request.rows <= self._limits.max_batch_rows):
+                batch.append(request)
+                rows += request.rows
             else:
-                left.append(waiting)
-        self._keep(left)
-        return taken
+                remaining.append(request)
+        self._set_queue(remaining)
+        return batch
 
-    async def _answer(self, taken: list[Waiting]) -> None:
+    async def _process(self, batch: list[QueuedRequest]) -> None:
         started = time.perf_counter()
-        asked = [waiting.feeds for waiting in taken]
+        feeds = [request.feeds for request in batch]
         try:
-            found = await asyncio.get_running_loop().run_in_executor(self._threads, self._run_together, asked)
+            result = await asyncio.get_running_loop().run_in_executor(self._threads, self._run_batch, feeds)
         except Exception as error:
-            if len(taken) > 1:  # one of them is at fault, and only that one shall hear of it
-                for waiting in taken:
-                    if not waiting.answer.done():
-                        await self._answer([waiting])
-            elif not taken[0].answer.done():
-                taken[0].answer.set_exception(error)
+            if len(batch) > 1:  # run them one by one, so that only the invalid request fails
+                for request in batch:
+                    if not request.result.done():
+                        await self._process([request])
+            elif not batch[0].result.done():
+                batch[0].result.set_exception(error)
             return
-        self._note(found)
-        self._statistics.queue.add(len(taken), sum(started - waiting.since for waiting in taken))
-        for waiting, answer in zip(taken, found.answers, strict=True):
-            if not waiting.answer.done():
-                waiting.answer.set_result(answer)
+        self._record(result)
+        self._statistics.queue.add(len(batch), sum(started - request.queued_at for request in batch))
+        for request, outputs in zip(batch, result.outputs, strict=True):
+            if not request.result.done():
+                request.result.set_result(outputs)
 
-    def _run_together(self, asked: list[Tensors]) -> Ran:
-        """Asks the model once for all of `asked`; touches nothing that the event loop does."""
+    def _run_batch(self, requests: list[Tensors]) -> BatchResult:
+        """Run the model once for all requests. Runs in a thread, so it must not change the batcher's state."""
         started = time.perf_counter()
-        feeds = asked[0]
-        if len(asked) > 1:
-            feeds = {name: np.concatenate([each[name] for each in asked]) for name in feeds}
-        answers = self._run(feeds)
+        feeds = requests[0]
+        if len(requests) > 1:
+            feeds = {name: np.concatenate([request[name] for request in requests]) for name in feeds}
+        outputs = self._run(feeds)
         seconds = time.perf_counter() - started
-        parts = [answers]
-        if len(asked) > 1:
+        parts = [outputs]
+        if len(requests) > 1:
             parts, first = [], 0
-            for each in asked:
-                last = first + self._rows(each)
-                parts.append({name: y[first:last] for name, y in answers.items()})
+            for request in requests:
+                last = first + self._count_rows(request)
+                parts.append({name: y[first:last] for name, y in outputs.items()})
                 first = last
-        return Ran(parts, self._rows(feeds), _size(feeds), seconds)
+        return BatchResult(parts, self._count_rows(feeds), _count_values(feeds), seconds)
 
-    def _note(self, ran: Ran) -> None:
-        self._seconds, self._size = ran.seconds, ran.size
-        self._statistics.batch(ran.rows, len(ran.answers), ran.seconds)
+    def _record(self, result: BatchResult) -> None:
+        self._last_seconds, self._last_size = result.seconds, result.size
+        self._statistics.add_batch(result.rows, len(result.outputs), result.seconds)
 
-    def _quick(self, feeds: Tensors) -> bool:
-        """Whether this much would run in the event loop's time, judged by the last call."""
-        return self._seconds * max(1.0, _size(feeds) / self._size) < INLINE_SECONDS
+    def _is_fast(self, feeds: Tensors) -> bool:
+        """Whether a call of this size may run in the event loop, estimated from the last call."""
+        return self._last_seconds * max(1.0, _count_values(feeds) / self._last_size) < INLINE_SECONDS
 
-    def _rows(self, feeds: Tensors) -> int:
-        return len(next(iter(feeds.values()))) if self.together else 1
+    def _count_rows(self, feeds: Tensors) -> int:
+        return len(next(iter(feeds.values()))) if self.batchable else 1
 
 
-def _size(feeds: Tensors) -> int:
+def _count_values(feeds: Tensors) -> int:
     return max(1, sum(x.size for x in feeds.values()))

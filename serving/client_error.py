@@ -1,4 +1,4 @@
-"""The one error that a client, rather than the server's owner, is meant to read."""
+"""The error type whose message goes to the client."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ MAX_CHARACTERS = 400
 
 
 class ClientError(Exception):
-    """A request that cannot be answered, with its HTTP status and one line that says what to change."""
+    """An invalid or refused request: the HTTP status, and one line that says what to change."""
 
     def __init__(self, status: int, reason: str, headers: tuple[tuple[str, str], ...] = ()):
         # The reason may quote the request, which may hold line breaks or megabytes.
@@ -18,9 +18,10 @@ class ClientError(Exception):
 
     @property
     def body(self) -> bytes:
-        """As both protocols write an error."""
+        """The JSON body of the error response; both protocols use the same."""
         return msgspec.json.encode({"error": self.reason})
 
 
 def one_line(reason: str | Exception) -> str:
+    """Replace every run of white space with one space."""
     return " ".join(str(reason).split())

@@ -87,7 +87,7 @@ async def read_body(request: Request, limits: Limits, hold: Callable[[int], None
     length = request.headers.get(b"content-length", b"0")
     if not length.isdigit():
         raise ClientError(400, f"content-length is {length.decode('latin-1')!r}, expected a number of bytes")
-    if len(length) > MAX_DIGITS or int(length) > limits.body:
+    if len(length) > MAX_DIGITS or int(length) > limits.max_body_bytes:
         raise _too_large(limits)
     body = await _whole(request.receive, limits, hold)
     if encoding == b"identity":
@@ -104,23 +104,23 @@ async def _whole(receive: Receive, limits: Limits, hold: Callable[[int], None]) 
         part = message.get("body", b"")
         parts.append(part)
         size, more = size + len(part), message.get("more_body", False)
-        if size > limits.body:
+        if size > limits.max_body_bytes:
             raise _too_large(limits)
         hold(len(part))
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _too_large(limits: Limits) -> ClientError:
-    return ClientError(413, f"the body is larger than {limits.body >> 20} MiB, the limit of this server")
+    return ClientError(413, f"the body is larger than {limits.max_body_bytes >> 20} MiB, the limit of this server")
 
 
 def _decompressed(body: bytes, encoding: bytes, limits: Limits) -> bytes:
     found = zlib.decompressobj(WINDOWS[encoding])
     try:
-        whole = found.decompress(body, limits.body + 1)
+        whole = found.decompress(body, limits.max_body_bytes + 1)
     except zlib.error as error:
         raise ClientError(400, f"the body is not {encoding.decode()}: {error}") from None
-    if len(whole) > limits.body:
+    if len(whole) > limits.max_body_bytes:
         raise _too_large(limits)
     if not found.eof or found.unused_data:
         raise ClientError(400, f"the body is not one whole {encoding.decode()} stream")

@@ -1,24 +1,24 @@
-"""What a client may ask of the server, and of its patience."""
+"""Bounds on the requests of clients."""
 
 from typing import NamedTuple
 
 
 class Limits(NamedTuple):
-    """Bounds on size and time; whatever is beyond one of them is refused with a 4xx, never waited for."""
+    """Bounds on size and time. A request beyond one of them gets a 4xx or 5xx response; it never blocks the server."""
 
-    body: int = 16 << 20
-    """Bytes of a request, and of what it decompresses to."""
-    seconds: float = 30.0
-    """For the body of a request to come, and once it is there for its answer."""
-    batch_rows: int = 32
-    """Rows that are asked at once; a request with more is asked in pieces."""
-    queue: int = 512
-    """Requests that wait for one model."""
-    connections: int = 2000
-    text: int = 2000
-    """Characters that one request may have written."""
+    max_body_bytes: int = 16 << 20
+    """The largest request body, before and after decompression."""
+    timeout_seconds: float = 30.0
+    """For receiving the body of a request; then again for computing its response."""
+    max_batch_rows: int = 32
+    """Rows in one call of a model. A request with more rows is split into several calls."""
+    max_queue: int = 512
+    """Requests in the queue of one model."""
+    max_connections: int = 2000
+    max_tokens: int = 2000
+    """Characters that one text generation request may generate."""
 
     @property
-    def values(self) -> int:
-        """Of one tensor, asked or answered: as many as a body holds in four bytes each, however they are written."""
-        return self.body // 4
+    def max_values(self) -> int:
+        """Values in one input or output tensor: as many as a body of four bytes per value can hold."""
+        return self.max_body_bytes // 4

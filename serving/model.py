@@ -1,4 +1,4 @@
-"""One loaded bundle: what its manifest promises, and the ONNX Runtime session that keeps it."""
+"""One loaded bundle: its manifest and its ONNX Runtime session, checked against each other."""
 
 import functools
 import time
@@ -12,6 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as onnx_errors
 
 from kerasfound.bundle import recorded_cases
 from kerasfound.bundle.comparison import TOLERANCE, compare
+from kerasfound.bundle.dtypes import DTYPES
 from kerasfound.bundle.manifest import Manifest, Tensor
 from kerasfound.errors import UserError
 
@@ -19,43 +20,43 @@ from .batching import Batcher, Tensors
 from .client_error import ClientError, one_line
 from .limits import Limits
 from .metrics import Statistics
-from .raw_inputs import RawInput, raw_input
-from .tensor_codec import DTYPES, Reader, described
-from .text_generation import Writer
+from .raw_inputs import RawInput, find_raw_input
+from .tensor_codec import TensorReader, format_shape
+from .text_generation import TextGenerator
 
 INTRA_OP_THREADS = 1
-"""One: small models lose more by waking a second thread than they gain."""
-MEMORY = 1 << 30
-"""Bytes that all models together may compute in: attention over a long text takes the square of its length."""
-PROOF_SECONDS = 0.2
-"""For how long a bundle's recorded questions are asked when it is loaded, the small ones first."""
-FATAL = 4
+"""One: for small models, waking a second thread costs more than it saves."""
+MEMORY_BYTES = 1 << 30
+"""For the computations of all models together: attention needs memory that grows with the square of the text length."""
+VERIFY_SECONDS = 0.2
+"""Time for running the recorded cases of a bundle when it is loaded; small cases run first."""
+LOG_FATAL = 4
 
 ONNX_ERRORS = tuple(e for e in vars(onnx_errors).values() if isinstance(e, type) and issubclass(e, Exception))
-"""ONNX Runtime's errors share no base class of their own."""
+"""ONNX Runtime's errors have no common base class."""
 
 
 @functools.cache
-def _bound_memory() -> None:
-    place = onnxruntime.OrtMemoryInfo(
+def _limit_memory() -> None:
+    memory = onnxruntime.OrtMemoryInfo(
         "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
     )
-    onnxruntime.create_and_register_allocator(place, onnxruntime.OrtArenaCfg({"max_mem": MEMORY}))
+    onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg({"max_mem": MEMORY_BYTES}))
 
 
-def session(path: Path) -> onnxruntime.InferenceSession:
-    """An ONNX file, opened for one thread.
+def open_session(path: Path) -> onnxruntime.InferenceSession:
+    """Open an ONNX file for execution in one thread.
 
     Raises:
-        UserError: if ONNX Runtime does not take it.
+        UserError: if ONNX Runtime cannot open the file.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = INTRA_OP_THREADS
     options.inter_op_num_threads = 1
-    options.log_severity_level = FATAL  # what fails is raised too, and told once
-    _bound_memory()
+    options.log_severity_level = LOG_FATAL  # errors are raised too; do not log them twice
+    _limit_memory()
     options.add_session_config_entry("session.use_env_allocators", "1")
-    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")  # weights are beside it
+    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")  # weights do not count
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except ONNX_ERRORS as error:
@@ -63,16 +64,16 @@ def session(path: Path) -> onnxruntime.InferenceSession:
 
 
 class Model:
-    """A model that answers: arrays in by name, arrays out by name.
+    """A loaded model: takes arrays by input name, returns arrays by output name.
 
     Args:
-        manifest: of the bundle.
-        folder: of the bundle.
-        limits: on what may be asked.
+        manifest: the bundle's manifest.
+        folder: the bundle's folder.
+        limits: bounds on requests.
         threads: where batches run.
 
     Raises:
-        UserError: if the ONNX file is not what the manifest says, or does not answer as it is recorded there.
+        UserError: if the ONNX file contradicts the manifest, or its outputs differ from the recorded ones.
     """
 
     def __init__(self, manifest: Manifest, folder: Path, limits: Limits, threads: Executor):
@@ -85,166 +86,176 @@ class Model:
         for tensor in [*manifest.inputs, *manifest.outputs]:
             if tensor.dtype not in DTYPES:
                 raise UserError(f"{tensor.name!r} has dtype {tensor.dtype!r}, expected one of {', '.join(DTYPES)}.")
-        self.readers = {declared.name: Reader(declared) for declared in manifest.inputs}
-        self._session = session(folder / "model.onnx")
-        _agree("inputs", manifest.inputs, self._session.get_inputs())
-        _agree("outputs", manifest.outputs, self._session.get_outputs())
-        self.raw: RawInput | None = raw_input(manifest, folder)
-        self.writer = (
-            Writer(manifest, session(folder / manifest.text_generation.file)) if manifest.text_generation else None
+        self.readers = {declared.name: TensorReader(declared) for declared in manifest.inputs}
+        session = open_session(folder / "model.onnx")
+        _check_tensors("inputs", manifest.inputs, session.get_inputs())
+        _check_tensors("outputs", manifest.outputs, session.get_outputs())
+        self.raw_input: RawInput | None = find_raw_input(manifest, folder)
+        self.text_generator = (
+            TextGenerator(manifest, open_session(folder / manifest.text_generation.file))
+            if manifest.text_generation
+            else None
         )
         self.limits = limits
         self.statistics = Statistics(self.name)
-        self._run = _asking(self._session, list(self.outputs))
-        together = _by_row([*manifest.inputs, *manifest.outputs])
-        self.queue = Batcher(self._run, together, limits, threads, self.statistics)
-        self._warm(rows=2 if together else 1)
-        self._prove(folder)
+        self._run = _session_caller(session, list(self.outputs))
+        batchable = _has_batch_axis([*manifest.inputs, *manifest.outputs])
+        self.batcher = Batcher(self._run, batchable, limits, threads, self.statistics)
+        self._warm_up(rows=2 if batchable else 1)
+        self._verify_recorded_cases(folder)
 
     async def predict(
-        self, feeds: Tensors, outputs: Sequence[str] = (), seconds: float | None = None, alone: bool = False
+        self, feeds: Tensors, outputs: Sequence[str] = (), timeout_seconds: float | None = None, alone: bool = False
     ) -> Tensors:
-        """The named outputs, or all of them, for arrays that hold every input.
+        """Run the model.
 
         Args:
-            feeds: the inputs.
-            outputs: what is asked for.
-            seconds: how long the client waits, at most the server's own limit.
-            alone: whether no other request is under way.
+            feeds: one array for each input.
+            outputs: the names of the outputs to return; all outputs if empty.
+            timeout_seconds: the client's timeout; the server's own limit is the upper bound.
+            alone: whether no other request is in flight.
 
         Raises:
-            ClientError: when names or shapes are not the manifest's, or the model cannot take these values,
-                such as a token id beyond its vocabulary.
+            ClientError: if names or shapes differ from the manifest's, or the model cannot take these values,
+                such as a token id outside the vocabulary.
         """
         started = time.perf_counter()
         try:
-            feeds = self._checked(feeds, outputs)
-            answers = await self.queue.ask(feeds, min(seconds or np.inf, self.limits.seconds), alone)
+            feeds = self._check_feeds(feeds, outputs)
+            timeout_seconds = min(timeout_seconds or np.inf, self.limits.timeout_seconds)
+            results = await self.batcher.submit(feeds, timeout_seconds, alone)
         except ClientError:
             self.statistics.fail.add(1, time.perf_counter() - started)
             raise
         self.statistics.success.add(1, time.perf_counter() - started)
-        return {name: answers[name] for name in outputs} if outputs else answers
+        return {name: results[name] for name in outputs} if outputs else results
 
-    def reader(self, name: str) -> Reader:
+    def reader(self, name: str) -> TensorReader:
+        """Return the reader of an input, or raise a 400."""
         try:
             return self.readers[name]
         except KeyError:
-            raise ClientError(400, f"no input {name!r}; model {self.name!r} has {_listed(self.readers)}") from None
+            raise ClientError(400, f"no input {name!r}; model {self.name!r} has {_quote_names(self.readers)}") from None
 
-    def _checked(self, feeds: Tensors, outputs: Sequence[str]) -> Tensors:
-        """The feeds in the manifest's order."""
+    def _check_feeds(self, feeds: Tensors, outputs: Sequence[str]) -> Tensors:
+        """Check names, shapes and ids; return the feeds in the manifest's order."""
         for name in outputs:
             if name not in self.outputs:
-                raise ClientError(400, f"no output {name!r}; model {self.name!r} has {_listed(self.outputs)}")
+                raise ClientError(400, f"no output {name!r}; model {self.name!r} has {_quote_names(self.outputs)}")
         for name in self.readers:
             if name not in feeds:
-                known = "; null is a value that is not known" if self.readers[name].nullable else ""
+                known = "; use null for a missing value" if self.readers[name].nullable else ""
                 raise ClientError(400, f"input {name!r} is missing; {self.readers[name].expected}{known}")
         sizes: dict[str, int] = {}
         for name, array in feeds.items():
             self.reader(name).check(array.shape, sizes)
-            if array.size > self.limits.values:
-                reason = f"input {name!r} has {array.size} values, more than {self.limits.values}"
+            if array.size > self.limits.max_values:
+                reason = f"input {name!r} has {array.size} values, more than {self.limits.max_values}"
                 raise ClientError(413, f"{reason}, the limit of this server")
             self.readers[name].check_ids(array)
         return {name: feeds[name] for name in self.readers}
 
-    def _warm(self, rows: int) -> None:
-        """Answers zeros once: the first request finds memory allocated, and outputs are held against the manifest."""
+    def _warm_up(self, rows: int) -> None:
+        """Run zeros once: this allocates memory before the first request and checks the shapes of the outputs."""
         reason = ""
         for size in (1, 32):  # some models need more than one time step or pixel
             try:
-                answers = self._run({name: _zeros(reader, rows, size) for name, reader in self.readers.items()})
+                outputs = self._run({name: _zeros(reader, rows, size) for name, reader in self.readers.items()})
                 break
             except ClientError as error:
                 reason = error.reason
         else:
             if all(isinstance(size, int) for tensor in self.inputs for size in tensor.shape[1:]):
-                raise UserError(f"it does not answer zeros: {reason}")
-            return  # no free sizes tried suit it; a client may know better
-        for name, answer in answers.items():
-            declared, found = self.outputs[name].shape, [*answer.shape]
+                raise UserError(f"the model fails on inputs of zeros: {reason}")
+            return  # a size that no guess above hits; clients may know it
+        for name, output in outputs.items():
+            declared, actual = self.outputs[name].shape, [*output.shape]
             by_row = [rows, *declared[1:]] if rows > 1 else declared
-            if len(found) != len(declared) or _conflict(by_row, found):
-                asked = f" to {rows} rows" if rows > 1 else ""
-                raise UserError(f"output {name!r}{asked} has shape {described(found)}, not {described(declared)}.")
+            if len(actual) != len(declared) or _has_conflict(by_row, actual):
+                for_rows = f" for {rows} rows" if rows > 1 else ""
+                raise UserError(
+                    f"output {name!r}{for_rows} has shape {format_shape(actual)}, expected {format_shape(declared)}."
+                )
 
-    def _prove(self, folder: Path) -> None:
-        """Asks what was asked at export: this machine may answer otherwise."""
+    def _verify_recorded_cases(self, folder: Path) -> None:
+        """Run the test inputs that were recorded at export: another processor or runtime may give other outputs."""
         if recorded_cases.file_name() not in self.manifest.files:
             return
         tolerance = max((record.tolerance for record in self.manifest.verification), default=TOLERANCE)
         started = time.perf_counter()
         for case in recorded_cases.load(folder):
             if case.inputs.keys() != self.readers.keys() or not case.outputs.keys() <= self.outputs.keys():
-                raise UserError(
-                    f"what was asked at export has other tensors: {_listed([*case.inputs, *case.outputs])}."
-                )
+                names = _quote_names([*case.inputs, *case.outputs])
+                raise UserError(f"the recorded cases have other tensors than the manifest: {names}.")
             try:
-                answers = self._run(case.inputs)
+                outputs = self._run(case.inputs)
             except ClientError as error:
-                raise UserError(f"it does not take what was asked at export: {error.reason}") from None
+                raise UserError(f"the model fails on a recorded test input: {error.reason}") from None
             for name, expected in case.outputs.items():
-                apart = compare(expected, answers[name])
-                if not apart.max_scaled <= tolerance:
-                    raise UserError(f"it answers otherwise than the trained model: {name} {apart}.")
-            if time.perf_counter() - started > PROOF_SECONDS:
+                comparison = compare(expected, outputs[name])
+                if not comparison.max_scaled <= tolerance:
+                    raise UserError(f"the output differs from the trained model's: {name} {comparison}.")
+            if time.perf_counter() - started > VERIFY_SECONDS:
                 break
 
 
-def _asking(session: onnxruntime.InferenceSession, outputs: list[str]) -> Callable[[Tensors], Tensors]:
-    """Calls of the session by name; they know no `Model`, so that one that left is freed with its last request."""
+def _session_caller(session: onnxruntime.InferenceSession, outputs: list[str]) -> Callable[[Tensors], Tensors]:
+    """Return a function that runs the session.
+
+    The function holds no reference to the `Model`: an unloaded model is freed with its last request.
+    """
 
     def run(feeds: Tensors) -> Tensors:
         try:
             return dict(zip(outputs, session.run(outputs, feeds), strict=True))
         except ONNX_ERRORS as error:
-            # The model ran when it was loaded and the CPU is no less able now, so it is this input that it cannot take.
+            # The model ran when it was loaded, so this input is the cause.
             if "Available memory" in str(error):
-                reason = f"models compute in {MEMORY >> 20} MiB of memory here, which is too little for this input"
+                reason = f"this input needs more than the {MEMORY_BYTES >> 20} MiB of memory that models have here"
                 raise ClientError(413, f"{reason}; send fewer rows or steps") from error
             raise ClientError(400, f"the model cannot take this input: {one_line(error)}") from error
 
     return run
 
 
-def _by_row(tensors: list[Tensor]) -> bool:
-    """Whether every tensor has one row for each that is asked, so that requests may share a call."""
+def _has_batch_axis(tensors: list[Tensor]) -> bool:
+    """Whether the first axis of every tensor is the batch, so that requests can share a call."""
     first = {tensor.shape[0] if tensor.shape else 1 for tensor in tensors}
     return len(first) == 1 and isinstance(first.pop(), str)
 
 
-def _agree(kind: str, declared: list[Tensor], found: list) -> None:
-    """Holds the manifest's tensors against the session's."""
-    names, actual = [tensor.name for tensor in declared], [tensor.name for tensor in found]
-    if sorted(names) != sorted(actual):
-        raise UserError(f"the manifest's {kind} are {_listed(names)}, the ONNX file's are {_listed(actual)}.")
-    by_name = {tensor.name: tensor for tensor in found}
+def _check_tensors(kind: str, declared: list[Tensor], actual: list) -> None:
+    """Compare the manifest's tensors with the session's."""
+    names, actual_names = [tensor.name for tensor in declared], [tensor.name for tensor in actual]
+    if sorted(names) != sorted(actual_names):
+        raise UserError(
+            f"the manifest's {kind} are {_quote_names(names)}, the ONNX file's are {_quote_names(actual_names)}."
+        )
+    by_name = {tensor.name: tensor for tensor in actual}
     for tensor in declared:
         other = by_name[tensor.name]
-        if DTYPES[tensor.dtype].onnx != other.type:
+        if DTYPES[tensor.dtype].onnxruntime != other.type:
             raise UserError(f"{tensor.name!r} is {tensor.dtype} in the manifest, {other.type} in the ONNX file.")
-        # An output's rank may be unknown to the file, which it tells as no axes at all.
+        # If the file does not know the rank of an output, it reports no axes at all.
         same_rank = len(tensor.shape) == len(other.shape) or (kind == "outputs" and not other.shape)
         fixed = [a for a, b in zip(tensor.shape, other.shape, strict=False) if isinstance(b, int)]
-        promises_too_much = kind == "inputs" and any(isinstance(size, str) for size in fixed)
-        if not same_rank or promises_too_much or _conflict(tensor.shape, other.shape):
+        too_general = kind == "inputs" and any(isinstance(size, str) for size in fixed)
+        if not same_rank or too_general or _has_conflict(tensor.shape, other.shape):
             raise UserError(
-                f"{tensor.name!r} has shape {described(tensor.shape)} in the manifest, "
-                f"{described(other.shape)} in the ONNX file."
+                f"{tensor.name!r} has shape {format_shape(tensor.shape)} in the manifest, "
+                f"{format_shape(other.shape)} in the ONNX file."
             )
 
 
-def _conflict(declared: list[int | str], found: list) -> bool:
+def _has_conflict(declared: list[int | str], actual: list) -> bool:
     """Whether an axis has two different fixed sizes."""
-    return any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(declared, found, strict=False))
+    return any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(declared, actual, strict=False))
 
 
-def _zeros(reader: Reader, rows: int, free: int) -> np.ndarray:
-    shape = [size if isinstance(size, int) else free if axis else rows for axis, size in enumerate(reader.shape)]
+def _zeros(reader: TensorReader, rows: int, dynamic: int) -> np.ndarray:
+    shape = [size if isinstance(size, int) else dynamic if axis else rows for axis, size in enumerate(reader.shape)]
     return np.full(shape, "", object) if reader.dtype.json is str else np.zeros(shape, reader.dtype.numpy)
 
 
-def _listed(names) -> str:
+def _quote_names(names) -> str:
     return ", ".join(repr(name) for name in names)

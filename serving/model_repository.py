@@ -1,4 +1,4 @@
-"""The folder of bundles: watched, checked, opened, and handed out by name, version and label."""
+"""The folder of bundles: watches it, verifies and loads bundles, finds a model by name, version or label."""
 
 import contextlib
 import hashlib
@@ -23,69 +23,73 @@ from .limits import Limits
 from .model import Model
 
 LOG = logging.getLogger("kerasfound.serving")
-RULES = "serving.json"
-MAX_RULES_BYTES = 1 << 16
+POLICY_FILE = "serving.json"
+MAX_POLICY_BYTES = 1 << 16
 STABLE, CANARY = "stable", "canary"
 
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
 _EXPECTED = (
-    "expected <name>/<version>/ with model.onnx and manifest.json, as written by `kerasfound export RUN --to models/`"
+    "expected <name>/<version>/ with model.onnx and manifest.json, as `kerasfound export RUN --to models/` writes them"
 )
 
 Versions = Literal["latest", "all"] | Annotated[list[int], msgspec.Meta(min_length=1)]
 
 
-class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`<name>/serving.json`, read again whenever it changes: which versions of a model are served, and to whom.
+class VersionPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`<name>/serving.json`: which versions of a model are served, and which requests they receive.
 
-    They are taken once every version that they name can be served; until then, those before them go on.
+    The file is read again whenever it changes. A new policy takes effect once every version that it names can be
+    served; until then the previous policy stays.
     """
 
     versions: Versions = "latest"
     labels: dict[str, int] = {}
-    """Names for versions; those are served too. Who names no version is answered by `stable`, if there is one."""
+    """Names for versions; these versions are served too. Requests without a version go to `stable`, if it exists."""
     canary_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
-    """Of the requests that name no version, how many `canary` answers."""
+    """The fraction of the requests without a version that go to `canary`."""
 
     def __post_init__(self) -> None:
         if CANARY in self.labels and STABLE not in self.labels:
-            raise ValueError(f"a label {CANARY!r} needs a label {STABLE!r} beside it")
+            raise ValueError(f"a label {CANARY!r} needs a label {STABLE!r} too")
         if self.canary_share and CANARY not in self.labels:
             raise ValueError(f"a `canary_share` needs a label {CANARY!r}")
 
     @property
     def named(self) -> set[int]:
+        """The versions that the policy names."""
         return {*self.labels.values(), *(self.versions if isinstance(self.versions, list) else [])}
 
 
-class Served(NamedTuple):
-    """A model: the versions that are ready, the newest first, and by which rules."""
+class ServedModel(NamedTuple):
+    """The loaded versions of one model, newest first, and the policy that selected them."""
 
     versions: dict[int, Model]
-    rules: Rules
+    policy: VersionPolicy
 
 
-class Known(NamedTuple):
-    """What was found in a version folder when it was looked at, and how to tell that it is another now."""
+class VersionRecord(NamedTuple):
+    """The result of loading one version folder."""
 
-    marks: tuple
+    fingerprint: tuple
+    """Differs once a file of the folder changes."""
     model: Model | None
-    """That answers; the one before, if what is there now is refused."""
+    """The loaded model; the previous one if the files that are there now are refused."""
     reason: str
+    """Why the files are refused, or empty."""
 
 
-class Look(NamedTuple):
-    """What one look at the folder found."""
+class Snapshot(NamedTuple):
+    """The state of the folder after one scan."""
 
-    models: dict[str, Served]
+    models: dict[str, ServedModel]
     refused: dict[tuple[str, str], str]
-    away: set[str]
-    known: dict[Path, Known]
+    unloaded: set[str]
+    records: dict[Path, VersionRecord]
 
 
-class State(NamedTuple):
-    """Of one version for the index; without a version it is the model that something is said of."""
+class VersionStatus(NamedTuple):
+    """One line of the repository index: a version, or a whole model if `version` is empty."""
 
     name: str
     version: str
@@ -94,15 +98,15 @@ class State(NamedTuple):
 
 
 class Repository:
-    """Every model of a folder.
+    """All models of one folder.
 
     Args:
-        folder: of bundles.
-        limits: on what may be asked of a model.
+        folder: the folder of bundles.
+        limits: bounds on requests.
         threads: where batches run.
-        away: a folder with an empty file for each model that a client put away; what several processes share of that.
-        versions: that are served of a model without rules of its own: the newest that works, all, or those named.
-        log: told, in one line, what came, went or was refused.
+        unloaded: a folder with an empty file for each model that a client unloaded; worker processes share it.
+        versions: for models without a policy file: the newest version that loads, all versions, or the given ones.
+        log: called with one line for each version that is loaded, removed or refused.
 
     Raises:
         UserError: if nothing in the folder can be served.
@@ -113,291 +117,311 @@ class Repository:
         folder: str | Path,
         limits: Limits,
         threads: Executor,
-        away: str | Path,
+        unloaded: str | Path,
         versions: Versions = "latest",
         log: Callable[[str], None] = lambda line: None,
     ):
         self.folder = Path(folder)
         self.threads = threads
-        self.models: dict[str, Served] = {}
+        self.models: dict[str, ServedModel] = {}
         self.refused: dict[tuple[str, str], str] = {}
-        """Why a version, or without one a model or its rules, cannot be had."""
-        self.away: set[str] = set()
-        """Models that a client put away."""
+        """Reasons by name and version. An empty version stands for the whole model or its policy."""
+        self.unloaded: set[str] = set()
+        """Models that a client unloaded."""
         self._limits = limits
-        self._away = Path(away)
-        self._default = Rules(versions)
+        self._unloaded_folder = Path(unloaded)
+        self._default_policy = VersionPolicy(versions)
         self._log = log
-        self._known: dict[Path, Known] = {}
-        self._watched = False
-        self._changing = threading.Lock()
+        self._records: dict[Path, VersionRecord] = {}
+        self._started = False
+        self._refreshing = threading.Lock()
         self.refresh()
-        self._watched = True
+        self._started = True
         if not self.models:
-            broken = list(self.refused.values())
-            if len(broken) == 1:
-                raise UserError(broken[0])
-            if broken:
-                raise UserError(f"{folder}: none of its {len(broken)} bundles can be served: {' '.join(broken)}")
-            raise UserError(f"{folder}: no bundle{_meant(self.folder)}; {_EXPECTED}.")
+            reasons = list(self.refused.values())
+            if len(reasons) == 1:
+                raise UserError(reasons[0])
+            if reasons:
+                raise UserError(f"{folder}: none of its {len(reasons)} bundles can be served: {' '.join(reasons)}")
+            raise UserError(f"{folder}: no bundle{_suggest_folder(self.folder)}; {_EXPECTED}.")
 
-    # -------------------------------------------------------------------------------------------------- what is asked
+    # ------------------------------------------------------------------------------------------------- find models
 
     def get(self, name: str, version: str | None = None, label: str | None = None) -> Model:
-        """A model by version or label; by neither the stable one with its canary, or the newest."""
-        versions, rules = self.served(name)
+        """Return a model by version or label; without both, the stable or canary version, or the newest."""
+        versions, policy = self.get_versions(name)
         if version is not None:
             if not _VERSION.fullmatch(version) or int(version) not in versions:
-                raise ClientError(404, f"model {name!r} has no version {version!r}; served: {_listed(versions)}")
+                raise ClientError(404, f"model {name!r} has no version {version!r}; served: {_join(versions)}")
             return versions[int(version)]
-        labels = {key: number for key, number in rules.labels.items() if number in versions}
+        labels = {key: number for key, number in policy.labels.items() if number in versions}
         if label is not None:
             if label not in labels:
-                raise ClientError(404, f"model {name!r} has no label {label!r}; served: {_listed(labels) or 'none'}")
+                raise ClientError(404, f"model {name!r} has no label {label!r}; served: {_join(labels) or 'none'}")
             return versions[labels[label]]
-        chosen = CANARY if CANARY in labels and random.random() < rules.canary_share else STABLE
+        chosen = CANARY if CANARY in labels and random.random() < policy.canary_share else STABLE
         return versions[labels.get(chosen, next(iter(versions)))]
 
-    def meant(self, **which: str) -> list[Model]:
-        """The version that is named, or all of a model that is named, or all of all."""
+    def select(self, **which: str) -> list[Model]:
+        """Return one version if `which` has a version or label, all versions of one model, or all models."""
         if which.keys() - {"name"}:
             return [self.get(**which)]
-        served = [self.served(**which)] if which else self.models.values()
-        return [model for each in served for model in each.versions.values()]
+        selected = [self.get_versions(**which)] if which else self.models.values()
+        return [model for served in selected for model in served.versions.values()]
 
-    def served(self, name: str) -> Served:
-        """A model with all its versions."""
-        models = self.models  # another thread may replace them between two looks
+    def get_versions(self, name: str) -> ServedModel:
+        """Return all versions of a model."""
+        models = self.models  # read once: another thread may replace the dictionary
         if name not in models:
-            raise ClientError(404, f"no model {name!r}; served here: {_listed(map(repr, sorted(models))) or 'none'}")
+            raise ClientError(404, f"no model {name!r}; served: {_join(map(repr, sorted(models))) or 'none'}")
         return models[name]
 
-    def index(self) -> list[State]:
-        """Every version that is served or refused, and every model that was put away."""
+    def index(self) -> list[VersionStatus]:
+        """Return the status of every served or refused version, and of every unloaded model."""
         refused = dict(self.refused)
         ready = [
-            State(name, str(version), True, refused.pop((name, str(version)), ""))
+            VersionStatus(name, str(version), True, refused.pop((name, str(version)), ""))
             for name, served in self.models.items()
             for version in served.versions
         ]
-        away = [State(name, "", False, "unloaded") for name in sorted(self.away)]
-        return [*ready, *(State(name, version, False, why) for (name, version), why in refused.items()), *away]
+        not_ready = [VersionStatus(name, version, False, reason) for (name, version), reason in refused.items()]
+        unloaded = [VersionStatus(name, "", False, "unloaded") for name in sorted(self.unloaded)]
+        return [*ready, *not_ready, *unloaded]
 
-    # ---------------------------------------------------------------------------------------------- what comes and goes
+    # ----------------------------------------------------------------------------------------------- change models
 
-    def refresh(self, again: str = "") -> None:
-        """Look at the folder again: open what is new, let go of what left. It may take long, and hinders no request.
+    def refresh(self, retry: str = "") -> None:
+        """Scan the folder: load new versions, drop removed ones. It may take long, but blocks no request.
 
-        A version is served after it was checked and asked, all at once, and the one before it answers until then.
+        A new version is verified and warmed up before it receives requests; the previous one serves until then.
 
         Args:
-            again: a model whose refused versions are tried again, though they are as they were.
+            retry: a model whose refused versions are loaded again, although their files have not changed.
         """
-        with self._changing:
+        with self._refreshing:
             try:
-                names, look = _folders(self.folder), Look({}, {}, _files(self._away), {})
-            except OSError as error:  # away, for a moment or for good: what is open goes on
+                names = _model_names(self.folder)
+                snapshot = Snapshot({}, {}, _file_names(self._unloaded_folder), {})
+            except OSError as error:  # the folder is not available: keep the loaded models
                 reason = f"{error.filename or self.folder}: {error.strerror}; {_EXPECTED}."
-                names, look = [], Look(self.models, self.refused | {("", ""): reason}, self.away, self._known)
+                refused = self.refused | {("", ""): reason}
+                names, snapshot = [], Snapshot(self.models, refused, self.unloaded, self._records)
             for name in names:
-                if name not in look.away and (served := self._served(name, look, name == again)).versions:
-                    look.models[name] = served
-            self._tell(look)
-            self.models, self.refused, self.away, self._known = look
+                if name in snapshot.unloaded:
+                    continue
+                served = self._scan_model(name, snapshot, name == retry)
+                if served.versions:
+                    snapshot.models[name] = served
+            self._log_changes(snapshot)
+            self.models, self.refused, self.unloaded, self._records = snapshot
 
     def load(self, name: str) -> None:
-        """Look at a model again, though it was put away or refused.
+        """Load a model again that was unloaded or refused.
 
         Raises:
-            ClientError: if it is not there, or no version of it can be served.
+            ClientError: if the model does not exist, or none of its versions can be served.
         """
-        if name in _files(self._away):
-            (self._away / name).unlink(missing_ok=True)
-        self.refresh(again=name)
+        if name in _file_names(self._unloaded_folder):
+            (self._unloaded_folder / name).unlink(missing_ok=True)
+        self.refresh(retry=name)
         if name not in self.models:
             reasons = [reason for (model, _), reason in self.refused.items() if model == name]
             raise ClientError(400, " ".join(reasons) or f"no model {name!r} in the repository")
 
     def unload(self, name: str) -> None:
-        """Put a model away until `load`."""
-        self.served(name)
-        (self._away / name).touch()
+        """Stop serving a model until `load`."""
+        self.get_versions(name)
+        (self._unloaded_folder / name).touch()
         self.refresh()
 
-    def _served(self, name: str, look: Look, again: bool) -> Served:
-        folder, before = self.folder / name, self.models.get(name, Served({}, self._default))
-        known = {
-            path: found._replace(marks=()) if again and found.reason else found
-            for path, found in self._known.items()
-            if path.parent == folder
-        }
+    def _scan_model(self, name: str, snapshot: Snapshot, retry: bool) -> ServedModel:
+        """Load the versions that the policy selects; add their records and the reasons of refusals to `snapshot`."""
+        folder, before = self.folder / name, self.models.get(name, ServedModel({}, self._default_policy))
         try:
-            paths = _versions(folder)
+            paths = _version_folders(folder)
         except FileNotFoundError:
-            return Served({}, self._default)
+            return ServedModel({}, self._default_policy)
         except OSError as error:
-            look.refused[name, ""] = f"{folder}: cannot be read ({error.strerror})."
-            look.known.update(known)
+            snapshot.refused[name, ""] = f"{folder}: cannot be read ({error.strerror})."
+            snapshot.records.update(self._model_records(folder, retry))
             return before
-
-        def model(version: int) -> Model | None:
-            path = paths[version]
-            if path not in look.known:
-                look.known[path] = found = self._found(path, known.get(path))
-                if found.reason:
-                    look.refused[name, path.name] = found.reason
-            return look.known[path].model
-
-        rules = self._rules(name, before.rules, look)
-        served = _ready(rules, paths, model)
-        missing = rules.named - served.versions.keys()
-        if missing and rules is not self._default:
-            reason = f"{folder / RULES}: names version {_listed(sorted(missing))}, which cannot be served"
-            as_before = _ready(before.rules, paths, model) if before.versions and before.rules != rules else None
-            if as_before and as_before.versions:
-                reason += "; the rules before it go on"
-                served = as_before
-            look.refused[name, ""] = reason + "."
+        load = self._version_loader(name, paths, snapshot, retry)
+        policy = self._read_policy(name, before.policy, snapshot)
+        served = _select_versions(policy, paths, load)
+        missing = policy.named - served.versions.keys()
+        if missing and policy is not self._default_policy:
+            reason = f"{folder / POLICY_FILE}: names version {_join(sorted(missing))}, which cannot be served"
+            changed = before.versions and before.policy != policy
+            previous = _select_versions(before.policy, paths, load) if changed else None
+            if previous and previous.versions:
+                reason += "; the previous policy stays in effect"
+                served = previous
+            snapshot.refused[name, ""] = reason + "."
         elif missing and paths and not served.versions:
-            look.refused[name, ""] = f"{folder}: has no version {_listed(sorted(missing))}, but {_listed(paths)}."
+            snapshot.refused[name, ""] = f"{folder}: has no version {_join(sorted(missing))}, but {_join(paths)}."
         return served
 
-    def _rules(self, name: str, before: Rules, look: Look) -> Rules:
-        path = self.folder / name / RULES
+    def _model_records(self, folder: Path, retry: bool) -> dict[Path, VersionRecord]:
+        """Return the records of one model; with `retry`, those of refused versions lose their fingerprint."""
+        return {
+            path: record._replace(fingerprint=()) if retry and record.reason else record
+            for path, record in self._records.items()
+            if path.parent == folder
+        }
+
+    def _version_loader(
+        self, name: str, paths: dict[int, Path], snapshot: Snapshot, retry: bool
+    ) -> Callable[[int], Model | None]:
+        """Return a function that loads a version at most once per scan."""
+        records = self._model_records(self.folder / name, retry)
+
+        def load(version: int) -> Model | None:
+            path = paths[version]
+            if path not in snapshot.records:
+                snapshot.records[path] = record = self._load_version(path, records.get(path))
+                if record.reason:
+                    snapshot.refused[name, path.name] = record.reason
+            return snapshot.records[path].model
+
+        return load
+
+    def _read_policy(self, name: str, before: VersionPolicy, snapshot: Snapshot) -> VersionPolicy:
+        path = self.folder / name / POLICY_FILE
         try:
             with path.open("rb") as file:
-                return msgspec.json.decode(file.read(MAX_RULES_BYTES), type=Rules)
+                return msgspec.json.decode(file.read(MAX_POLICY_BYTES), type=VersionPolicy)
         except FileNotFoundError:
-            return self._default
+            return self._default_policy
         except (OSError, msgspec.MsgspecError, ValueError) as error:
-            look.refused[name, ""] = f"{path}: {one_line(error)}; the rules before it go on."
+            snapshot.refused[name, ""] = f"{path}: {one_line(error)}; the previous policy stays in effect."
             return before
 
-    def _found(self, path: Path, before: Known | None) -> Known:
-        """The bundle there, opened once for as long as it is the same."""
-        marks = _marks(path)
-        if before and before.marks == marks:
+    def _load_version(self, path: Path, before: VersionRecord | None) -> VersionRecord:
+        """Load a version folder, unless its files have not changed since the last scan."""
+        fingerprint = _fingerprint(path)
+        if before and before.fingerprint == fingerprint:
             return before
         try:
-            return Known(marks, _opened(path, self._limits, self.threads), "")
+            return VersionRecord(fingerprint, _load_model(path, self._limits, self.threads), "")
         except UserError as error:
             reason = str(error)
-        except Exception as error:  # a bundle may be broken in more ways than are known; none may end the watch
+        except Exception as error:  # a bundle can be broken in unexpected ways; none may end the watch
             LOG.exception("%s cannot be opened", path)
             reason = f"{path}: cannot be opened ({type(error).__name__}: {one_line(error)})."
         if not (before and before.model):
-            return Known(marks, None, reason)
-        return Known(marks, before.model, f"{reason} What was opened before goes on.")
+            return VersionRecord(fingerprint, None, reason)
+        return VersionRecord(fingerprint, before.model, f"{reason} The previously loaded version stays in service.")
 
-    def _tell(self, look: Look) -> None:
-        before, now = _pairs(self.models), _pairs(look.models)
+    def _log_changes(self, snapshot: Snapshot) -> None:
+        before, now = _served_versions(self.models), _served_versions(snapshot.models)
         for name, version in before | now:
             metrics.VERSIONS.labels(name, version).set((name, version) in now)
-            metrics.QUEUE.labels(name).set(0)  # counted anew of those that are served
-        for key, reason in look.refused.items() if look.models or self._watched else ():  # else it is raised
+            metrics.QUEUE.labels(name).set(0)  # the next count sets the queues of the models that are served
+        # if no model can be served at the start, an error with the reasons is raised instead
+        for key, reason in snapshot.refused.items() if snapshot.models or self._started else ():
             if self.refused.get(key) != reason:
                 self._log(f"refused: {reason}")
-        for name, version in sorted(now - before if self._watched else ()):
+        for name, version in sorted(now - before if self._started else ()):
             self._log(f"serves {name} version {version}")
         for name, version in sorted(before - now):
-            self._log(f"serves {name} version {version} no longer")
+            self._log(f"no longer serves {name} version {version}")
 
     def __str__(self) -> str:
         return ", ".join(
-            f"{name} (version{'s' if len(served.versions) > 1 else ''} {_listed(sorted(served.versions))})"
+            f"{name} (version{'s' if len(served.versions) > 1 else ''} {_join(sorted(served.versions))})"
             for name, served in sorted(self.models.items())
         )
 
 
-def _ready(rules: Rules, paths: dict[int, Path], model: Callable[[int], Model | None]) -> Served:
-    """The versions that the rules want, as far as they are there and can be served."""
-    wanted = {*rules.named}
-    if rules.versions == "all":
-        wanted.update(paths)
-    elif rules.versions == "latest":
-        wanted.update(version for version in [next(filter(model, paths), None)] if version)
-    ready = {version: model(version) for version in paths if version in wanted}
-    return Served({version: found for version, found in ready.items() if found}, rules)
+def _select_versions(policy: VersionPolicy, paths: dict[int, Path], load: Callable[[int], Model | None]) -> ServedModel:
+    """Load the versions that the policy selects; leave out those that are missing or refused."""
+    selected = {*policy.named}
+    if policy.versions == "all":
+        selected.update(paths)
+    elif policy.versions == "latest":
+        selected.update(version for version in [next(filter(load, paths), None)] if version)
+    loaded = {version: load(version) for version in paths if version in selected}
+    return ServedModel({version: model for version, model in loaded.items() if model}, policy)
 
 
-def _listed(versions: Iterable[int | str]) -> str:
+def _join(versions: Iterable[int | str]) -> str:
     return ", ".join(map(str, versions))
 
 
-def _pairs(models: dict[str, Served]) -> set[tuple[str, int]]:
+def _served_versions(models: dict[str, ServedModel]) -> set[tuple[str, int]]:
     return {(name, version) for name, served in models.items() for version in served.versions}
 
 
-def _folders(folder: Path) -> list[str]:
-    """The names of models; one that starts with a dot is still being written."""
+def _model_names(folder: Path) -> list[str]:
+    """Return the names of all models. Folders that start with a dot are incomplete exports."""
     return sorted(path.name for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir())
 
 
-def _meant(folder: Path) -> str:
-    """A hint for who gave a model, or one of its versions, for the folder of all models."""
+def _suggest_folder(folder: Path) -> str:
+    """Return a hint if `folder` is one model or one version instead of the folder of all models."""
     folder = folder.resolve()
-    for above, manifests in ((folder.parent, "*/manifest.json"), (folder.parent.parent, "manifest.json")):
+    for parent, manifests in ((folder.parent, "*/manifest.json"), (folder.parent.parent, "manifest.json")):
         if any(folder.glob(manifests)):
-            return f", but one model; serve {above}"
+            return f"; this folder is one model, serve {parent} instead"
     return ""
 
 
-def _files(folder: Path) -> set[str]:
+def _file_names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def _versions(folder: Path) -> dict[int, Path]:
-    """The version folders of a model, the newest first."""
-    found = {int(path.name): path for path in folder.iterdir() if _VERSION.fullmatch(path.name) and path.is_dir()}
-    return dict(sorted(found.items(), reverse=True))
+def _version_folders(folder: Path) -> dict[int, Path]:
+    """Return the version folders of a model, newest first."""
+    folders = {int(path.name): path for path in folder.iterdir() if _VERSION.fullmatch(path.name) and path.is_dir()}
+    return dict(sorted(folders.items(), reverse=True))
 
 
-def _marks(path: Path) -> tuple:
-    """What changes when a file that this server reads is written again, or may be read at last."""
-    found = []
-    with contextlib.suppress(OSError):  # it is leaving, or being written
+def _fingerprint(path: Path) -> tuple:
+    """Return a value that changes when a file of the bundle is written again or its permissions change."""
+    parts = []
+    with contextlib.suppress(OSError):  # the folder is being removed or written
         for file in sorted(path.rglob("*")):
             name = file.relative_to(path).as_posix()
-            if name == "manifest.json" or _is_read(name):
+            if name == "manifest.json" or _is_served_file(name):
                 stat = file.stat()
-                found.append((name, stat.st_ino, stat.st_ctime_ns, stat.st_size))
-    return tuple(found)
+                parts.append((name, stat.st_ino, stat.st_ctime_ns, stat.st_size))
+    return tuple(parts)
 
 
-def _opened(path: Path, limits: Limits, threads: Executor) -> Model:
-    """The bundle at `path`, checked from manifest to answer."""
-    promised = read_manifest(path / "manifest.json")
-    found = f"{path.parent.name} version {path.name}"
-    if f"{promised.name} version {promised.version}" != found:
-        raise UserError(f"{path}: its manifest is of {promised.name} version {promised.version}, not of {found}.")
-    for name in _needed(promised):
+def _load_model(path: Path, limits: Limits, threads: Executor) -> Model:
+    """Load the bundle at `path`, after checking its name, version and checksums."""
+    manifest = read_manifest(path / "manifest.json")
+    expected = f"{path.parent.name} version {path.name}"
+    if f"{manifest.name} version {manifest.version}" != expected:
+        raise UserError(f"{path}: its manifest is of {manifest.name} version {manifest.version}, expected {expected}.")
+    for name in _required_files(manifest):
         if ".." in Path(name).parts or Path(name).is_absolute():
-            raise UserError(f"{path}: its manifest names {name!r}, outside of it.")
-        _check_sum(path / name, promised.files.get(name))
+            raise UserError(f"{path}: its manifest names {name!r}, which is outside the bundle.")
+        _verify_checksum(path / name, manifest.files.get(name))
     try:
-        return Model(promised, path, limits, threads)
+        return Model(manifest, path, limits, threads)
     except UserError as error:
         raise UserError(f"{path / 'model.onnx'}: {error}") from error
 
 
-def _needed(promised: Manifest) -> set[str]:
-    """Every file that a model of this manifest is made of."""
-    named = [step.file for step in [*promised.preprocessing, *promised.postprocessing]]
-    named.append(promised.text_generation.file if promised.text_generation else None)
-    return {"model.onnx", *filter(_is_read, promised.files), *filter(None, named)}
+def _required_files(manifest: Manifest) -> set[str]:
+    """Return every file of a bundle that serving needs."""
+    named = [step.file for step in [*manifest.preprocessing, *manifest.postprocessing]]
+    named.append(manifest.text_generation.file if manifest.text_generation else None)
+    return {"model.onnx", *filter(_is_served_file, manifest.files), *filter(None, named)}
 
 
-def _is_read(file: str) -> bool:
-    """Whether this server reads it: weights above 2 GB lie beside the model, in model.onnx.data."""
+def _is_served_file(file: str) -> bool:
+    """Whether serving reads the file. Weights above 2 GB are in their own file, model.onnx.data."""
     return file == "model.onnx" or file.startswith(("model.onnx.", "step.onnx", "verification.npz", "assets/"))
 
 
-def _check_sum(file: Path, expected: str | None) -> None:
+def _verify_checksum(file: Path, expected: str | None) -> None:
     try:
         with file.open("rb") as opened:
-            found = hashlib.file_digest(opened, "sha256").hexdigest()
+            actual = hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror}); export the run again.") from error
-    if found != expected:  # not told: what was found, which is another while the file is still being copied
-        promised = f"sha256 {expected[:12]}... in its manifest" if expected else "no sha256 in its manifest"
-        raise UserError(f"{file}: not the file that was verified ({promised}); export the run again.")
+    if actual != expected:  # the message leaves out `actual`: it changes while the file is still being copied
+        recorded = f"sha256 {expected[:12]}... in its manifest" if expected else "no sha256 in its manifest"
+        raise UserError(f"{file}: not the file that was verified ({recorded}); export the run again.")

@@ -1,6 +1,6 @@
-"""Raw input: a picture's file or a text goes in where the model takes numbers, and labels come out beside them.
+"""Raw inputs and labels: clients may send image files or texts instead of tensors, and get labels with the scores.
 
-`manifest.json` says what the numbers are made of, and what the answer means.
+`manifest.json` names the preprocessing and the meaning of the outputs.
 """
 
 import base64
@@ -17,18 +17,18 @@ from kerasfound.errors import UserError
 from kerasfound.preprocessing import characters, pixels
 
 from .client_error import ClientError
-from .tensor_codec import decode, split
+from .tensor_codec import decode, split_strings
 
 Tensors = dict[str, np.ndarray]
 
 LONG = 1 << 12
-"""Bytes; to read more takes so long that other requests would wait for it."""
-MAX_TEXT = 1 << 19
-"""Bytes of all texts of a request: a tokenizer takes some hundred bytes of memory for each of them."""
+"""Bytes. Preprocessing more takes so long that it runs in a thread: other requests would wait."""
+MAX_TEXT_BYTES = 1 << 19
+"""For all texts of a request: a tokenizer needs about a hundred bytes of memory for each byte."""
 
 
 class Base64(msgspec.Struct):
-    """Bytes in JSON, as TensorFlow Serving writes them."""
+    """Bytes in JSON, in the notation of TensorFlow Serving."""
 
     b64: str
 
@@ -36,50 +36,51 @@ class Base64(msgspec.Struct):
 _VALUES = msgspec.json.Decoder(list[str | Base64])
 
 
-Read = Callable[[list[bytes]], np.ndarray]
-"""One raw thing to a row each."""
+Preprocess = Callable[[list[bytes]], np.ndarray]
+"""Turns images or texts into one row each."""
 
 
 class RawInput(NamedTuple):
-    """The input that may come raw.
+    """The model input that accepts images or texts.
 
     Args:
-        name: of the tensor that is made of it.
-        dtype: of that.
+        name: the name of the tensor.
+        dtype: the dtype of the tensor.
         kind: `"image"` or `"text"`.
-        read: what makes it.
+        preprocess: turns images or texts into the tensor.
     """
 
     name: str
     dtype: str
     kind: str
-    read: Read
+    preprocess: Preprocess
 
     def from_json(self, text: bytes, count: int | None = None) -> np.ndarray:
-        """From a list of texts, or of pictures as base64, each of them alone or as `{"b64": ...}`."""
-        values = decode(_VALUES, text, f"{self.what}, a list of {self.kind}s")
-        return self._filled([self._bytes(value) for value in values], count)
+        """Read a JSON list of texts, or of images as base64: plain strings or `{"b64": ...}`."""
+        values = decode(_VALUES, text, f"{self.label}, a list of {self.kind}s")
+        return self._to_tensor([self._bytes(value) for value in values], count)
 
     def from_binary(self, data: memoryview, count: int) -> np.ndarray:
-        """From a binary tensor of texts, or of pictures' files."""
-        return self._filled(split(data, self.what), count)
+        """Read a binary tensor of texts, or of image files."""
+        return self._to_tensor(split_strings(data, self.label), count)
 
     @property
-    def what(self) -> str:
+    def label(self) -> str:
+        """The start of every error message about this input."""
         return f"input {self.name!r}"
 
-    def _filled(self, given: list[bytes], count: int | None) -> np.ndarray:
-        if not given:
-            raise ClientError(400, f"{self.what}: an empty list; expected at least one {self.kind}")
-        if count not in (None, len(given)):
-            raise ClientError(400, f"{self.what}: {len(given)} of {self.kind} do not fill a shape of {count}")
+    def _to_tensor(self, values: list[bytes], count: int | None) -> np.ndarray:
+        if not values:
+            raise ClientError(400, f"{self.label}: an empty list; expected at least one {self.kind}")
+        if count not in (None, len(values)):
+            raise ClientError(400, f"{self.label}: got {len(values)} {self.kind}s; `shape` says {count}")
         try:
-            return self.read(given).astype(self.dtype)
+            return self.preprocess(values).astype(self.dtype)
         except UserError as error:
-            raise ClientError(400, f"{self.what}: {error}") from None
+            raise ClientError(400, f"{self.label}: {error}") from None
         except ImportError as error:
-            reason = f"this server cannot read raw input without {error.name}"
-            raise ClientError(415, f"{reason}: pip install 'kerasfound[raw]', or send tensors") from None
+            reason = f"this server needs {error.name} for raw inputs"
+            raise ClientError(415, f"{reason}; pip install 'kerasfound[raw]' there, or send tensors") from None
 
     def _bytes(self, value: str | Base64) -> bytes:
         if isinstance(value, str) and self.kind == "text":
@@ -87,30 +88,30 @@ class RawInput(NamedTuple):
         try:
             return base64.b64decode(value.b64 if isinstance(value, Base64) else value, validate=True)
         except (binascii.Error, ValueError) as error:
-            raise ClientError(400, f"{self.what}: not base64 ({error})") from None
+            raise ClientError(400, f"{self.label}: not base64 ({error})") from None
 
 
-def raw_input(manifest: Manifest, folder: Path) -> RawInput | None:
-    """What the manifest says of raw input; None where the tensors are it.
+def find_raw_input(manifest: Manifest, folder: Path) -> RawInput | None:
+    """Return the raw input that the manifest names, or None if the model takes tensors only.
 
     Raises:
-        UserError: if what reads it is not installed, or cannot be read.
+        UserError: if the asset file of the preprocessing cannot be read.
     """
     for step in manifest.preprocessing:
-        if step.name in READERS and len(manifest.inputs) == 1:
+        if step.name in PREPROCESSING and len(manifest.inputs) == 1:
             (declared,) = manifest.inputs
-            kind, reader = READERS[step.name]
-            return RawInput(declared.name, declared.dtype, kind, reader(manifest, step, folder))
+            kind, make = PREPROCESSING[step.name]
+            return RawInput(declared.name, declared.dtype, kind, make(manifest, step, folder))
     return None
 
 
-def labels(manifest: Manifest, answers: Tensors) -> dict[str, list]:
-    """The likeliest label of each row and its score, where the manifest names a classifier's output.
+def top_labels(manifest: Manifest, outputs: Tensors) -> dict[str, list]:
+    """Return the most likely label of each row and its score; an empty dictionary if the model is no classifier.
 
     Example:
         {"labels": ["7"], "scores": [0.98]}
     """
-    scores = class_scores(manifest, answers)
+    scores = class_scores(manifest, outputs)
     if scores is None:
         return {}
     best = scores.argmax(-1)
@@ -118,61 +119,61 @@ def labels(manifest: Manifest, answers: Tensors) -> dict[str, list]:
     return {"labels": [manifest.labels[i] for i in best], "scores": scores[rows, best].tolist()}
 
 
-def class_scores(manifest: Manifest, answers: Tensors) -> np.ndarray | None:
-    """A score for each row and label, `(rows, labels)`."""
+def class_scores(manifest: Manifest, outputs: Tensors) -> np.ndarray | None:
+    """Return the scores of all labels, of shape `(rows, labels)`; None if the model is no classifier."""
     for step in manifest.postprocessing:
-        scores = answers.get(str(step.parameters.get("output")))
+        scores = outputs.get(str(step.parameters.get("output")))
         if step.name == "classify" and scores is not None and scores.shape[1:] == (len(manifest.labels),):
             return scores
     return None
 
 
-def _image(manifest: Manifest, step: ProcessingStep, folder: Path) -> Read:
+def _image(manifest: Manifest, step: ProcessingStep, folder: Path) -> Preprocess:
     height, width, channels = (int(step.parameters[side]) for side in ("height", "width", "channels"))
     return lambda files: pixels.decode_images(files, (height, width, channels))
 
 
-def _words(manifest: Manifest, step: ProcessingStep, folder: Path) -> Read:
+def _words(manifest: Manifest, step: ProcessingStep, folder: Path) -> Preprocess:
     try:
         from tokenizers import Tokenizer
 
         from kerasfound.preprocessing.tokenizer import encode_texts
     except ImportError as error:
-        return _refusing(error)
+        return _raise_later(error)
     try:
         tokenizer = Tokenizer.from_file(str(folder / str(step.file)))
     except Exception as error:  # the library raises nothing narrower
-        raise UserError(f"{step.file} is no tokenizer that can be read ({error}).") from error
-    return lambda given: encode_texts(tokenizer, _decoded(given))
+        raise UserError(f"{step.file} cannot be read as a tokenizer ({error}).") from error
+    return lambda values: encode_texts(tokenizer, _decode_texts(values))
 
 
-def _characters(manifest: Manifest, step: ProcessingStep, folder: Path) -> Read:
+def _characters(manifest: Manifest, step: ProcessingStep, folder: Path) -> Preprocess:
     alphabet = "".join(manifest.labels)
 
-    def read(given: list[bytes]) -> np.ndarray:
-        decoded = _decoded(given)
-        if len(set(map(len, decoded))) > 1 or not decoded[0]:
-            raise UserError("texts of one length, at least one character, are expected.")
-        return np.stack([characters.encode_characters(text, alphabet) for text in decoded])
+    def preprocess(values: list[bytes]) -> np.ndarray:
+        texts = _decode_texts(values)
+        if len(set(map(len, texts))) > 1 or not texts[0]:
+            raise UserError("expected texts of one length, with at least one character.")
+        return np.stack([characters.encode_characters(text, alphabet) for text in texts])
 
-    return read
+    return preprocess
 
 
-def _decoded(given: list[bytes]) -> list[str]:
-    if sum(map(len, given)) > MAX_TEXT:
-        raise UserError(f"too long; at most {MAX_TEXT} bytes of text are read at once.")
+def _decode_texts(values: list[bytes]) -> list[str]:
+    if (size := sum(map(len, values))) > MAX_TEXT_BYTES:
+        raise UserError(f"{size} bytes of text; expected at most {MAX_TEXT_BYTES} in one request.")
     try:
-        return [text.decode() for text in given]
+        return [text.decode() for text in values]
     except UnicodeDecodeError as error:
         raise UserError(f"a text is not UTF-8 ({error.reason} at byte {error.start}).") from None
 
 
-def _refusing(error: ImportError) -> Read:
-    def read(given: list[bytes]) -> np.ndarray:
+def _raise_later(error: ImportError) -> Preprocess:
+    def preprocess(values: list[bytes]) -> np.ndarray:
         raise error
 
-    return read
+    return preprocess
 
 
-READERS = {"image": ("image", _image), "words": ("text", _words), "characters": ("text", _characters)}
-"""By the manifest's name of the step: what is read, and what makes the reader."""
+PREPROCESSING = {"image": ("image", _image), "words": ("text", _words), "characters": ("text", _characters)}
+"""For each preprocessing step of a manifest: the kind of raw input, and the function that builds `preprocess`."""

@@ -1,4 +1,4 @@
-"""From a folder of bundles to a listening port, and back down on a signal without a broken answer."""
+"""`serve`: checks the settings, opens the socket, starts the server or its worker processes, stops on a signal."""
 
 import contextlib
 import os
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from .model_repository import Versions
     from .uvicorn_server import Server
 
-WORKERS = 4 * (os.cpu_count() or 1)
-"""At most: more than there are cores gain nothing, and each takes the memory of all models."""
-THREADS = 64
-"""Where batches run: more than there are cores, so that none waits for slow ones."""
+MAX_WORKERS = 4 * (os.cpu_count() or 1)
+"""More workers than cores gain nothing, and each one holds all models in memory."""
+BATCH_THREADS = 64
+"""More than cores, so that fast models do not wait for slow ones."""
 OTHER_FILES = 256
-"""That a process has open beside its connections."""
-TICK_SECONDS = 0.2
-AGAIN_SECONDS = 1.0
-"""Before a worker that died is started again, which may die at once, too."""
-LAST_SECONDS = 15
-"""More than a worker needs to stop."""
+"""Open files of a process that are not connections."""
+POLL_SECONDS = 0.2
+RESTART_SECONDS = 1.0
+"""Pause before a dead worker is replaced: the new one may die immediately, too."""
+STOP_SECONDS = 15
+"""A worker that has not stopped after this time is killed; a graceful shutdown takes less."""
 
 
 class Settings(NamedTuple):
-    """What `serve` was told, as worker processes are told it."""
+    """The checked arguments of `serve`, in a form that can be sent to worker processes."""
 
     repository: str
     versions: "Versions"
@@ -46,7 +46,7 @@ class Settings(NamedTuple):
     api_key: str | None
     access_log: bool
     shared: str
-    """A folder of what the worker processes have in common: counts, and which models were put away."""
+    """A folder that all worker processes share, for metrics and for the names of unloaded models."""
 
 
 def serve(
@@ -64,26 +64,26 @@ def serve(
     api_key_file: Path | str | None = None,
     access_log: bool = False,
 ) -> None:
-    """Answer HTTP requests with the models of a repository, and show a page to try them, until Ctrl-C.
+    """Serve the models of a repository over HTTP, with a web page to try them, until Ctrl-C.
 
     Args:
-        repository: a folder that `kerasfound export` wrote to. It is watched: a new version is checked and takes over.
-        host: the address to listen at. 0.0.0.0 lets other machines in.
-        port: 0 takes a free one and prints it.
-        versions: latest, all, or numbers with commas between them; a model's own serving.json goes before.
-        workers: processes, each with all models; one for each core pays where many ask for little.
-        max_body_mib: the largest request, before and after it is decompressed; four bytes for each value of a tensor.
-        timeout: seconds after which a request is given up.
-        max_batch_rows: rows that are asked at once, at most; a request with more is asked in pieces.
-        max_queue: requests that wait for a model; more are refused with 429.
-        api_key_file: a file with the key that clients must send.
-        access_log: write a line of JSON for each answer.
+        repository: the folder with the exported models. It is watched: new versions are verified, then served.
+        host: the address to listen on. 0.0.0.0 accepts connections from other machines.
+        port: the port to listen on. 0 picks a free port and prints it.
+        versions: latest, all, or numbers separated by commas. A model's serving.json overrides it.
+        workers: the number of processes, each with all models. For many small requests, use one per core.
+        max_body_mib: the largest request body, before and after decompression. Tensors count four bytes per value.
+        timeout: seconds until a request fails with 504.
+        max_batch_rows: the most rows in one call of a model. Larger requests are split.
+        max_queue: the most requests in the queue of a model. More are rejected with 429.
+        api_key_file: a file with the API key that clients must send.
+        access_log: write one line of JSON for each response.
 
     Raises:
-        UserError: if the port cannot be had, or the folder holds nothing that can be served.
+        UserError: if an argument is invalid, the port is not available, or the folder has no model that can be served.
     """
-    if not 1 <= workers <= WORKERS:
-        raise UserError(f"--workers {workers}: expected 1 to {WORKERS}, four for each core.")
+    if not 1 <= workers <= MAX_WORKERS:
+        raise UserError(f"--workers {workers}: expected 1 to {MAX_WORKERS}, four per core.")
     for name, value in (("max-body-mib", max_body_mib), ("max-batch-rows", max_batch_rows)):
         if value < 1:
             raise UserError(f"--{name} {value}: expected at least 1.")
@@ -91,28 +91,28 @@ def serve(
         raise UserError(f"--max-queue {max_queue}: expected at least 0.")
     if not timeout > 0:
         raise UserError(f"--timeout {timeout}: expected more than 0 seconds.")
-    limits = Limits(max_body_mib << 20, timeout, max_batch_rows, max_queue, _connections())
-    key = _key(api_key_file) if api_key_file else None
-    with _listen(host, port) as listener, tempfile.TemporaryDirectory() as shared, _on_signal(_leave):
-        settings = Settings(str(repository), _versions(versions), limits, key, access_log, shared)
+    limits = Limits(max_body_mib << 20, timeout, max_batch_rows, max_queue, _max_connections())
+    key = _read_api_key(api_key_file) if api_key_file else None
+    with _listen(host, port) as listener, tempfile.TemporaryDirectory() as shared, _on_signal(_exit):
+        settings = Settings(str(repository), _parse_versions(versions), limits, key, access_log, shared)
         address = f"[{host}]" if ":" in host else host
         where = f"http://{address}:{listener.getsockname()[1]}"
         if workers == 1:
-            server = _server(settings, _tell)
+            server = _make_server(settings, _log)
             with _on_signal(server.stop):
-                print(f"kerasfound: serving {server.application.repository} at {where}", flush=True)
+                print(f"kerasfound: serving {server.application.state.repository} at {where}", flush=True)
                 server.run(sockets=[listener])
         else:
-            models = str(_server(settings).application.repository)  # what cannot be served is told here, and once
+            models = str(_make_server(settings).application.state.repository)  # reports invalid models once
             print(f"kerasfound: serving {models} at {where}, in {workers} processes", flush=True)
-            _supervise(settings, listener, workers)
+            _run_workers(settings, listener, workers)
 
 
-def _server(settings: Settings, tell: Callable[[str], None] = lambda line: None) -> "Server":
-    """A server with every model opened.
+def _make_server(settings: Settings, log: Callable[[str], None] = lambda line: None) -> "Server":
+    """Create a server with every model loaded.
 
     Raises:
-        UserError: if there is nothing to serve, or a library is missing.
+        UserError: if no model can be served, or a library is missing.
     """
     try:
         from .app import App
@@ -120,74 +120,77 @@ def _server(settings: Settings, tell: Callable[[str], None] = lambda line: None)
         from .uvicorn_server import Server
     except ImportError as error:
         raise UserError(f"serving needs {error.name}; pip install 'kerasfound[serving]'.") from error
-    away = Path(settings.shared, "away")
-    away.mkdir(exist_ok=True)
-    threads = ThreadPoolExecutor(THREADS, "batch")
-    repository = Repository(settings.repository, settings.limits, threads, away, settings.versions, tell)
+    unloaded = Path(settings.shared, "unloaded")
+    unloaded.mkdir(exist_ok=True)
+    threads = ThreadPoolExecutor(BATCH_THREADS, "batch")
+    repository = Repository(settings.repository, settings.limits, threads, unloaded, settings.versions, log)
     return Server(App(repository, settings.limits, settings.api_key, settings.access_log))
 
 
-def _worker(settings: Settings, listener: socket.socket, leash: "Connection", tells: bool) -> None:
-    """One process of several, until the supervisor lets go of the leash; a signal is for the supervisor to judge."""
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_counts(settings))
+def _run_worker(settings: Settings, listener: socket.socket, stop: "Connection", logs: bool) -> None:
+    """Serve in a worker process until the main process closes the other end of the `stop` pipe.
+
+    The worker ignores signals: the main process handles them for all.
+    """
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_metrics_folder(settings))
     with _on_signal(lambda: None):
         try:
-            server = _server(settings, _tell if tells else lambda line: None)
+            server = _make_server(settings, _log if logs else lambda line: None)
         except UserError as error:
             raise SystemExit(f"kerasfound: {error}") from error
-        threading.Thread(target=_follow, args=[leash, server], daemon=True).start()
+        threading.Thread(target=_stop_when_closed, args=[stop, server], daemon=True).start()
         server.run(sockets=[listener])
 
 
-def _follow(leash: "Connection", server: "Server") -> None:
-    leash.poll(None)
+def _stop_when_closed(stop: "Connection", server: "Server") -> None:
+    stop.poll(None)
     server.stop()
 
 
-def _supervise(settings: Settings, listener: socket.socket, workers: int) -> None:
-    """Several processes that serve; one that dies is started again, and all end with this one, however it ends."""
+def _run_workers(settings: Settings, listener: socket.socket, workers: int) -> None:
+    """Run worker processes until a signal; a dead worker is replaced, and all workers end with this process."""
     from multiprocessing import connection, get_context
 
     from prometheus_client.multiprocess import mark_process_dead
 
-    _counts(settings).mkdir()
+    _metrics_folder(settings).mkdir()
     spawn = get_context("spawn")
-    leash, hold = spawn.Pipe(duplex=False)
+    stop, keep_running = spawn.Pipe(duplex=False)
 
-    def start(place: int) -> "SpawnProcess":
-        process = spawn.Process(target=_worker, args=(settings, listener, leash, place == 0), daemon=True)
+    def start(index: int) -> "SpawnProcess":
+        process = spawn.Process(target=_run_worker, args=(settings, listener, stop, index == 0), daemon=True)
         process.start()
         return process
 
     stopping = threading.Event()
     with _on_signal(stopping.set):
-        running = [start(place) for place in range(workers)]
+        running = [start(index) for index in range(workers)]
         while not stopping.is_set():
-            connection.wait([process.sentinel for process in running], timeout=TICK_SECONDS)
-            for place, process in enumerate(running):
+            connection.wait([process.sentinel for process in running], timeout=POLL_SECONDS)
+            for index, process in enumerate(running):
                 if process.is_alive() or stopping.is_set():
                     continue
-                _tell(f"a worker ended with {process.exitcode}; another one is started")
-                mark_process_dead(process.pid, _counts(settings))
-                if not stopping.wait(AGAIN_SECONDS):
-                    running[place] = start(place)
-        hold.close()
+                _log(f"a worker ended with exit code {process.exitcode}; a new one starts")
+                mark_process_dead(process.pid, _metrics_folder(settings))
+                if not stopping.wait(RESTART_SECONDS):
+                    running[index] = start(index)
+        keep_running.close()
         listener.close()
         for process in running:
-            process.join(LAST_SECONDS)
+            process.join(STOP_SECONDS)
             if process.is_alive():
                 process.kill()
                 process.join()
 
 
-def _counts(settings: Settings) -> Path:
-    return Path(settings.shared, "counts")
+def _metrics_folder(settings: Settings) -> Path:
+    return Path(settings.shared, "metrics")
 
 
-def _connections() -> int:
-    """As many as there may be open files, which are more from now on if they were few."""
-    wanted = Limits().connections
-    with contextlib.suppress(ImportError, OSError, ValueError):  # not a POSIX system, or not allowed
+def _max_connections() -> int:
+    """Return the number of connections that the limit of open files allows; raise that limit if it is low."""
+    wanted = Limits().max_connections
+    with contextlib.suppress(ImportError, OSError, ValueError):  # not a POSIX system, or no permission
         import resource
 
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -198,7 +201,7 @@ def _connections() -> int:
     return wanted
 
 
-def _versions(text: str) -> "Versions":
+def _parse_versions(text: str) -> "Versions":
     words: dict[str, Versions] = {"latest": "latest", "all": "all"}
     if text in words:
         return words[text]
@@ -207,7 +210,7 @@ def _versions(text: str) -> "Versions":
     return [int(number) for number in text.split(",")]
 
 
-def _key(file: Path | str) -> str:
+def _read_api_key(file: Path | str) -> str:
     try:
         key = Path(file).read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -218,24 +221,24 @@ def _key(file: Path | str) -> str:
     return key
 
 
-def _tell(line: str) -> None:
+def _log(line: str) -> None:
     print(f"kerasfound: {line}", file=sys.stderr, flush=True)
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket: bound before models are loaded, so that a port in use is told at once."""
+    """Open the listening socket. This happens before models are loaded, so that a port in use fails at once."""
     where = f"--host {host} --port {port}"
-    if not 0 <= port <= 65535:  # getaddrinfo would take 65536 for 0
+    if not 0 <= port <= 65535:  # getaddrinfo treats 65536 as 0
         raise UserError(f"{where}: expected a port from 0 to 65535.")
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError) as error:
         raise UserError(f"{where}: no such address; expected 127.0.0.1, 0.0.0.0 or a name of this machine.") from error
-    # "localhost" is two addresses, and what clients try first is the IPv4 one.
-    family, kind, protocol, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    # "localhost" has two addresses; most clients try IPv4 first.
+    family, kind, protocol, _, address = min(addresses, key=lambda candidate: candidate[0] != socket.AF_INET)
     listener = socket.socket(family, kind, protocol)
     try:
-        if os.name == "posix":  # elsewhere this option would share a port in use
+        if os.name == "posix":  # on Windows this option would allow a port in use
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(2048)
@@ -246,13 +249,13 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _leave() -> None:
+def _exit() -> None:
     raise SystemExit(0)
 
 
 @contextlib.contextmanager
 def _on_signal(action: Callable[[], None]) -> Iterator[None]:
-    """Runs `action` on Ctrl-C and SIGTERM, where the main thread allows it."""
+    """Run `action` on Ctrl-C and SIGTERM; does nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""Text written on by a language model, a character a call, from the keys and values that it keeps of the past."""
+"""Text generation with a language model: one character per call, with cached attention keys and values."""
 
 import math
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from kerasfound.preprocessing import characters
 from kerasfound.sampling import generate_tokens, sample_token
 
 from .client_error import ClientError
-from .raw_inputs import MAX_TEXT
+from .raw_inputs import MAX_TEXT_BYTES
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a text is to be written on; `null` is no limit."""
+class SamplingParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to sample the generated text; `null` means no limit."""
 
     max_tokens: Annotated[int, msgspec.Meta(ge=1)] = 200
     temperature: Annotated[float, msgspec.Meta(ge=0)] = 0.8
@@ -27,64 +27,64 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     seed: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
-class Writer:
-    """A language model's step graph.
+class TextGenerator:
+    """Generates text with the step graph of a language model.
 
     Args:
-        manifest: says which tensor is which.
-        session: of the graph.
+        manifest: names the tensors of the graph.
+        session: the open graph.
     """
 
     def __init__(self, manifest: Manifest, session: onnxruntime.InferenceSession):
         assert manifest.text_generation
-        self.how = manifest.text_generation
+        self._settings = manifest.text_generation
         self.alphabet = "".join(manifest.labels)
-        (step,) = [entry for entry in manifest.extra_signatures if f"{entry.name}.onnx" == self.how.file]
+        (step,) = [x for x in manifest.extra_signatures if f"{x.name}.onnx" == self._settings.file]
         self._session = session
-        self._outputs = [self.how.logits, *self.how.cache]
+        self._outputs = [self._settings.logits, *self._settings.cache]
         shapes = {tensor.name: tensor.shape for tensor in step.inputs}
-        self._empty = {
+        self._empty_cache = {
             name: np.zeros([size if isinstance(size, int) else 1 for size in shapes[name]], "float32")
-            for name in self.how.cache.values()
+            for name in self._settings.cache.values()
         }
 
-    def write(self, prompt: str, wish: Wish) -> Iterator[str]:
-        """The characters that follow the prompt, one at a time.
+    def generate(self, prompt: str, sampling: SamplingParameters) -> Iterator[str]:
+        """Yield the characters that follow the prompt, one at a time.
 
         Raises:
-            ClientError: if the prompt is empty, or has a character that the model has never seen.
+            ClientError: if the prompt is empty, or has a character outside the model's alphabet.
         """
-        if not 0 < len(prompt) <= MAX_TEXT:
-            reason = f"the prompt has {len(prompt)} characters; expected at least one to go on from, at most {MAX_TEXT}"
+        if not 0 < len(prompt) <= MAX_TEXT_BYTES:
+            reason = f"the prompt has {len(prompt)} characters; expected 1 to {MAX_TEXT_BYTES}"
             raise ClientError(400, reason)
-        if not math.isfinite(wish.temperature):
-            raise ClientError(400, f"temperature is {wish.temperature}, expected a finite number")
+        if not math.isfinite(sampling.temperature):
+            raise ClientError(400, f"temperature is {sampling.temperature}, expected a finite number")
         try:
-            known = characters.encode_characters(prompt, self.alphabet).tolist()
+            ids = characters.encode_characters(prompt, self.alphabet).tolist()
         except UserError as error:
             raise ClientError(400, f"the prompt: {error}") from None
-        rng = np.random.default_rng(wish.seed)
-        drawn = generate_tokens(
-            self._remembering(),
-            known,
-            self.how.window,
-            lambda logits: sample_token(logits, wish.temperature, wish.top_k, wish.top_p, rng),
+        rng = np.random.default_rng(sampling.seed)
+        sampled = generate_tokens(
+            self._step_function(),
+            ids,
+            self._settings.window,
+            lambda logits: sample_token(logits, sampling.temperature, sampling.top_k, sampling.top_p, rng),
         )
-        return (self.alphabet[number] for _, number in zip(range(wish.max_tokens), drawn, strict=False))
+        return (self.alphabet[i] for _, i in zip(range(sampling.max_tokens), sampled, strict=False))
 
-    def _remembering(self):
-        """Logits from the new characters alone."""
-        caches = self._empty
+    def _step_function(self):
+        """Return a function from token ids to next-token logits; it computes only the ids after the cached ones."""
+        names, cache = self._settings, self._empty_cache
 
-        def answer(known: list[int], seen: int) -> np.ndarray:
-            nonlocal caches
+        def next_logits(ids: list[int], cached: int) -> np.ndarray:
+            nonlocal cache
             feeds = {
-                self.how.tokens: np.array([known[seen:]], "int32"),
-                self.how.start: np.array([seen], "int32"),
-                **(caches if seen else self._empty),
+                names.tokens: np.array([ids[cached:]], "int32"),
+                names.start: np.array([cached], "int32"),
+                **(cache if cached else self._empty_cache),
             }
             logits, *present = self._session.run(self._outputs, feeds)
-            caches = dict(zip(self.how.cache.values(), present, strict=True))
+            cache = dict(zip(names.cache.values(), present, strict=True))
             return logits[0, -1]
 
-        return answer
+        return next_logits

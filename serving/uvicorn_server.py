@@ -72,7 +72,7 @@ class Connection(HttpToolsProtocol):
         self.app_state = {"place": len(self.connections)}
         self.patience = {
             "head": HEAD_SECONDS,
-            "body": cast(App, self.app).limits.seconds,
+            "body": cast(App, self.app).state.limits.timeout_seconds,
             "answer": math.inf,
             "rest": REST_SECONDS,
             "reading": READ_SECONDS,
@@ -156,7 +156,7 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self.application = app
-        app.under_way = self.server_state.tasks.__len__
+        app.state.count_in_flight = self.server_state.tasks.__len__
         self._last = threading.Timer(LAST_SECONDS, _abandon)
         self._last.daemon = True
 
@@ -164,7 +164,7 @@ class Server(uvicorn.Server):
         """Serve until `stop`."""
         try:
             super().run(sockets)
-            self.application.repository.threads.shutdown()
+            self.application.state.repository.threads.shutdown()
         finally:
             self._last.cancel()
 
@@ -186,7 +186,7 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""
-        self.application.count_queued()
+        self.application.state.count_queued()
         now = asyncio.get_running_loop().time()
         for each in list(self.server_state.connections):
             if isinstance(each, Connection):
@@ -196,7 +196,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._last.start()
         self._watching.cancel()
-        self.application.draining = True
+        self.application.state.draining = True
         await self._close(sockets or [])
         await self._drain()
         await super().shutdown(sockets)
@@ -205,7 +205,7 @@ class Server(uvicorn.Server):
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             try:
-                await asyncio.to_thread(self.application.repository.refresh)
+                await asyncio.to_thread(self.application.state.repository.refresh)
             except Exception:
                 LOG.exception("the folder of models could not be looked at")
 

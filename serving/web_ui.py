@@ -1,8 +1,8 @@
-"""The page at `/`: plain files, a document that says what each model takes, and `/metrics`."""
+"""The web page at `/`: its files, a description of every model, and `/metrics`."""
 
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kerasfound.bundle.schema import ColumnKind, Schema
 from kerasfound.errors import UserError
@@ -12,47 +12,52 @@ from .client_error import ClientError
 from .http import Request, Response
 from .model import Model
 from .routing import Route
+from .state import ServerState
 
-if TYPE_CHECKING:
-    from .app import App
-
-KINDS = {".html": b"text/html; charset=utf-8", ".css": b"text/css", ".js": b"text/javascript", ".svg": b"image/svg+xml"}
+CONTENT_TYPES = {
+    ".html": b"text/html; charset=utf-8",
+    ".css": b"text/css",
+    ".js": b"text/javascript",
+    ".svg": b"image/svg+xml",
+}
 FOLDER = resources.files("kerasfound.serving").joinpath("page")
-FILES = {file.name: file for file in FOLDER.iterdir() if Path(file.name).suffix in KINDS}
-HINTS = 1000
-"""Categories of a column that the page is told, at most; others can be typed."""
-POLICY = b"default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-SAFE = [
-    (b"content-security-policy", POLICY),
+FILES = {file.name: file for file in FOLDER.iterdir() if Path(file.name).suffix in CONTENT_TYPES}
+MAX_CATEGORIES = 1000
+"""Categories of a column that the page offers; more can be typed."""
+SECURITY_POLICY = (
+    b"default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+SECURITY_HEADERS = [
+    (b"content-security-policy", SECURITY_POLICY),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-cache"),
 ]
 
 
-async def page(app: "App", request: Request, file: str = "index.html") -> Response:
-    """The page, or a file that it needs."""
+async def page(state: ServerState, request: Request, file: str = "index.html") -> Response:
+    """The web page, or one of its files."""
     if file not in FILES:
         raise ClientError(404, f"no file {file!r}")
-    return Response(FILES[file].read_bytes(), KINDS[Path(file).suffix], headers=SAFE)
+    return Response(FILES[file].read_bytes(), CONTENT_TYPES[Path(file).suffix], headers=SECURITY_HEADERS)
 
 
-async def models(app: "App", request: Request) -> Response:
-    """What each version of each model takes and says: enough to make a form of it."""
-    found = [served.versions.values() for _, served in sorted(app.repository.models.items())]
-    return http.json([_described(model) for versions in found for model in versions])
+async def models(state: ServerState, request: Request) -> Response:
+    """The inputs, outputs, metrics and model card of every version of every model."""
+    served = [model.versions.values() for _, model in sorted(state.repository.models.items())]
+    return http.json([_describe(version) for versions in served for version in versions])
 
 
-async def exposition(app: "App", request: Request) -> Response:
-    """Counts and times in Prometheus's text format."""
-    app.count_queued()
+async def exposition(state: ServerState, request: Request) -> Response:
+    """Metrics in Prometheus's text format."""
+    state.count_queued()
     return Response(metrics.exposition(), metrics.CONTENT_TYPE)
 
 
-def _described(model: Model) -> dict:
-    """The manifest, without what only the server needs, and the card."""
+def _describe(model: Model) -> dict:
+    """Return the parts of the manifest that the page shows, and the model card."""
     manifest = model.manifest
-    columns, target = _table(model)
+    columns, target = _read_columns(model)
     return {
         "name": model.name,
         "version": model.version,
@@ -67,13 +72,13 @@ def _described(model: Model) -> dict:
         "metrics": manifest.metrics,
         "measured_on": manifest.measured_on,
         "created": manifest.created,
-        "raw": model.raw.kind if model.raw else None,
-        "writes": model.writer is not None,
-        "card": _text(model, "README.md"),
+        "raw_input": model.raw_input.kind if model.raw_input else None,
+        "generates_text": model.text_generator is not None,
+        "card": _read_text(model, "README.md"),
     }
 
 
-def _table(model: Model) -> tuple[list[dict[str, Any]], str]:
+def _read_columns(model: Model) -> tuple[list[dict[str, Any]], str]:
     """The column of each input and the target; empty for a model that takes no rows, or has other inputs."""
     for step in model.manifest.preprocessing:
         if step.name == "row" and step.file and step.file in model.manifest.files:
@@ -82,7 +87,7 @@ def _table(model: Model) -> tuple[list[dict[str, Any]], str]:
             except UserError:  # the bundle may have left the folder since the model was opened
                 return [], ""
             columns = [
-                {"name": column.name, "kind": column.kind, "categories": column.categories[:HINTS]}
+                {"name": column.name, "kind": column.kind, "categories": column.categories[:MAX_CATEGORIES]}
                 for column in schema.columns
                 if column.kind != ColumnKind.IGNORED
             ]
@@ -90,8 +95,8 @@ def _table(model: Model) -> tuple[list[dict[str, Any]], str]:
     return [], ""
 
 
-def _text(model: Model, file: str) -> str:
-    """A file of the bundle, which may have left the folder since the model was opened."""
+def _read_text(model: Model, file: str) -> str:
+    """Return a text file of the bundle, or "" if it was removed after the model was loaded."""
     try:
         return (model.folder / file).read_text(encoding="utf-8") if file in model.manifest.files else ""
     except OSError:

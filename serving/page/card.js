@@ -1,4 +1,4 @@
-// A model card's Markdown: headings, paragraphs, lists, tables and code; all else is shown as it is written.
+// Shows the Markdown of a model card: headings, paragraphs, lists, tables and code. Other markup is shown as text.
 
 import { element } from "./elements.js";
 
@@ -9,8 +9,8 @@ const BLOCKS = [
   [/^/, (lines) => element("p", {}, ...inline(lines.join(" ")))],
 ];
 
-/** The card as elements. */
-export function card(markdown) {
+/** Returns the card as elements. */
+export function renderCard(markdown) {
   const blocks = markdown.split(/\n{2,}|(?<=^#.*)\n/m).map((block) => block.trim()).filter(Boolean);
   return blocks.map((block) => BLOCKS.find(([start]) => start.test(block))[1](block.split("\n")));
 }
@@ -28,5 +28,5 @@ function table([head, , ...rows]) {
 }
 
 function inline(text) {
-  return text.split("`").map((part, place) => (place % 2 ? element("code", {}, part) : part));
+  return text.split("`").map((part, i) => (i % 2 ? element("code", {}, part) : part));
 }

@@ -1,24 +1,24 @@
-// A board to draw on, and the small image that a model is asked with.
+// A drawing board, and the small image that the model receives.
 
 const SIDE = 280;
 const INK = 0.1; // the width of a line, as a share of the board
-const MARGIN = 4 / 28; // MNIST's: its digits fill 20 of 28 pixels
-const SMALL = 16; // sides below this have no pixels to spare for a margin
+const MARGIN = 4 / 28; // as in MNIST, whose digits fill 20 of 28 pixels
+const SMALL = 16; // an image with a side below this gets no margin
 
 /**
- * Lets a person draw on `canvas` with a pointer or the keyboard. `changed` is called when the drawing did, `say` with
- * what cannot be seen; `dot` shows where the pen is while the keyboard moves it.
+ * Makes `canvas` a board for drawing with a pointer or the keyboard. Calls `changed` after each change of the drawing
+ * and `announce` with the state of the pen; `dot` shows the position of the pen while the keyboard moves it.
  */
-export function board({ canvas, dot, say, ratio, changed }) {
+export function createBoard({ canvas, dot, announce, ratio, changed }) {
   canvas.width = Math.round(SIDE * Math.min(1, ratio));
   canvas.height = Math.round(SIDE * Math.min(1, 1 / ratio));
-  const pen = penOn(canvas, dot, changed);
+  const pen = createPen(canvas, dot, changed);
   followPointer(canvas, pen);
-  followKeys(canvas, pen, say);
+  followKeys(canvas, pen, announce);
   return pen;
 }
 
-function penOn(canvas, dot, changed) {
+function createPen(canvas, dot, changed) {
   const { width, height } = canvas;
   const context = canvas.getContext("2d", { willReadFrequently: true });
   Object.assign(context, { lineWidth: INK * SIDE, lineCap: "round" });
@@ -36,7 +36,7 @@ function penOn(canvas, dot, changed) {
       dot.style.top = `${(100 * at.y) / height}%`;
       if (pen.down) line(from);
     },
-    put(down) {
+    press(down) {
       pen.down = down;
       dot.classList.toggle("down", down);
       if (down) line(at);
@@ -46,9 +46,9 @@ function penOn(canvas, dot, changed) {
     },
     clear() {
       context.clearRect(0, 0, width, height);
-      tell();
+      scheduleChange();
     },
-    ink: () => inkOf(context.getImageData(0, 0, width, height)),
+    ink: () => measureInk(context.getImageData(0, 0, width, height)),
   };
 
   function line(from) {
@@ -56,11 +56,11 @@ function penOn(canvas, dot, changed) {
     context.moveTo(from.x, from.y);
     context.lineTo(at.x, at.y);
     context.stroke();
-    tell();
+    scheduleChange();
   }
 
-  /** Of all that was drawn between two frames, once. */
-  function tell() {
+  /** Calls `changed` once per frame. */
+  function scheduleChange() {
     cancelAnimationFrame(frame);
     frame = requestAnimationFrame(changed);
   }
@@ -79,17 +79,17 @@ function followPointer(canvas, pen) {
     if (event.button || !event.isPrimary) return;
     canvas.setPointerCapture(event.pointerId);
     pen.show(false);
-    pen.put(false);
+    pen.press(false);
     follow(event);
-    pen.put(true);
+    pen.press(true);
   });
   canvas.addEventListener("pointermove", (event) => {
     if (canvas.hasPointerCapture(event.pointerId)) (event.getCoalescedEvents?.() ?? [event]).forEach(follow);
   });
-  for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => pen.put(false));
+  for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => pen.press(false));
 }
 
-function followKeys(canvas, pen, say) {
+function followKeys(canvas, pen, announce) {
   const step = SIDE / 28;
   const move = (x, y) => () => pen.moveTo(pen.at.x + x * step, pen.at.y + y * step);
   const keys = {
@@ -98,30 +98,30 @@ function followKeys(canvas, pen, say) {
     ArrowUp: move(0, -1),
     ArrowDown: move(0, 1),
     " "() {
-      pen.put(!pen.down);
-      say(pen.down ? "Pen down" : "Pen up");
+      pen.press(!pen.down);
+      announce(pen.down ? "Pen down" : "Pen up");
     },
     Delete() {
       pen.clear();
-      say("Cleared");
+      announce("Cleared");
     },
   };
   canvas.addEventListener("keydown", (event) => {
     if (!(event.key in keys) || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault();
     pen.show(true);
-    say("");
+    announce("");
     keys[event.key]();
   });
   canvas.addEventListener("focus", () => pen.show(canvas.matches(":focus-visible")));
   canvas.addEventListener("blur", () => {
-    pen.put(false);
+    pen.press(false);
     pen.show(false);
   });
 }
 
-/** The drawing as numbers from 0 to 1, the box that holds it and its center of mass; null if there is none. */
-function inkOf({ data, width, height }) {
+/** The drawing as numbers from 0 to 1, with its bounding box and center of mass; null if the board is empty. */
+function measureInk({ data, width, height }) {
   const amount = new Float32Array(width * height);
   const box = { left: width, right: 0, top: height, bottom: 0 };
   const sum = { ink: 0, x: 0, y: 0 };
@@ -142,13 +142,13 @@ function inkOf({ data, width, height }) {
 }
 
 /**
- * How much ink falls on each pixel of a small image, row by row.
- * Centered, the ink fills all but a margin and its center of mass is in the middle: this is how MNIST was made of
- * its originals, and a model that learned from it knows nothing else.
+ * Scales the drawing down: returns the amount of ink on each pixel of a small image, row by row.
+ * With `centered`, the ink fills the image except for a margin, and its center of mass is in the middle. MNIST was
+ * made in this way, so models trained on it expect such images.
  */
-export function shrunk(ink, width, height, centered) {
+export function shrink(ink, width, height, centered) {
   const whole = { x: ink.width / 2, y: ink.height / 2, scale: ink.width / width };
-  const view = centered ? closeView(ink, width, height) : whole;
+  const view = centered ? centeredView(ink, width, height) : whole;
   const edges = (center, cells) =>
     Array.from({ length: cells + 1 }, (_, cell) => Math.round(center + (cell - cells / 2) * view.scale));
   const columns = edges(view.x, width);
@@ -158,15 +158,15 @@ export function shrunk(ink, width, height, centered) {
   );
 }
 
-function closeView({ box, mass }, width, height) {
-  const roomy = Math.min(width, height) >= SMALL;
-  const share = roomy ? 1 - 2 * MARGIN : 1;
+function centeredView({ box, mass }, width, height) {
+  const hasMargin = Math.min(width, height) >= SMALL;
+  const share = hasMargin ? 1 - 2 * MARGIN : 1;
   const scale = Math.max((box.right - box.left) / (share * width), (box.bottom - box.top) / (share * height));
-  return roomy ? { ...mass, scale } : { x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2, scale };
+  return hasMargin ? { ...mass, scale } : { x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2, scale };
 }
 
 function average({ amount, width, height }, left, right, top, bottom) {
-  right = Math.max(right, left + 1); // of a drawing smaller than the image a cell is no whole pixel
+  right = Math.max(right, left + 1); // in a small drawing, a cell can be less than one pixel
   bottom = Math.max(bottom, top + 1);
   let sum = 0;
   for (let y = Math.max(top, 0); y < Math.min(bottom, height); y++) {
@@ -175,10 +175,10 @@ function average({ amount, width, height }, left, right, top, bottom) {
   return sum / ((right - left) * (bottom - top));
 }
 
-/** Shows such an image on a canvas, 0 as black and 1 as white. */
-export function show(shares, canvas) {
+/** Draws such an image on a canvas, 0 as black and 1 as white. */
+export function drawImage(shares, canvas) {
   const context = canvas.getContext("2d");
   const image = context.createImageData(canvas.width, canvas.height);
-  shares.flat().forEach((share, at) => image.data.set([255 * share, 255 * share, 255 * share, 255], 4 * at));
+  shares.flat().forEach((share, i) => image.data.set([255 * share, 255 * share, 255 * share, 255], 4 * i));
   context.putImageData(image, 0, 0);
 }

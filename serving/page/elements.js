@@ -1,24 +1,24 @@
-// Building what is shown. Texts go in as text, never as HTML: names, labels and cards may be anybody's.
+// Helpers that build the page. Text is always inserted as text, never as HTML: names, labels and cards are not trusted.
 
-/** A new element: `element("a", { href: "#x" }, "text", child)`. */
+/** Creates an element: `element("a", { href: "#x" }, "text", child)`. */
 export function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
+  const node = Object.assign(document.createElement(tag), properties);
+  node.append(...children);
+  return node;
 }
 
-/** A copy of a template's content. */
-export function copyOf(template) {
+/** Copies the content of a template. */
+export function copyTemplate(template) {
   return document.getElementById(template).content.cloneNode(true);
 }
 
-/** Says what went wrong at `place`, or nothing again. */
-export function complain(place, message = "") {
-  place.textContent = message;
-  place.hidden = !message;
+/** Shows an error message in `node`, or hides the node if there is no message. */
+export function showError(node, message = "") {
+  node.textContent = message;
+  node.hidden = !message;
 }
 
-/** Hands the person a file. */
-export function save({ name, address }) {
+/** Downloads a file. */
+export function download({ name, address }) {
   element("a", { download: name, href: address() }).click();
 }

@@ -1,45 +1,45 @@
-// The request that the form makes, as a person sends it from a shell or from Python.
+// Code examples that send the request of the form, with curl and with Python.
 
-const LONG = 2000; // characters of a request that is better kept in a file
+const MAX_INLINE = 2000; // characters; a longer request is read from a file
 
 /**
- * Both examples and the file that they read, if any: a `picture` that is sent in place of `body`, or a body that is
- * long. With `key` they take one from the environment, so that no copy of them holds it.
+ * Returns both examples and the file that they read, if any: an `image` instead of `body`, or a long body.
+ * With `key`, they read the API key from the environment, so that copies of the examples do not contain it.
  */
-export function examples({ url, body, picture, key }) {
+export function makeExamples({ url, body, image, key }) {
   const text = JSON.stringify(body);
-  const file = picture ?? (text.length > LONG ? jsonFile(text) : undefined);
-  const way = picture ? asPicture(file.name) : file ? asFile(file.name) : asText(text, body);
-  return { file, curl: curl(url, way, key), python: python(url, way, key) };
+  const file = image ?? (text.length > MAX_INLINE ? jsonFile(text) : undefined);
+  const source = image ? fromImage(file.name) : file ? fromFile(file.name) : fromText(text, body);
+  return { file, curl: curl(url, source, key), python: python(url, source, key) };
 }
 
 function jsonFile(text) {
   return { name: "request.json", address: () => `data:application/json,${encodeURIComponent(text)}` };
 }
 
-function asText(text, body) {
-  return { data: quoted(text), lines: [`body = json.dumps(${literal(body)}).encode()`] };
+function fromText(text, body) {
+  return { data: quote(text), lines: [`body = json.dumps(${literal(body)}).encode()`] };
 }
 
-function asFile(name) {
-  return { data: quoted(`@${name}`), lines: [`body = open(${literal(name)}, "rb").read()`] };
+function fromFile(name) {
+  return { data: quote(`@${name}`), lines: [`body = open(${literal(name)}, "rb").read()`] };
 }
 
-function asPicture(name) {
-  const picture = `"$(base64 < ${quoted(name)} | tr -d '\\n')"`;
+function fromImage(name) {
+  const image = `"$(base64 < ${quote(name)} | tr -d '\\n')"`;
   return {
-    before: `printf '{"instances": [{"b64": "%s"}]}' ${picture} |\n  `,
+    before: `printf '{"instances": [{"b64": "%s"}]}' ${image} |\n  `,
     data: "@-",
     modules: ["base64"],
     lines: [
-      `picture = base64.b64encode(open(${literal(name)}, "rb").read()).decode()`,
-      'body = json.dumps({"instances": [{"b64": picture}]}).encode()',
+      `image = base64.b64encode(open(${literal(name)}, "rb").read()).decode()`,
+      'body = json.dumps({"instances": [{"b64": image}]}).encode()',
     ],
   };
 }
 
 function curl(url, { before = "", data }, key) {
-  return `${before}curl ${quoted(url)} \\\n  ${key ? '-H "Authorization: Bearer $KEY" ' : ""}-d ${data}`;
+  return `${before}curl ${quote(url)} \\\n  ${key ? '-H "Authorization: Bearer $KEY" ' : ""}-d ${data}`;
 }
 
 function python(url, { modules = [], lines }, key) {
@@ -54,12 +54,12 @@ function python(url, { modules = [], lines }, key) {
   ].join("\n");
 }
 
-/** A word of a shell. */
-function quoted(text) {
+/** Quotes a text for the shell. */
+function quote(text) {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** A value in Python, which takes JSON's texts and numbers as they are. */
+/** Writes a JSON value as Python source; strings and numbers are the same in both. */
 function literal(value) {
   if (Array.isArray(value)) return `[${value.map(literal).join(", ")}]`;
   if (value === null || typeof value === "boolean") return { null: "None", true: "True", false: "False" }[value];

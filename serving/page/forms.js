@@ -1,116 +1,117 @@
-// A form for each kind of model: it shows the fields, and makes a request of what is in them.
+// A form for each kind of model: it shows the input fields and builds a request from them.
 //
-// Each function takes the model and `changed`, to be called when there is something new to ask. It returns the form's
-// `node` and `body()`, the request or null while there is nothing to ask; `example`, a request to show until then; and
-// `file()` where a file is better sent.
+// Each function takes the model and `changed`, which the form calls when the input changes. It returns the form's `node`
+// and `body()`: the request, or null while the form is empty. `example` is a request for the code examples of an empty
+// form. `file()` returns the image file of an image form.
 
-import { board, show, shrunk } from "./drawing.js";
-import { copyOf, element } from "./elements.js";
+import { createBoard, drawImage, shrink } from "./drawing.js";
+import { copyTemplate, element } from "./elements.js";
 
-const FEW = 50; // options that are better chosen from a list than typed
-const FREE = 8; // for a size that may be anything
+const MAX_OPTIONS = 50; // up to this many options, the field is a list
+const DYNAMIC_SIZE = 8; // the size of dynamic dimensions in example requests
 
-/** Which form suits what the manifest says. */
-export function formOf(model) {
+/** Returns the form for the inputs of a model. */
+export function formFor(model) {
   const steps = model.preprocessing.map((step) => step.name);
-  if (model.writes) return promptForm;
-  if (model.raw === "image") return imageForm;
-  if (model.raw === "text") return textForm;
+  if (model.generates_text) return promptForm;
+  if (model.raw_input === "image") return imageForm;
+  if (model.raw_input === "text") return textForm;
   return steps.includes("row") ? rowForm : tensorsForm;
 }
 
 function imageForm(model, changed) {
   const { width, height, channels, low, high } = model.preprocessing.find(({ name }) => name === "image").parameters;
-  const node = copyOf("ask-image").firstElementChild;
-  const parts = [".board canvas", ".pen", ".told", ".seen", ".picture", "#file"];
-  const [canvas, dot, told, seen, picture, file] = parts.map((part) => node.querySelector(part));
+  const node = copyTemplate("input-image").firstElementChild;
+  const parts = [".board canvas", ".pen", ".status", ".preview", ".upload", "#file"];
+  const [canvas, dot, status, preview, upload, file] = parts.map((part) => node.querySelector(part));
   const { centered, dark } = node.elements;
-  Object.assign(seen, { width, height });
-  centered.checked = channels === 1; // of a colored picture the ink is rarely all that there is
+  Object.assign(preview, { width, height });
+  centered.checked = channels === 1; // color images are rarely ink on an empty background
   const blank = Array.from({ length: height }, () => Array(width).fill(0));
-  const say = (text) => (told.textContent = text);
-  const drawing = board({ canvas, dot, say, ratio: width / height, changed: read });
+  const announce = (text) => (status.textContent = text);
+  const drawing = createBoard({ canvas, dot, announce, ratio: width / height, changed: readDrawing });
   let shares = null;
 
-  function read() {
+  function readDrawing() {
     const ink = drawing.ink();
-    shares = ink && shrunk(ink, width, height, centered.checked);
+    shares = ink && shrink(ink, width, height, centered.checked);
     if (shares && dark.checked) shares = shares.map((row) => row.map((share) => 1 - share));
-    show(shares ?? blank, seen);
+    drawImage(shares ?? blank, preview);
     file.value = "";
-    sent(seen);
+    use(preview);
   }
-  function sent(what) {
-    seen.hidden = what !== seen;
-    picture.hidden = what !== picture;
+  function use(source) {
+    preview.hidden = source !== preview;
+    upload.hidden = source !== upload;
     changed();
   }
-  function load() {
-    if (!file.files.length) return read();
+  function readFile() {
+    if (!file.files.length) return readDrawing();
     const reader = new FileReader();
     reader.addEventListener("load", () => {
-      picture.src = reader.result;
-      sent(picture);
+      upload.src = reader.result;
+      use(upload);
     });
     reader.readAsDataURL(file.files[0]);
   }
   node.querySelector(".clear").addEventListener("click", drawing.clear);
-  for (const choice of [centered, dark]) choice.addEventListener("change", read);
-  file.addEventListener("change", load);
-  show(blank, seen);
+  for (const choice of [centered, dark]) choice.addEventListener("change", readDrawing);
+  file.addEventListener("change", readFile);
+  drawImage(blank, preview);
 
   const pixel = (share) => Array(channels).fill(Math.round(low + share * (high - low)));
-  const drawn = () => shares && { instances: [shares.map((row) => row.map(pixel))] };
-  const chosen = () => ({ instances: [{ b64: picture.src.split(",")[1] }] });
+  const drawingBody = () => shares && { instances: [shares.map((row) => row.map(pixel))] };
+  const uploadBody = () => ({ instances: [{ b64: upload.src.split(",")[1] }] });
   return {
     node,
-    body: () => (seen.hidden ? chosen() : drawn()),
-    file: () => (seen.hidden ? { name: file.files[0].name } : { name: "drawing.png", address: () => seen.toDataURL() }),
+    body: () => (preview.hidden ? uploadBody() : drawingBody()),
+    file: () =>
+      preview.hidden ? { name: file.files[0].name } : { name: "drawing.png", address: () => preview.toDataURL() },
   };
 }
 
 function textForm(model, changed) {
-  const node = copyOf("ask-text").firstElementChild;
+  const node = copyTemplate("input-text").firstElementChild;
   const text = node.querySelector("textarea");
   node.addEventListener("input", changed);
   return {
     node,
     body: () => (text.value ? { instances: [text.value] } : null),
-    example: { instances: ["A text of your own."] },
+    example: { instances: ["Your text."] },
   };
 }
 
 function rowForm(model, changed) {
-  const node = copyOf("ask-row").firstElementChild;
-  const fields = model.inputs.map((input, place) => cell(input, model.columns[place] ?? {}));
+  const node = copyTemplate("input-row").firstElementChild;
+  const fields = model.inputs.map((input, i) => columnField(input, model.columns[i] ?? {}));
   node.append(...fields.map(({ label, field, list }) => element("div", {}, label, field, ...(list ? [list] : []))));
   node.addEventListener("input", changed);
   const valueOf = (field) => (field.type === "number" ? field.valueAsNumber : field.value);
-  const known = (value) => (value === "" || Number.isNaN(value) ? null : value);
+  const valueOrNull = (value) => (value === "" || Number.isNaN(value) ? null : value);
   const row = () => ({
-    instances: [Object.fromEntries(fields.map(({ field }) => [field.name, known(valueOf(field))]))],
+    instances: [Object.fromEntries(fields.map(({ field }) => [field.name, valueOrNull(valueOf(field))]))],
   });
   return { node, body: () => (fields.some(({ field }) => field.value) ? row() : null), example: row() };
 }
 
-/** The field of a column: a list to choose from where there are few values, a hint at them where there are many. */
-function cell(input, { name = input.name, kind, categories = [] }) {
-  const told = { id: `cell-${input.name}`, name: input.name };
-  const label = element("label", { htmlFor: told.id }, name);
+/** The field of a column: a list for few categories, a text field with suggestions for many. */
+function columnField(input, { name = input.name, kind, categories = [] }) {
+  const attributes = { id: `cell-${input.name}`, name: input.name };
+  const label = element("label", { htmlFor: attributes.id }, name);
   const values = kind === "boolean" ? ["true", "false"] : categories;
   const options = values.map((value) => element("option", { value }, value));
-  if (options.length && options.length <= FEW) {
-    return { label, field: element("select", told, element("option", { value: "" }, "–"), ...options) };
+  if (options.length && options.length <= MAX_OPTIONS) {
+    return { label, field: element("select", attributes, element("option", { value: "" }, "–"), ...options) };
   }
   const type = kind === "date" ? "date" : input.dtype === "string" ? "text" : "number";
-  const field = element("input", { ...told, type, step: "any" });
+  const field = element("input", { ...attributes, type, step: "any" });
   if (!options.length) return { label, field };
-  field.setAttribute("list", `${told.id}-list`);
-  return { label, field, list: element("datalist", { id: `${told.id}-list` }, ...options) };
+  field.setAttribute("list", `${attributes.id}-list`);
+  return { label, field, list: element("datalist", { id: `${attributes.id}-list` }, ...options) };
 }
 
 function promptForm(model) {
-  const node = copyOf("ask-prompt").firstElementChild;
+  const node = copyTemplate("input-prompt").firstElementChild;
   const prompt = node.querySelector("textarea");
   prompt.value = ["The ", "the "].find((text) => [...text].every((c) => model.labels.includes(c))) ?? model.labels[0];
   const body = () => {
@@ -121,9 +122,9 @@ function promptForm(model) {
 }
 
 function tensorsForm(model) {
-  const node = copyOf("ask-tensors").firstElementChild;
+  const node = copyTemplate("input-tensors").firstElementChild;
   const text = node.querySelector("textarea");
-  text.value = JSON.stringify(exampleOf(model.inputs));
+  text.value = JSON.stringify(exampleRequest(model.inputs));
   text.addEventListener("input", () => text.setCustomValidity(""));
   function body() {
     try {
@@ -137,16 +138,16 @@ function tensorsForm(model) {
   return { node, body };
 }
 
-/** A request of the right shape: one row, or whole tensors where the model does not take rows. */
-function exampleOf(inputs) {
-  const named = (from) =>
-    Object.fromEntries(inputs.map(({ name, dtype, shape }) => [name, filled(shape.slice(from), zero(dtype))]));
-  if (!inputs.every(({ shape }) => typeof shape[0] === "string")) return { inputs: named(0) };
-  return { instances: [inputs.length > 1 ? named(1) : named(1)[inputs[0].name]] };
+/** An example request with the right shapes: one row, or whole tensors if the model has no batch axis. */
+function exampleRequest(inputs) {
+  const byName = (from) =>
+    Object.fromEntries(inputs.map(({ name, dtype, shape }) => [name, nestedArray(shape.slice(from), zero(dtype))]));
+  if (!inputs.every(({ shape }) => typeof shape[0] === "string")) return { inputs: byName(0) };
+  return { instances: [inputs.length > 1 ? byName(1) : byName(1)[inputs[0].name]] };
 }
 
-function filled([size, ...rest], value) {
-  return size === undefined ? value : Array(Number(size) || FREE).fill(filled(rest, value));
+function nestedArray([size, ...rest], value) {
+  return size === undefined ? value : Array(Number(size) || DYNAMIC_SIZE).fill(nestedArray(rest, value));
 }
 
 function zero(dtype) {

@@ -1,164 +1,163 @@
-// The page: a list of the models, and the one that is chosen with its form, its numbers and its card.
+// The page: a list of the models, and the selected model with its form, outputs, metrics and card.
 
-import { answers, readable } from "./answers.js";
-import { card } from "./card.js";
-import { complain, copyOf, element, save } from "./elements.js";
-import { examples } from "./examples.js";
-import { formOf } from "./forms.js";
-import { address, ask, hasKey, keep, pieces } from "./server.js";
+import { renderCard } from "./card.js";
+import { copyTemplate, download, element, showError } from "./elements.js";
+import { makeExamples } from "./examples.js";
+import { formFor } from "./forms.js";
+import { formatNumber, outputPanel } from "./outputs.js";
+import { callPath, hasKey, saveKey, send, streamText } from "./server.js";
 
 const find = (selector, within = document) => within.querySelector(selector);
 let models = [];
 
 async function start() {
-  const trouble = find("#trouble");
   try {
-    models = await (await ask("models")).json();
+    models = await (await send("models")).json();
   } catch (error) {
-    return refused(error, trouble);
+    return reportError(error, find("#page-error"));
   }
   find("#key").hidden = true;
-  for (const model of models) model.only = models.filter(({ name }) => name === model.name).length === 1;
-  find("#models").replaceChildren(...models.map((model) => element("li", {}, linkTo(model))));
-  choose();
+  for (const model of models) model.isOnlyVersion = models.filter(({ name }) => name === model.name).length === 1;
+  find("#models").replaceChildren(...models.map((model) => element("li", {}, modelLink(model))));
+  showSelected();
 }
 
-/** Tells what went wrong where the person looks, and asks for a key if that is what the server wants. */
-function refused(error, place) {
+/** Shows an error in `node`; for a missing or wrong API key, shows the field for the key too. */
+function reportError(error, node) {
   if (error.name === "AbortError") return;
-  if (error.status !== 401) return complain(place, error.message);
-  complain(place, hasKey() ? "The server does not take this key." : "The server wants a key.");
+  if (error.status !== 401) return showError(node, error.message);
+  showError(node, hasKey() ? "The server rejected this key." : "The server requires an API key.");
   find("#key").hidden = false;
   find("#secret").focus();
 }
 
-function linkTo(model) {
-  const title = element("span", { className: "title" }, titleOf(model));
-  return element("a", { href: anchor(model) }, title, element("small", {}, model.task.replaceAll("_", " ")));
+function modelLink(model) {
+  const title = element("span", { className: "title" }, modelTitle(model));
+  return element("a", { href: versionHash(model) }, title, element("small", {}, model.task.replaceAll("_", " ")));
 }
 
-function titleOf(model) {
-  return model.only ? model.name : `${model.name} ${model.version}`;
+function modelTitle(model) {
+  return model.isOnlyVersion ? model.name : `${model.name} ${model.version}`;
 }
 
-function anchor(model) {
-  return `${newestOf(model)}/${model.version}`;
+function versionHash(model) {
+  return `${modelHash(model)}/${model.version}`;
 }
 
-function newestOf(model) {
+function modelHash(model) {
   return `#/${encodeURIComponent(model.name)}`;
 }
 
-/** Shows the model that the address names, its newest version if it names none, or the first of all. */
-function choose() {
+/** Shows the model in the address. Without a version, this is the newest one; without a name, the first model. */
+function showSelected() {
   const { hash } = location;
-  const named = hash.length > "#/".length;
-  const chosen = models.find((model) => !named || [anchor(model), newestOf(model)].includes(hash));
-  const trouble = models.length ? `${hash.slice(2)} is not served here, or no longer.` : "No model is served.";
-  complain(find("#trouble"), chosen ? "" : trouble);
-  const here = chosen && anchor(chosen);
-  for (const link of document.querySelectorAll("nav a")) link.ariaCurrent = link.hash === here ? "page" : null;
-  document.title = chosen ? `${titleOf(chosen)} – kerasfound` : "kerasfound";
-  find("#shown").replaceChildren(...(chosen ? [section(chosen)] : []));
+  const hasName = hash.length > "#/".length;
+  const selected = models.find((model) => !hasName || [versionHash(model), modelHash(model)].includes(hash));
+  const message = models.length ? `${hash.slice(2)} is not served.` : "The server has no model.";
+  showError(find("#page-error"), selected ? "" : message);
+  const selectedHash = selected && versionHash(selected);
+  for (const link of document.querySelectorAll("nav a")) link.ariaCurrent = link.hash === selectedHash ? "page" : null;
+  document.title = selected ? `${modelTitle(selected)} – kerasfound` : "kerasfound";
+  find("#selected").replaceChildren(...(selected ? [modelSection(selected)] : []));
 }
 
-function section(model) {
-  const shown = copyOf("shown-model");
-  find("h2", shown).textContent = model.name;
-  find(".about", shown).textContent = `Version ${model.version}, ${model.task.replaceAll("_", " ")}`;
-  measures(model, shown);
-  find(".card div", shown).append(...card(model.card));
-  find(".card", shown).hidden = !model.card;
-  const panels = { asked: find(".asked", shown), answer: find(".answer", shown), examples: find(".examples", shown) };
-  (model.writes ? writing : asking)(model, panels);
-  for (const each of shown.querySelectorAll(".example")) copying(each);
-  return shown;
+function modelSection(model) {
+  const section = copyTemplate("model-section");
+  find("h2", section).textContent = model.name;
+  find(".about", section).textContent = `Version ${model.version}, ${model.task.replaceAll("_", " ")}`;
+  showMetrics(model, section);
+  find(".card div", section).append(...renderCard(model.card));
+  find(".card", section).hidden = !model.card;
+  const panels = { input: find(".input", section), output: find(".output", section), examples: find(".examples", section) };
+  (model.generates_text ? connectGenerator : connectPredictor)(model, panels);
+  for (const example of section.querySelectorAll(".example")) addCopyButton(example);
+  return section;
 }
 
-function measures(model, shown) {
-  const on = model.measured_on;
+function showMetrics(model, section) {
+  const source = model.measured_on;
   const rows = Object.entries(model.metrics).map(([name, value]) =>
-    element("tr", {}, element("th", { scope: "row" }, name.replaceAll("_", " ")), element("td", {}, readable(value))),
+    element("tr", {}, element("th", { scope: "row" }, name.replaceAll("_", " ")), element("td", {}, formatNumber(value))),
   );
-  find(".measures tbody", shown).append(...rows);
-  find(".measured", shown).textContent = !rows.length
+  find(".metrics tbody", section).append(...rows);
+  find(".metrics-source", section).textContent = !rows.length
     ? "Not measured."
-    : on && `On the ${readable(on.rows)} rows of the ${on.split} split of ${on.data}.`;
+    : source && `On the ${formatNumber(source.rows)} rows of the ${source.split} split of ${source.data}.`;
 }
 
-/** A model that answers at once: it is asked whenever the form changes, or when the form is sent if it has a button. */
-function asking(model, panels) {
-  const path = address(model, "v1", ":predict");
-  const show = answers(model, panels.answer);
-  const complaint = find(".error", panels.answer);
-  const again = newest(update);
-  const form = formOf(model)(model, again);
+/** Connects form and output of a model: it runs after every change, or on submit if the form has a button. */
+function connectPredictor(model, panels) {
+  const path = callPath(model, "v1", ":predict");
+  const show = outputPanel(model, panels.output);
+  const errorNode = find(".error", panels.output);
+  const runLatest = oneAtATime(run);
+  const form = formFor(model)(model, runLatest);
 
-  async function update() {
+  async function run() {
     const body = form.body();
-    exampled(path, form, panels.examples);
+    showExamples(path, form, panels.examples);
     try {
-      show(body && (await (await ask(path, body)).json()));
-      complain(complaint);
+      show(body && (await (await send(path, body)).json()));
+      showError(errorNode);
     } catch (error) {
       show(null);
-      refused(error, complaint);
+      reportError(error, errorNode);
     }
   }
-  sending(form.node, panels.asked, again);
+  addForm(form.node, panels.input, runLatest);
   show(null);
-  exampled(path, form, panels.examples);
+  showExamples(path, form, panels.examples);
 }
 
-/** A model that writes: its text is shown as it comes, until it ends or is stopped. */
-function writing(model, panels) {
-  const form = formOf(model)(model);
-  const complaint = find(".error", panels.answer);
-  const output = find(".verdict", panels.answer);
+/** Connects form and output of a language model: the text appears as it is generated, until it ends or is stopped. */
+function connectGenerator(model, panels) {
+  const form = formFor(model)(model);
+  const errorNode = find(".error", panels.output);
+  const output = find(".verdict", panels.output);
   const [button, stop] = form.node.querySelectorAll("button");
-  let stopping;
+  let controller;
 
-  async function write() {
-    stopping?.abort();
-    const { signal } = (stopping = new AbortController());
+  async function generate() {
+    controller?.abort();
+    const { signal } = (controller = new AbortController());
     const body = form.body();
-    complain(complaint);
+    showError(errorNode);
     output.replaceChildren();
-    begun(true);
+    setBusy(true);
     try {
-      for await (const piece of pieces(address(model, "v2", "/generate_stream"), body, signal)) {
-        if (!output.hasChildNodes()) output.append(element("span", { className: "given" }, body.text_input));
+      for await (const piece of streamText(callPath(model, "v2", "/generate_stream"), body, signal)) {
+        if (!output.hasChildNodes()) output.append(element("span", { className: "prompt-text" }, body.text_input));
         output.append(piece);
-        if (!output.isConnected) stopping.abort(); // another model was chosen
+        if (!output.isConnected) controller.abort(); // another model was selected
       }
     } catch (error) {
-      refused(error, complaint);
+      reportError(error, errorNode);
     }
-    begun(false);
+    setBusy(false);
   }
-  function begun(under_way) {
-    output.ariaBusy = String(under_way);
-    button.disabled = under_way;
-    stop.disabled = !under_way;
+  function setBusy(busy) {
+    output.ariaBusy = String(busy);
+    button.disabled = busy;
+    stop.disabled = !busy;
   }
-  const update = () => exampled(address(model, "v2", "/generate"), form, panels.examples);
+  const update = () => showExamples(callPath(model, "v2", "/generate"), form, panels.examples);
   form.node.addEventListener("input", update);
-  stop.addEventListener("click", () => stopping.abort());
-  output.classList.add("written");
-  sending(form.node, panels.asked, write);
+  stop.addEventListener("click", () => controller.abort());
+  output.classList.add("generated");
+  addForm(form.node, panels.input, generate);
   update();
 }
 
-function sending(form, place, send) {
+function addForm(form, panel, submit) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    send();
+    submit();
   });
-  place.append(form);
+  panel.append(form);
 }
 
-/** Runs `task` again as long as something changed while it ran: one request at a time, and the last one counts. */
-function newest(task) {
+/** Returns a function that runs `task`, but never twice at a time: changes during a run cause one more run. */
+function oneAtATime(task) {
   let changed = false;
   let running = false;
   return async () => {
@@ -172,28 +171,28 @@ function newest(task) {
   };
 }
 
-/** Shows how a program asks what the form asks now. */
-function exampled(path, form, place) {
+/** Shows the code examples for the current input of the form. */
+function showExamples(path, form, panel) {
   const url = new URL(path, document.baseURI).href;
   const body = form.body() ?? form.example ?? {};
-  const { file, curl, python } = examples({ url, body, picture: form.file?.(), key: hasKey() });
-  find(".curl pre", place).textContent = curl;
-  find(".python pre", place).textContent = python;
-  const note = find(".file", place);
+  const { file, curl, python } = makeExamples({ url, body, image: form.file?.(), key: hasKey() });
+  find(".curl pre", panel).textContent = curl;
+  find(".python pre", panel).textContent = python;
+  const note = find(".file", panel);
   note.hidden = !file;
   if (!file) return;
   const button = element("button", { type: "button", hidden: !file.address }, `Save ${file.name}`);
-  button.addEventListener("click", () => save(file));
-  note.replaceChildren(`Both read ${file.name} from the folder that they run in. `, button);
+  button.addEventListener("click", () => download(file));
+  note.replaceChildren(`Both examples read ${file.name} from the current folder. `, button);
 }
 
-function copying(example) {
+function addCopyButton(example) {
   const [button, code] = [find("button", example), find("pre", example)];
   const name = find("h4", example).textContent;
   button.ariaLabel = `Copy the ${name} example`;
   button.addEventListener("click", async () => {
     getSelection().selectAllChildren(code);
-    // The clipboard is there on https and on this machine alone; the older way works everywhere.
+    // Browsers offer the clipboard only on https and localhost; execCommand works everywhere.
     if (navigator.clipboard) await navigator.clipboard.writeText(code.textContent);
     else document.execCommand("copy");
     button.textContent = "Copied";
@@ -203,8 +202,8 @@ function copying(example) {
 
 find("#key").addEventListener("submit", (event) => {
   event.preventDefault();
-  keep(find("#secret").value);
+  saveKey(find("#secret").value);
   start();
 });
-addEventListener("hashchange", () => location.hash.startsWith("#/") && choose());
+addEventListener("hashchange", () => location.hash.startsWith("#/") && showSelected());
 start();

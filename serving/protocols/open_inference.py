@@ -1,15 +1,18 @@
-"""The Open Inference Protocol, version 2: health, metadata, and infer in JSON and binary; `triton.py` has the rest.
+"""The Open Inference Protocol, version 2: health, metadata, and inference with JSON or binary tensors.
 
 https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
 https://github.com/triton-inference-server/server/tree/main/docs/protocol for binary tensors and classification
+
+`triton_extensions.py` has the other extensions of Triton.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
+from kerasfound.bundle.dtypes import DTYPES
 from kerasfound.bundle.manifest import Tensor
 
 from .. import http, raw_inputs
@@ -18,10 +21,8 @@ from ..client_error import ClientError
 from ..http import MAX_DIGITS, Request, Response
 from ..model import Model
 from ..routing import Route, versioned
-from ..tensor_codec import DTYPES, MAX_VALUES, decode, described, joined, listed
-
-if TYPE_CHECKING:
-    from ..app import App
+from ..state import ServerState
+from ..tensor_codec import MAX_VALUES, decode, format_shape, to_binary, to_json
 
 EXTENSIONS = [
     "binary_tensor_data",
@@ -35,15 +36,15 @@ EXTENSIONS = [
     "statistics",
 ]
 HEAD_LENGTH = b"inference-header-content-length"
-"""Of a body or an answer with binary tensors: the bytes of JSON before them."""
+"""The header of a message with binary tensors: the number of bytes of JSON before them."""
 
-NO_SHARED_MEMORY = "there is no shared memory here; send the data, and ask for it, in the body"
+NO_SHARED_MEMORY = "this server has no shared memory; send and receive the data in the body"
 
 Whole = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a tensor. Shared memory is refused."""
+    """Parameters of a tensor. Shared memory is not supported."""
 
     shared_memory_region: str | None = None
 
@@ -53,13 +54,13 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InputParameters(Parameters, frozen=True):
-    """`binary_data_size`: the bytes of this tensor, behind the JSON."""
+    """`binary_data_size`: the bytes of this tensor, which follow the JSON."""
 
     binary_data_size: Whole | None = None
 
 
 class Input(msgspec.Struct):
-    """A tensor with its elements: in row order, flat or nested, or behind the JSON."""
+    """A tensor with its elements: as a flat or nested list in row-major order, or as bytes after the JSON."""
 
     name: str
     shape: list[int]
@@ -69,28 +70,28 @@ class Input(msgspec.Struct):
 
 
 class OutputParameters(Parameters, frozen=True):
-    """`binary_data`: whether it shall come behind the JSON; `classification`: how many of the likeliest classes."""
+    """`binary_data`: send the tensor as bytes after the JSON; `classification`: return this many top classes."""
 
     binary_data: bool | None = None
     classification: Whole = 0
 
 
 class Output(msgspec.Struct):
-    """A tensor that is wanted."""
+    """A requested output."""
 
     name: str
     parameters: OutputParameters = OutputParameters()
 
 
 class InferParameters(msgspec.Struct, frozen=True):
-    """`timeout` in microseconds, or 0; `binary_data_output`: whether outputs shall come behind the JSON."""
+    """`timeout` in microseconds, or 0; `binary_data_output`: send all outputs as bytes after the JSON."""
 
     timeout: Whole = 0
     binary_data_output: bool = False
 
 
 class InferRequest(msgspec.Struct):
-    """Inputs by name; all outputs are answered unless some are named."""
+    """Inputs by name. The response has all outputs unless some are named."""
 
     inputs: list[Input]
     outputs: list[Output] | None = None
@@ -101,150 +102,151 @@ class InferRequest(msgspec.Struct):
 _INFER = msgspec.json.Decoder(InferRequest)
 
 
-async def live(app: "App", request: Request) -> Response:
-    """Whether the process answers."""
+async def live(state: ServerState, request: Request) -> Response:
+    """Whether the server process is running."""
     return http.json({"live": True})
 
 
-async def ready(app: "App", request: Request) -> Response:
-    """Whether it shall be sent requests: not while it is stopping, nor without a model."""
-    if app.draining or not app.repository.models:
-        raise ClientError(503, "the server is stopping" if app.draining else "no model is served")
+async def ready(state: ServerState, request: Request) -> Response:
+    """Whether the server accepts inference requests: not while it is stopping, nor without a model."""
+    if state.draining or not state.repository.models:
+        raise ClientError(503, "the server is stopping" if state.draining else "the server has no model")
     return http.json({"ready": True})
 
 
-async def server(app: "App", request: Request) -> Response:
-    """Name, version and extensions."""
-    return http.json({"name": "kerasfound", "version": app.version, "extensions": EXTENSIONS})
+async def server(state: ServerState, request: Request) -> Response:
+    """Name, version and extensions of the server."""
+    return http.json({"name": "kerasfound", "version": state.version, "extensions": EXTENSIONS})
 
 
-async def model_ready(app: "App", request: Request, **which: str) -> Response:
-    """Whether a model is served."""
-    return http.json({"name": app.repository.get(**which).name, "ready": True})
+async def model_ready(state: ServerState, request: Request, **which: str) -> Response:
+    """Whether a model is ready."""
+    return http.json({"name": state.repository.get(**which).name, "ready": True})
 
 
-async def model(app: "App", request: Request, **which: str) -> Response:
+async def model(state: ServerState, request: Request, **which: str) -> Response:
     """The inputs and outputs of a model."""
-    found = app.repository.get(**which)
+    served = state.repository.get(**which)
     return http.json(
         {
-            "name": found.name,
-            "versions": [str(v) for v in app.repository.served(found.name).versions],
+            "name": served.name,
+            "versions": [str(v) for v in state.repository.get_versions(served.name).versions],
             "platform": "onnxruntime_onnx",
-            "inputs": declared(found.inputs),
-            "outputs": declared(found.outputs.values()),
+            "inputs": describe_tensors(served.inputs),
+            "outputs": describe_tensors(served.outputs.values()),
         }
     )
 
 
-async def infer(app: "App", request: Request, **which: str) -> Response:
-    """Ask a model."""
-    found = app.repository.get(**which)
-    head, tensors = _split(request)
-    asked = decode(_INFER, head, "the request")
-    wanted = {output.name: output.parameters for output in asked.outputs or ()}
-    texts = any(tensor.datatype == "BYTES" for tensor in asked.inputs)
-    long = len(head) > http.LONG or (texts and len(request.body) > raw_inputs.LONG)
-    feeds = await http.beside(long, _feeds, found, asked.inputs, tensors)
-    seconds = asked.parameters.timeout / 1e6 or None
-    answers = await found.predict(feeds, [*wanted], seconds, request.alone)
-    answer: dict[str, Any] = {"model_name": found.name, "model_version": str(found.version)}
-    if asked.id is not None:
-        answer["id"] = asked.id
-    return _answer(answer, found, answers, wanted, asked.parameters.binary_data_output)
+async def infer(state: ServerState, request: Request, **which: str) -> Response:
+    """Run a model."""
+    served = state.repository.get(**which)
+    head, tensors = _split_body(request)
+    parsed = decode(_INFER, head, "the request")
+    requested = {output.name: output.parameters for output in parsed.outputs or ()}
+    has_strings = any(tensor.datatype == "BYTES" for tensor in parsed.inputs)
+    long = len(head) > http.LONG or (has_strings and len(request.body) > raw_inputs.LONG)
+    feeds = await http.beside(long, _read_inputs, served, parsed.inputs, tensors)
+    timeout_seconds = parsed.parameters.timeout / 1e6 or None
+    outputs = await served.predict(feeds, [*requested], timeout_seconds, request.alone)
+    head_fields: dict[str, Any] = {"model_name": served.name, "model_version": str(served.version)}
+    if parsed.id is not None:
+        head_fields["id"] = parsed.id
+    return _make_response(head_fields, served, outputs, requested, parsed.parameters.binary_data_output)
 
 
-def _split(request: Request) -> tuple[bytes, memoryview]:
-    """The JSON of a body, and the binary tensors behind it."""
+def _split_body(request: Request) -> tuple[bytes, memoryview]:
+    """Return the JSON of a body and the binary tensors after it."""
     if HEAD_LENGTH not in request.headers:
         return request.body, memoryview(b"")
     length = request.headers[HEAD_LENGTH]
     if not length.isdigit() or len(length) > MAX_DIGITS or int(length) > len(request.body):
         raise ClientError(
-            400, f"{HEAD_LENGTH.decode()} is {length.decode('latin-1')!r}, the body has {len(request.body)} bytes"
+            400, f"{HEAD_LENGTH.decode()} is {length.decode('latin-1')!r}, but the body has {len(request.body)} bytes"
         )
     return request.body[: int(length)], memoryview(request.body)[int(length) :]
 
 
-def _feeds(model: Model, inputs: list[Input], tensors: memoryview) -> Tensors:
+def _read_inputs(model: Model, inputs: list[Input], tensors: memoryview) -> Tensors:
     feeds: Tensors = {}
     for tensor in inputs:
         reader = model.reader(tensor.name)
         if tensor.name in feeds:
-            raise reader.fail("given twice")
+            raise reader.error("the request has it twice")
         size = tensor.parameters.binary_data_size
         if (size is None) != bool(tensor.data):
-            raise reader.fail("expected either `data` or `binary_data_size`")
+            raise reader.error("expected either `data` or `binary_data_size`")
         if (size or 0) > len(tensors):
-            raise reader.fail(f"binary_data_size is {size}, {len(tensors)} bytes are left")
+            raise reader.error(f"binary_data_size is {size}, but only {len(tensors)} bytes follow")
         data, tensors = (None, tensors) if size is None else (tensors[:size], tensors[size:])
-        feeds[tensor.name] = _feed(model, tensor, data)
+        feeds[tensor.name] = _read_input(model, tensor, data)
     if tensors:
-        raise ClientError(400, f"{len(tensors)} bytes behind the JSON belong to no input")
+        raise ClientError(400, f"{len(tensors)} bytes after the JSON belong to no input")
     return feeds
 
 
-def _feed(model: Model, tensor: Input, data: memoryview | None) -> np.ndarray:
+def _read_input(model: Model, tensor: Input, data: memoryview | None) -> np.ndarray:
     reader = model.reader(tensor.name)
-    if tensor.datatype == "BYTES" and model.raw and model.raw.name == tensor.name:
+    if tensor.datatype == "BYTES" and (raw := model.raw_input) and raw.name == tensor.name:
         if not tensor.shape or tensor.shape[1:] not in ([], [1]):
-            raise reader.fail(f"got shape {tensor.shape} of BYTES, where {model.raw.kind}s have [n] or [n, 1]")
+            raise reader.error(f"got BYTES of shape {tensor.shape}; {raw.kind}s have shape [n] or [n, 1]")
         count = tensor.shape[0]
-        return model.raw.from_json(bytes(tensor.data), count) if data is None else model.raw.from_binary(data, count)
-    if tensor.datatype != reader.dtype.v2:
-        raise reader.fail(f"got datatype {tensor.datatype!r}, expected {reader.dtype.v2!r}")
+        return raw.from_json(bytes(tensor.data), count) if data is None else raw.from_binary(data, count)
+    if tensor.datatype != reader.dtype.open_inference:
+        raise reader.error(f"got datatype {tensor.datatype!r}, expected {reader.dtype.open_inference!r}")
     shape = tensor.shape
     if len(reader.shape) == 1 and shape[1:] == [1]:
-        shape = shape[:1]  # Triton knows no tensor of rows that are single values
-    return reader.shaped(tensor.data, shape) if data is None else reader.binary(data, shape)
+        shape = shape[:1]  # Triton clients cannot send rows without an axis
+    return reader.read_flat(tensor.data, shape) if data is None else reader.read_binary(data, shape)
 
 
-def _answer(
-    answer: dict[str, Any], model: Model, answers: Tensors, wanted: dict[str, OutputParameters], binary: bool
+def _make_response(
+    fields: dict[str, Any], model: Model, arrays: Tensors, requested: dict[str, OutputParameters], binary: bool
 ) -> Response:
     outputs: list[dict[str, Any]] = []
-    behind: list[bytes] = []
-    for name, array in answers.items():
-        how = wanted.get(name, OutputParameters())
-        datatype = DTYPES[model.outputs[name].dtype].v2
-        if how.classification:
-            array, datatype = _classes(model, name, array, how.classification), "BYTES"
+    binary_tensors: list[bytes] = []
+    for name, array in arrays.items():
+        parameters = requested.get(name, OutputParameters())
+        datatype = DTYPES[model.outputs[name].dtype].open_inference
+        if parameters.classification:
+            array, datatype = _top_classes(model, name, array, parameters.classification), "BYTES"
         output: dict[str, Any] = {"name": name, "shape": list(array.shape), "datatype": datatype}
-        if binary if how.binary_data is None else how.binary_data:
-            behind.append(joined(array))
-            output["parameters"] = {"binary_data_size": len(behind[-1])}
+        if binary if parameters.binary_data is None else parameters.binary_data:
+            binary_tensors.append(to_binary(array))
+            output["parameters"] = {"binary_data_size": len(binary_tensors[-1])}
         else:
-            output["data"] = listed(name, array.ravel())
+            output["data"] = to_json(name, array.ravel())
         outputs.append(output)
-    head = msgspec.json.encode(answer | {"outputs": outputs})
-    if not behind:
+    head = msgspec.json.encode(fields | {"outputs": outputs})
+    if not binary_tensors:
         return Response(head)
-    return Response(b"".join([head, *behind]), http.BYTES, headers=[(HEAD_LENGTH, str(len(head)).encode())])
+    return Response(b"".join([head, *binary_tensors]), http.BYTES, headers=[(HEAD_LENGTH, str(len(head)).encode())])
 
 
-def _classes(model: Model, name: str, scores: np.ndarray, count: int) -> np.ndarray:
-    """The likeliest classes of each row as texts, `score:number` or `score:number:label`."""
+def _top_classes(model: Model, name: str, scores: np.ndarray, count: int) -> np.ndarray:
+    """Return the most likely classes of each row as strings, `score:index` or `score:index:label`."""
     if scores.ndim != 2 or scores.dtype.kind not in "fiu":
-        raise ClientError(400, f"output {name!r} of shape {described([*scores.shape])} has no classes")
+        raise ClientError(400, f"output {name!r} of shape {format_shape(scores.shape)} has no class scores")
     if len(scores) * min(count, scores.shape[1]) > MAX_VALUES:
-        raise ClientError(413, f"output {name!r}: more than {MAX_VALUES} classes in all; send fewer rows")
+        raise ClientError(413, f"output {name!r}: more than {MAX_VALUES} classes in the response; send fewer rows")
     labels = model.manifest.labels if raw_inputs.class_scores(model.manifest, {name: scores}) is not None else None
-    written = "{:f}:{}".format if scores.dtype.kind == "f" else "{}:{}".format
+    format_class = "{:f}:{}".format if scores.dtype.kind == "f" else "{}:{}".format
     best = np.argsort(-scores.astype("float64"), axis=1, kind="stable")[:, :count]
     return np.array(
         [
-            [written(row[i], i) + (f":{labels[i]}" if labels else "") for i in places]
-            for row, places in zip(scores, best, strict=True)
+            [format_class(row[i], i) + (f":{labels[i]}" if labels else "") for i in classes]
+            for row, classes in zip(scores, best, strict=True)
         ],
         dtype=object,
     )
 
 
-def declared(tensors: Iterable[Tensor]) -> list[dict]:
+def describe_tensors(tensors: Iterable[Tensor]) -> list[dict]:
+    """Return name, datatype and shape of each tensor, as the protocol writes them."""
     return [
         {
             "name": tensor.name,
-            "datatype": DTYPES[tensor.dtype].v2,
+            "datatype": DTYPES[tensor.dtype].open_inference,
             "shape": [size if isinstance(size, int) else -1 for size in tensor.shape],
         }
         for tensor in tensors

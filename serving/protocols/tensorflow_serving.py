@@ -1,15 +1,16 @@
-"""TensorFlow Serving's REST protocol: status, metadata, predict in row and in column form, classify.
+"""TensorFlow Serving's REST protocol: status, metadata, predict by row or by column, classify.
 
 https://www.tensorflow.org/tfx/serving/api_rest
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
 
+from kerasfound.bundle.dtypes import DTYPES
 from kerasfound.bundle.manifest import Tensor
 
 from .. import http, raw_inputs
@@ -18,10 +19,8 @@ from ..client_error import ClientError
 from ..http import Request, Response
 from ..model import Model
 from ..routing import Route, versioned
-from ..tensor_codec import DTYPES, decode, listed
-
-if TYPE_CHECKING:
-    from ..app import App
+from ..state import ServerState
+from ..tensor_codec import decode, to_json
 
 SIGNATURE = "serving_default"
 
@@ -35,7 +34,7 @@ class PredictRequest(msgspec.Struct):
 
 
 class ClassifyRequest(msgspec.Struct):
-    """`examples`: a list of rows; `context`: inputs that are the same in all of them."""
+    """`examples`: a list of rows; `context`: inputs with the same value in every row."""
 
     examples: msgspec.Raw
     context: dict[str, msgspec.Raw] = {}
@@ -50,25 +49,25 @@ _OBJECTS = re.compile(rb'\[\s*\{(?!\s*"b64")')
 _RAW = re.compile(rb'[\[{]\s*["{]')
 
 
-async def status(app: "App", request: Request, **which: str) -> Response:
-    """Which versions of a model are ready."""
+async def status(state: ServerState, request: Request, **which: str) -> Response:
+    """The versions of a model and their state."""
     ok = {"error_code": "OK", "error_message": ""}
     return http.json(
         {
             "model_version_status": [
                 {"version": str(model.version), "state": "AVAILABLE", "status": ok}
-                for model in app.repository.meant(**which)
+                for model in state.repository.select(**which)
             ]
         }
     )
 
 
-async def metadata(app: "App", request: Request, **which: str) -> Response:
+async def metadata(state: ServerState, request: Request, **which: str) -> Response:
     """The inputs and outputs of a model."""
-    model = app.repository.get(**which)
+    model = state.repository.get(**which)
     signature = {
-        "inputs": _signature(model.inputs),
-        "outputs": _signature(model.outputs.values()),
+        "inputs": _describe_tensors(model.inputs),
+        "outputs": _describe_tensors(model.outputs.values()),
         "method_name": "tensorflow/serving/predict",
     }
     return http.json(
@@ -79,54 +78,54 @@ async def metadata(app: "App", request: Request, **which: str) -> Response:
     )
 
 
-async def predict(app: "App", request: Request, **which: str) -> Response:
-    """Ask a model; of a classifier the likeliest labels come beside the tensors."""
-    model = app.repository.get(**which)
-    asked = decode(_PREDICT, request.body, "the request")
-    _check_signature(model, asked.signature_name)
-    by_row, by_column = bytes(asked.instances), bytes(asked.inputs)
+async def predict(state: ServerState, request: Request, **which: str) -> Response:
+    """Run a model. The response of a classifier also has the most likely label of each row."""
+    model = state.repository.get(**which)
+    parsed = decode(_PREDICT, request.body, "the request")
+    _check_signature(model, parsed.signature_name)
+    by_row, by_column = bytes(parsed.instances), bytes(parsed.inputs)
     if bool(by_row) == bool(by_column):
         raise ClientError(400, "expected either `instances` (a list of rows) or `inputs` (whole tensors)")
-    feeds = await _read(model, by_row or by_column, _read_rows if by_row else _read_columns)
-    answers = await model.predict(feeds, alone=request.alone)
-    labels = raw_inputs.labels(model.manifest, answers)
+    feeds = await _read_feeds(model, by_row or by_column, _read_rows if by_row else _read_columns)
+    outputs = await model.predict(feeds, alone=request.alone)
+    labels = raw_inputs.top_labels(model.manifest, outputs)
     if by_row:
-        return http.json({"predictions": _rows(answers, len(next(iter(feeds.values())))), **labels})
-    columns = {key: listed(key, array) for key, array in answers.items()}
+        return http.json({"predictions": _to_rows(outputs, len(next(iter(feeds.values())))), **labels})
+    columns = {key: to_json(key, array) for key, array in outputs.items()}
     return http.json({"outputs": columns if len(columns) > 1 else next(iter(columns.values())), **labels})
 
 
-async def classify(app: "App", request: Request, **which: str) -> Response:
+async def classify(state: ServerState, request: Request, **which: str) -> Response:
     """Every label of each row with its score."""
-    model = app.repository.get(**which)
-    asked = decode(_CLASSIFY, request.body, "the request")
-    _check_signature(model, asked.signature_name)
-    feeds = await _read(model, bytes(asked.examples), _read_rows, asked.context)
-    answers = await model.predict(feeds, alone=request.alone)
-    scores = raw_inputs.class_scores(model.manifest, answers)
+    model = state.repository.get(**which)
+    parsed = decode(_CLASSIFY, request.body, "the request")
+    _check_signature(model, parsed.signature_name)
+    feeds = await _read_feeds(model, bytes(parsed.examples), _read_rows, parsed.context)
+    outputs = await model.predict(feeds, alone=request.alone)
+    scores = raw_inputs.class_scores(model.manifest, outputs)
     if scores is None:
-        raise ClientError(400, f"model {model.name!r} is no classifier with labels; ask it with :predict")
+        raise ClientError(400, f"model {model.name!r} is no classifier with labels; use :predict")
     labels = model.manifest.labels
-    return http.json({"results": [[*zip(labels, row, strict=True)] for row in listed("scores", scores)]})
+    return http.json({"results": [[*zip(labels, row, strict=True)] for row in to_json("scores", scores)]})
 
 
 def _check_signature(model: Model, name: str) -> None:
     if name not in ("", SIGNATURE):
-        raw_too = f", which takes {model.raw.kind}s too" if model.raw else ""
-        raise ClientError(400, f"no signature {name!r}; expected {SIGNATURE!r}{raw_too}")
+        accepts_raw = f", which also accepts {model.raw_input.kind}s" if model.raw_input else ""
+        raise ClientError(400, f"no signature {name!r}; expected {SIGNATURE!r}{accepts_raw}")
 
 
-async def _read(model: Model, text: bytes, read: Callable[..., Tensors], *more: Any) -> Tensors:
-    long = raw_inputs.LONG if model.raw and _RAW.match(text) else http.LONG
+async def _read_feeds(model: Model, text: bytes, read: Callable[..., Tensors], *more: Any) -> Tensors:
+    long = raw_inputs.LONG if model.raw_input and _RAW.match(text) else http.LONG
     return await http.beside(len(text) > long, read, model, text, *more)
 
 
 def _read_rows(model: Model, text: bytes, context: Mapping[str, msgspec.Raw] = {}) -> Tensors:
-    """`[row, ...]`, where a row is an object of named inputs, or a bare value if the model has one input."""
+    """Read `[row, ...]`, where a row is an object of named inputs, or a bare value if the model has one input."""
     if len(model.readers) == 1 and not context and not _OBJECTS.match(text):
         (reader,) = model.readers.values()
-        return {reader.name: _tensor(model, reader.name, text)}
-    rows = decode(_ROWS, text, "the rows, a list of objects of inputs by name")
+        return {reader.name: _read_tensor(model, reader.name, text)}
+    rows = decode(_ROWS, text, "the rows, a list of objects with inputs by name")
     if not rows:
         raise ClientError(400, "the rows: an empty list; expected at least one")
     if context:
@@ -135,48 +134,48 @@ def _read_rows(model: Model, text: bytes, context: Mapping[str, msgspec.Raw] = {
         rows = [{**context, **row} for row in rows]
     for i, row in enumerate(rows):
         if row.keys() != rows[0].keys():
-            raise ClientError(400, f"row {i} names {sorted(row)}, row 0 names {sorted(rows[0])}")
+            raise ClientError(400, f"row {i} has the inputs {sorted(row)}, row 0 has {sorted(rows[0])}")
     return {
-        # One JSON list a tensor: decoded and checked in one go.
-        key: _tensor(model, key, b"[" + b",".join(bytes(row[key]) for row in rows) + b"]")
+        # one JSON list per tensor: decoded and checked in one call
+        key: _read_tensor(model, key, b"[" + b",".join(bytes(row[key]) for row in rows) + b"]")
         for key in rows[0]
     }
 
 
 def _read_columns(model: Model, text: bytes) -> Tensors:
-    """A whole tensor, or an object of them by name."""
+    """Read one whole tensor, or an object of tensors by name."""
     if text.startswith(b"{"):
         named = decode(_NAMED, text, "`inputs`")
-        return {key: _tensor(model, key, bytes(value)) for key, value in named.items()}
+        return {key: _read_tensor(model, key, bytes(value)) for key, value in named.items()}
     if len(model.readers) > 1:
-        raise ClientError(400, f"`inputs`: expected an object of the inputs {', '.join(map(repr, model.readers))}")
+        raise ClientError(400, f"`inputs`: expected an object with the inputs {', '.join(map(repr, model.readers))}")
     (reader,) = model.readers.values()
-    return {reader.name: _tensor(model, reader.name, text)}
+    return {reader.name: _read_tensor(model, reader.name, text)}
 
 
-def _tensor(model: Model, name: str, text: bytes) -> np.ndarray:
-    """From nested lists, or from a list of what the model takes raw."""
+def _read_tensor(model: Model, name: str, text: bytes) -> np.ndarray:
+    """Read nested lists, or a list of raw inputs."""
     reader = model.reader(name)
-    if model.raw and model.raw.name == name and _RAW.match(text):
-        return model.raw.from_json(text)
-    return reader.nested(text)
+    if (raw := model.raw_input) and raw.name == name and _RAW.match(text):
+        return raw.from_json(text)
+    return reader.read_nested(text)
 
 
-def _rows(answers: Tensors, count: int) -> list:
-    """One value a row, or an object of them if the model has several outputs."""
-    for key, array in answers.items():
+def _to_rows(outputs: Tensors, count: int) -> list:
+    """Return one value per row, or one object per row if the model has several outputs."""
+    for key, array in outputs.items():
         if array.shape[:1] != (count,):
-            raise ClientError(400, f"output {key!r} does not have one value a row; ask with `inputs`, not `instances`")
-    if len(answers) == 1:
-        return listed(*next(iter(answers.items())))
-    columns = [listed(key, array) for key, array in answers.items()]
-    return [dict(zip(answers, row, strict=True)) for row in zip(*columns, strict=True)]
+            raise ClientError(400, f"output {key!r} does not have one value per row; send `inputs`, not `instances`")
+    if len(outputs) == 1:
+        return to_json(*next(iter(outputs.items())))
+    columns = [to_json(key, array) for key, array in outputs.items()]
+    return [dict(zip(outputs, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _signature(tensors: Iterable[Tensor]) -> dict:
+def _describe_tensors(tensors: Iterable[Tensor]) -> dict:
     return {
         tensor.name: {
-            "dtype": DTYPES[tensor.dtype].v1,
+            "dtype": DTYPES[tensor.dtype].tensorflow,
             "tensor_shape": {
                 "dim": [
                     {"size": str(size), "name": ""} if isinstance(size, int) else {"size": "-1", "name": size}

@@ -9,6 +9,7 @@ import tritonclient
 import yaml
 from google.protobuf import text_format
 
+from kerasfound.bundle.dtypes import DTYPES
 from kerasfound.bundle.manifest import Manifest, Tensor
 from kerasfound.errors import UserError
 from kerasfound.export import triton_config
@@ -25,7 +26,7 @@ def manifest(inputs, outputs):
 
 
 def test_every_dtype_and_several_tensors(schema):
-    inputs = [Tensor(f"in_{dtype}", dtype, ["batch", "time", 3]) for dtype in triton_config.TYPES]
+    inputs = [Tensor(f"in_{dtype}", dtype, ["batch", "time", 3]) for dtype in DTYPES]
     outputs = [Tensor("score", "float32", ["batch"]), Tensor("labels", "string", ["batch", 2])]
     read = text_format.Parse(triton_config.config(manifest(inputs, outputs)), schema["ModelConfig"]())
     assert (read.name, read.backend, read.max_batch_size) == ("mine", "onnxruntime", 64)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasfound.serving import batching
-from kerasfound.serving.batching import BESIDE_SECONDS, INLINE_SECONDS, Batcher
+from kerasfound.serving.batching import CONCURRENT_SECONDS, INLINE_SECONDS, Batcher
 from kerasfound.serving.client_error import ClientError
 from kerasfound.serving.limits import Limits
 from kerasfound.serving.metrics import Statistics
@@ -44,8 +44,8 @@ class Doubling:
         return {"y": 2 * feeds["x"], "sum": feeds["x"].sum(tuple(range(1, feeds["x"].ndim)))}
 
 
-def batcher(model, together=True, threads=THREADS, **limits):
-    return Batcher(model, together, Limits(**limits), threads, Statistics(next(NAMES)))
+def batcher(model, batchable=True, threads=THREADS, **limits):
+    return Batcher(model, batchable, Limits(**limits), threads, Statistics(next(NAMES)))
 
 
 def rows(*values, width=3):
@@ -60,7 +60,7 @@ async def held(model, queue):
     """A request that the model is busy with."""
     model.free.clear()
     model.called.clear()
-    first = asyncio.ensure_future(queue.ask(rows(1), 20, False))
+    first = asyncio.ensure_future(queue.submit(rows(1), 20, False))
     await asyncio.to_thread(model.called.wait, 20)
     return first
 
@@ -74,7 +74,7 @@ async def outcome(request):
 
 
 def waiting(queue):
-    return queue._statistics.waiting
+    return queue._statistics.queued
 
 
 # ----------------------------------------------------------------------------------------------- in the loop or beside
@@ -84,8 +84,8 @@ def test_who_is_alone_is_answered_at_once_in_the_event_loop():
     async def ask():
         model = Doubling()
         queue = batcher(model)
-        await queue.ask(rows(1), 20, True)
-        assert right(await queue.ask(rows(2), 20, True), rows(2))
+        await queue.submit(rows(1), 20, True)
+        assert right(await queue.submit(rows(2), 20, True), rows(2))
         return model.threads[-1]
 
     assert asyncio.run(ask()) is threading.current_thread()
@@ -95,12 +95,12 @@ def test_a_model_that_may_be_slow_is_asked_in_a_thread_however_alone_one_is():
     async def ask():
         model = Doubling()
         queue = batcher(model)
-        await queue.ask(rows(1), 20, True)  # no call was measured yet
-        queue._seconds = 2 * INLINE_SECONDS
-        await queue.ask(rows(2), 20, True)
-        queue._seconds = INLINE_SECONDS / 10
-        await queue.ask(rows(*range(20)), 20, True)  # twenty times what took a tenth
-        await queue.ask(rows(*range(40)), 20, True)
+        await queue.submit(rows(1), 20, True)  # no call was measured yet
+        queue._last_seconds = 2 * INLINE_SECONDS
+        await queue.submit(rows(2), 20, True)
+        queue._last_seconds = INLINE_SECONDS / 10
+        await queue.submit(rows(*range(20)), 20, True)  # twenty times what took a tenth
+        await queue.submit(rows(*range(40)), 20, True)
         return model.threads
 
     assert threading.current_thread() not in asyncio.run(ask())
@@ -112,7 +112,7 @@ def test_others_are_answered_while_a_slow_model_runs():
         first = await held(slow, batcher(slow))
         other = batcher(quick)
         for _ in range(3):
-            assert right(await other.ask(rows(3), 20, False), rows(3))
+            assert right(await other.submit(rows(3), 20, False), rows(3))
         assert not first.done()
         slow.free.set()
         return await first
@@ -128,7 +128,7 @@ def test_who_comes_while_a_batch_runs_is_in_the_next_one():
         model = Doubling()
         queue = batcher(model)
         first = await held(model, queue)
-        others = [asyncio.ensure_future(queue.ask(rows(i, i), 20, False)) for i in range(5)]
+        others = [asyncio.ensure_future(queue.submit(rows(i, i), 20, False)) for i in range(5)]
         await asyncio.sleep(0)
         model.free.set()
         await first
@@ -141,10 +141,10 @@ def test_who_comes_while_a_batch_runs_is_in_the_next_one():
 def test_no_batch_has_more_rows_than_it_may_nor_rows_of_several_sizes():
     async def ask():
         model = Doubling()
-        queue = batcher(model, batch_rows=4)
+        queue = batcher(model, max_batch_rows=4)
         first = await held(model, queue)
         feeds = [rows(*range(1 + i % 3), width=2 + i % 2) for i in range(12)]
-        others = [asyncio.ensure_future(queue.ask(each, 20, False)) for each in feeds]
+        others = [asyncio.ensure_future(queue.submit(each, 20, False)) for each in feeds]
         await asyncio.sleep(0)
         model.free.set()
         await first
@@ -158,18 +158,18 @@ def test_no_batch_has_more_rows_than_it_may_nor_rows_of_several_sizes():
 
 @pytest.mark.parametrize(
     ("rows_more", "cores", "seconds", "beside"),
-    [(4, 2, 0.001, True), (3, 2, 0.001, False), (4, 1, 0.001, False), (4, 2, BESIDE_SECONDS, False)],
+    [(4, 2, 0.001, True), (3, 2, 0.001, False), (4, 1, 0.001, False), (4, 2, CONCURRENT_SECONDS, False)],
 )
 def test_what_fills_a_batch_runs_beside_a_quick_one_where_there_is_a_core(
     monkeypatch, rows_more, cores, seconds, beside
 ):
     async def ask():
         model = Doubling()
-        queue = batcher(model, batch_rows=4)
+        queue = batcher(model, max_batch_rows=4)
         first = await held(model, queue)
-        queue._seconds = seconds
+        queue._last_seconds = seconds
         model.called.clear()
-        more = asyncio.ensure_future(queue.ask(rows(*range(rows_more)), 20, False))
+        more = asyncio.ensure_future(queue.submit(rows(*range(rows_more)), 20, False))
         await asyncio.sleep(0)
         began = await asyncio.to_thread(model.called.wait, 20 if beside else 0.1)
         model.free.set()
@@ -187,8 +187,8 @@ def test_a_model_that_does_not_answer_row_by_row_is_asked_one_request_at_a_time(
         return {"y": feeds["x"].mean(keepdims=True)}
 
     async def ask():
-        queue = batcher(mean, together=False, batch_rows=2)
-        answers = await asyncio.gather(*(queue.ask({"x": np.full(9, i)}, 20, False) for i in range(4)))
+        queue = batcher(mean, batchable=False, max_batch_rows=2)
+        answers = await asyncio.gather(*(queue.submit({"x": np.full(9, i)}, 20, False) for i in range(4)))
         return [float(answer["y"][0]) for answer in answers]
 
     asked = []
@@ -199,11 +199,11 @@ def test_a_model_that_does_not_answer_row_by_row_is_asked_one_request_at_a_time(
 def test_more_rows_than_a_batch_may_have_are_asked_in_pieces_and_others_have_their_turn_in_between():
     async def ask():
         model = Doubling()
-        queue = batcher(model, batch_rows=4)
+        queue = batcher(model, max_batch_rows=4)
         first = await held(model, queue)
-        many = asyncio.ensure_future(queue.ask(rows(*range(10)), 20, False))
+        many = asyncio.ensure_future(queue.submit(rows(*range(10)), 20, False))
         await asyncio.sleep(0)
-        one = asyncio.ensure_future(queue.ask(rows(7, 7), 20, False))
+        one = asyncio.ensure_future(queue.submit(rows(7, 7), 20, False))
         await asyncio.sleep(0)
         model.free.set()
         await first
@@ -217,8 +217,8 @@ def test_more_rows_than_a_batch_may_have_are_asked_in_pieces_and_others_have_the
 def test_rows_whose_answer_would_be_too_large_are_refused_after_the_first_piece():
     async def ask():
         model = Doubling()
-        queue = batcher(model, batch_rows=4, body=4 * 100)
-        status = await outcome(queue.ask(rows(*range(40)), 20, False))
+        queue = batcher(model, max_batch_rows=4, max_body_bytes=4 * 100)
+        status = await outcome(queue.submit(rows(*range(40)), 20, False))
         return status, len(model.asked)
 
     assert asyncio.run(ask()) == (413, 1)
@@ -226,8 +226,8 @@ def test_rows_whose_answer_would_be_too_large_are_refused_after_the_first_piece(
 
 def test_no_input_and_inputs_without_axes():
     async def ask():
-        queue = batcher(lambda feeds: {"y": feeds.get("x", 0) + np.float32(1)}, together=False)
-        without, scalar = await queue.ask({}, 20, False), await queue.ask({"x": np.array(1)}, 20, True)
+        queue = batcher(lambda feeds: {"y": feeds.get("x", 0) + np.float32(1)}, batchable=False)
+        without, scalar = await queue.submit({}, 20, False), await queue.submit({"x": np.array(1)}, 20, True)
         return float(without["y"]), float(scalar["y"])
 
     assert asyncio.run(ask()) == (1, 2)
@@ -240,19 +240,19 @@ def test_no_input_and_inputs_without_axes():
 def test_beyond_the_bound_of_the_queue_one_is_told_when_to_come_again_and_the_others_are_answered(bound):
     async def ask():
         model = Doubling()
-        queue = batcher(model, queue=bound)
+        queue = batcher(model, max_queue=bound)
         first = await held(model, queue)
-        others = [asyncio.ensure_future(queue.ask(rows(i), 20, False)) for i in range(bound)]
+        others = [asyncio.ensure_future(queue.submit(rows(i), 20, False)) for i in range(bound)]
         await asyncio.sleep(0)
         with pytest.raises(ClientError) as refused:
-            await queue.ask(rows(9), 20, False)
+            await queue.submit(rows(9), 20, False)
         assert refused.value.status == 429
         assert dict(refused.value.headers) == {"retry-after": "1"}
         assert waiting(queue) == bound
         model.free.set()
         assert right(await first, rows(1))
         assert all(map(right, await asyncio.gather(*others), map(rows, range(bound))))
-        assert right(await queue.ask(rows(9), 20, False), rows(9))
+        assert right(await queue.submit(rows(9), 20, False), rows(9))
 
     asyncio.run(ask())
 
@@ -260,11 +260,11 @@ def test_beyond_the_bound_of_the_queue_one_is_told_when_to_come_again_and_the_ot
 def test_time_over_is_504_and_who_gave_up_is_neither_asked_nor_counted():
     async def ask():
         model = Doubling()
-        queue = batcher(model, queue=2)
+        queue = batcher(model, max_queue=2)
         first = await held(model, queue)
-        late = [queue.ask(rows(i), 0.01, False) for i in (5, 6)]
+        late = [queue.submit(rows(i), 0.01, False) for i in (5, 6)]
         assert await asyncio.gather(*map(outcome, late)) == [504, 504]
-        later = asyncio.ensure_future(queue.ask(rows(7), 20, False))
+        later = asyncio.ensure_future(queue.submit(rows(7), 20, False))
         await asyncio.sleep(0)
         model.free.set()
         await first
@@ -279,8 +279,8 @@ def test_time_over_while_the_model_runs_leaves_the_next_ones_well():
         model = Doubling()
         queue = batcher(model)
         model.free.clear()
-        assert await outcome(queue.ask(rows(1), 0.01, False)) == 504
-        later = asyncio.ensure_future(queue.ask(rows(2), 20, False))
+        assert await outcome(queue.submit(rows(1), 0.01, False)) == 504
+        later = asyncio.ensure_future(queue.submit(rows(2), 20, False))
         model.free.set()
         return await later
 
@@ -290,13 +290,13 @@ def test_time_over_while_the_model_runs_leaves_the_next_ones_well():
 def test_time_over_between_two_pieces_ends_the_request():
     async def ask():
         model = Doubling()
-        queue = batcher(model, batch_rows=1)
-        many = asyncio.ensure_future(outcome(queue.ask(rows(*range(100)), 0.05, False)))
+        queue = batcher(model, max_batch_rows=1)
+        many = asyncio.ensure_future(outcome(queue.submit(rows(*range(100)), 0.05, False)))
         await asyncio.to_thread(model.called.wait, 20)
         model.free.clear()
         assert await many == 504
         model.free.set()
-        assert right(await queue.ask(rows(3), 20, False), rows(3))
+        assert right(await queue.submit(rows(3), 20, False), rows(3))
         return len(model.asked)
 
     assert asyncio.run(ask()) < 100
@@ -311,7 +311,7 @@ def test_only_the_one_with_the_bad_row_hears_of_it():
         queue = batcher(model)
         first = await held(model, queue)
         feeds = [rows(1, 2), rows(3, -1), rows(4), rows(TOO_MUCH)]
-        others = [asyncio.ensure_future(queue.ask(each, 20, False)) for each in feeds]
+        others = [asyncio.ensure_future(queue.submit(each, 20, False)) for each in feeds]
         await asyncio.sleep(0)
         model.free.set()
         await first
@@ -331,7 +331,7 @@ def test_who_leaves_while_in_a_batch_does_not_hurt_the_others():
         model = Doubling()
         queue = batcher(model)
         first = await held(model, queue)
-        others = [asyncio.ensure_future(queue.ask(rows(i), 20, False)) for i in range(4)]
+        others = [asyncio.ensure_future(queue.submit(rows(i), 20, False)) for i in range(4)]
         await asyncio.sleep(0)
         first.cancel()
         others[1].cancel()
@@ -342,7 +342,7 @@ def test_who_leaves_while_in_a_batch_does_not_hurt_the_others():
         others[2].cancel()
         assert right(await others[0], rows(0))
         assert right(await others[3], rows(3))
-        assert right(await queue.ask(rows(8), 20, True), rows(8))
+        assert right(await queue.submit(rows(8), 20, True), rows(8))
 
     asyncio.run(ask())
 
@@ -352,16 +352,16 @@ def test_a_failure_of_any_kind_is_told_and_the_next_ones_are_answered():
 
     async def strange():
         queue = batcher(lambda feeds: Doubling()(feeds) if len(feeds["x"]) == 1 else {"y": np.float32(1)})
-        answers = await asyncio.gather(*(queue.ask(rows(i), 20, False) for i in range(3)))
+        answers = await asyncio.gather(*(queue.submit(rows(i), 20, False) for i in range(3)))
         assert all(map(right, answers, map(rows, range(3))))
 
     async def gone():
         threads = ThreadPoolExecutor(1)
         queue = batcher(Doubling(), threads=threads)
-        assert right(await queue.ask(rows(1), 20, False), rows(1))
+        assert right(await queue.submit(rows(1), 20, False), rows(1))
         threads.shutdown()
         for _ in range(2):
-            found = await asyncio.gather(queue.ask(rows(1), 20, False), return_exceptions=True)
+            found = await asyncio.gather(queue.submit(rows(1), 20, False), return_exceptions=True)
             assert isinstance(found[0], RuntimeError)
         assert waiting(queue) == 0
 
@@ -386,7 +386,7 @@ def test_whoever_comes_whenever_gets_the_answer_to_their_own_question(requests, 
         for _ in range(turns):
             await asyncio.sleep(0)
         feeds = rows(*values, width=width)
-        request = asyncio.ensure_future(queue.ask(feeds, seconds, alone))
+        request = asyncio.ensure_future(queue.submit(feeds, seconds, alone))
         if leaves:
             await asyncio.sleep(0)
             request.cancel()
@@ -404,10 +404,10 @@ def test_whoever_comes_whenever_gets_the_answer_to_their_own_question(requests, 
 
     async def everyone():
         model = Doubling()
-        queue = batcher(model, batch_rows=batch_rows, queue=bound)
+        queue = batcher(model, max_batch_rows=batch_rows, max_queue=bound)
         await asyncio.gather(*(ask(queue, *request) for request in requests))
         with contextlib.suppress(ClientError):
-            await queue.ask(rows(1), 20, False)
+            await queue.submit(rows(1), 20, False)
         assert all(len(x) <= batch_rows for x in model.asked)
         assert waiting(queue) == 0
 

@@ -110,7 +110,7 @@ def test_the_bodies_that_are_changed_below_are_good_ones(ask):
 @settings(max_examples=150)
 @given(data=st.data())
 def test_any_json_is_answered_in_words(ask, data):
-    told(ask("POST", data.draw(paths(ask.app)), data.draw(JSON)))
+    told(ask("POST", data.draw(paths(ask.app.state)), data.draw(JSON)))
 
 
 @settings(max_examples=250)
@@ -177,15 +177,15 @@ def test_any_path_is_answered_in_words(ask, method, data):
 
 def test_bodies_are_bounded_together_and_forgotten_with_their_answers(ask, monkeypatch):
     path, body = VALID[0]
-    monkeypatch.setattr(ask.app, "may_hold", 10)
+    monkeypatch.setattr(ask.app.state, "max_total_body_bytes", 10)
     answer = ask("POST", path, body)
     assert answer.status == 429
     assert answer.headers["retry-after"] == "1"
     told(answer)
     monkeypatch.undo()
-    assert ask.app.held == 0
+    assert ask.app.state.total_body_bytes == 0
     assert ask("POST", path, body).status == 200
-    assert ask.app.held == 0
+    assert ask.app.state.total_body_bytes == 0
 
 
 def test_a_model_that_needs_more_memory_than_there_is_for_models_refuses(ask):

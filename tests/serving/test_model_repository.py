@@ -21,7 +21,7 @@ from kerasfound.bundle import manifest, recorded_cases
 from kerasfound.errors import UserError
 from kerasfound.serving.client_error import ClientError
 from kerasfound.serving.limits import Limits
-from kerasfound.serving.model_repository import Repository, Rules, State
+from kerasfound.serving.model_repository import Repository, VersionPolicy, VersionStatus
 
 THREADS = ThreadPoolExecutor(1)
 
@@ -125,7 +125,7 @@ def test_a_folder_that_is_missing_empty_or_a_file(tmp_path, broken):
 def test_a_model_given_for_the_folder_of_all_is_told_where_that_is(tmp_path, bundle, broken):
     version = bundle(tmp_path, "scores", 1)
     for folder in (version, version.parent):
-        broken(folder, f"no bundle, but one model; serve {tmp_path};")
+        broken(folder, f"no bundle; this folder is one model, serve {tmp_path} instead;")
 
 
 def test_half_written_exports_and_other_folders_are_not_bundles(tmp_path, bundle, broken):
@@ -210,16 +210,16 @@ def test_an_output_that_has_not_a_row_for_each_that_is_asked(tmp_path, bundle, b
     model.graph.node.append(onnx.helper.make_node("ReduceMean", ["each", "axis"], ["probabilities"], keepdims=1))
     onnx.save(model, path / "model.onnx")
     seal(path)
-    broken(tmp_path, "'probabilities'", "to 2 rows", "(1, 4), not (batch, 4)")
+    broken(tmp_path, "'probabilities'", "for 2 rows", "(1, 4), expected (batch, 4)")
 
 
 def test_answers_other_than_those_recorded(tmp_path, bundle, broken, opened):
     path = prove(bundle(tmp_path, "scores", 1))
     assert opened(tmp_path).get("scores").version == 1
     prove(path, wrong=0.01)
-    broken(tmp_path, "answers otherwise than the trained model", "probabilities")
+    broken(tmp_path, "the output differs from the trained model", "probabilities")
     prove(path, asked="picture")
-    broken(tmp_path, str(path), "has other tensors: 'picture'")
+    broken(tmp_path, str(path), "have other tensors than the manifest: 'picture'")
 
 
 def test_the_good_are_served_and_the_broken_told_and_listed(tmp_path, bundle, opened):
@@ -230,7 +230,7 @@ def test_the_good_are_served_and_the_broken_told_and_listed(tmp_path, bundle, op
     assert served(found) == [1]
     assert len(log) == 1
     assert str(tmp_path / "scores" / "2") in log[0]
-    assert states(found)["scores", "1"] == State("scores", "1", True, "")
+    assert states(found)["scores", "1"] == VersionStatus("scores", "1", True, "")
     assert "no sha256" in states(found)["scores", "2"].reason
 
 
@@ -264,7 +264,7 @@ def test_a_new_version_takes_over_and_what_was_before_is_freed(tmp_path, bundle,
         assert before() is None
     finally:
         gc.enable()
-    assert log == ["serves scores version 2", "serves scores version 1 no longer"]
+    assert log == ["serves scores version 2", "no longer serves scores version 1"]
 
 
 @pytest.mark.parametrize(
@@ -310,12 +310,12 @@ def test_a_version_that_is_overwritten_with_a_broken_one_answers_as_before(tmp_p
     assert found.get("scores") is before
     assert states(found)["scores", "1"].ready
     assert "not the file that was verified" in states(found)["scores", "1"].reason
-    assert states(found)["scores", "1"].reason.endswith("What was opened before goes on.")
+    assert states(found)["scores", "1"].reason.endswith("The previously loaded version stays in service.")
     shutil.rmtree(path)
     bundle(tmp_path, "scores", 1)
     found.refresh()
     assert found.get("scores") is not before
-    assert states(found)["scores", "1"] == State("scores", "1", True, "")
+    assert states(found)["scores", "1"] == VersionStatus("scores", "1", True, "")
 
 
 def test_a_version_that_is_copied_file_by_file_is_served_when_it_is_whole(tmp_path, bundle, opened):
@@ -353,11 +353,11 @@ def test_a_version_that_leaves_is_followed_by_the_one_before_it_and_a_model_with
     assert served(found) == [1]
     shutil.rmtree(tmp_path / "scores")
     found.refresh()
-    with pytest.raises(ClientError, match="no model 'scores'; served here: 'pair'"):
+    with pytest.raises(ClientError, match="no model 'scores'; served: 'pair'"):
         found.get("scores")
     shutil.rmtree(tmp_path / "pair")
     found.refresh()
-    with pytest.raises(ClientError, match="served here: none"):
+    with pytest.raises(ClientError, match="served: none"):
         found.get("pair")
 
 
@@ -534,7 +534,7 @@ def test_rules_that_are_wrong_from_the_start_are_told_and_followed_as_far_as_the
     (tmp_path / "scores" / "serving.json").write_text("[]")
     found = opened(tmp_path)
     assert served(found) == [1]
-    assert found.models["scores"].rules == Rules()
+    assert found.models["scores"].policy == VersionPolicy()
     assert "serving.json" in states(found)["scores", ""].reason
 
 
@@ -549,7 +549,7 @@ def test_a_model_that_was_put_away_stays_away_until_it_is_loaded(tmp_path, bundl
     bundle(tmp_path, "scores", 2)
     found.refresh()
     assert served(found) == []
-    assert states(found)["scores", ""] == State("scores", "", False, "unloaded")
+    assert states(found)["scores", ""] == VersionStatus("scores", "", False, "unloaded")
     with pytest.raises(ClientError, match="no model 'scores'"):
         found.unload("scores")
     found.load("scores")

@@ -354,7 +354,7 @@ def test_a_log_that_nobody_reads_any_more_does_no_harm(repository, start):
             assert client.get("/v2").status_code == 200
     process.terminate()
     assert process.wait(timeout=30) == 0
-    assert process.stderr.read() == "no more access log: [Errno 32] Broken pipe\n"
+    assert process.stderr.read() == "the access log stops: [Errno 32] Broken pipe\n"
 
 
 @pytest.mark.parametrize("given", ["a", "7f3c-1", "x" * 128, "{}/\\'\";"])

@@ -16,8 +16,8 @@ from kerasfound.bundle.manifest import ProcessingStep, Tensor
 from kerasfound.preprocessing import pixels
 from kerasfound.preprocessing.characters import encode_characters
 from kerasfound.preprocessing.tokenizer import encode_texts, train_tokenizer
-from kerasfound.serving.raw_inputs import MAX_TEXT
-from kerasfound.serving.tensor_codec import joined
+from kerasfound.serving.raw_inputs import MAX_TEXT_BYTES
+from kerasfound.serving.tensor_codec import to_binary
 
 SHAPE = 4, 5, 3
 PERSONS = "/v2/models/persons/infer"
@@ -86,7 +86,7 @@ def every_way(ask, model, name, given, as_json):
         yield ask("POST", predict, {"instances": rows}).json()["predictions"]
     for column in (values, objects, {name: values}, {name: objects}):
         yield ask("POST", predict, {"inputs": column}).json()["outputs"]
-    behind = joined(np.array(values, object)) if as_json is not b64 else binary(given)
+    behind = to_binary(np.array(values, object)) if as_json is not b64 else binary(given)
     for shape in ([len(given)], [len(given), 1]):
         tensor = {"name": name, "shape": shape, "datatype": "BYTES"}
         for more, content in (({"data": values}, b""), ({"parameters": {"binary_data_size": len(behind)}}, behind)):
@@ -158,7 +158,7 @@ def test_table_rows_go_in_as_objects(tmp_path, bundle, asking):
     ):
         refused(ask("POST", "/v1/models/persons:predict", {"instances": [*rows, bad]}), *parts)
     lacking = ask("POST", "/v1/models/persons:predict", {"instances": [{"age": 3}]})
-    refused(lacking, "'city' is missing", "null is a value that is not known")
+    refused(lacking, "'city' is missing", "use null for a missing value")
 
 
 @pytest.mark.parametrize("shape", [[2], [2, 1]])
@@ -187,7 +187,7 @@ def test_ids_that_are_not_in_the_table_are_refused_by_name(tmp_path, bundle, ask
     assert ask("POST", "/v1/models/ids:predict", {"instances": [[0, 9]]}).json() == {"predictions": [[0, 9]]}
     for wrong in (-1, 10, 2**31 - 1):
         for body in ({"instances": [[0, wrong]]}, {"inputs": {"x": [[wrong]]}}):
-            refused(ask("POST", "/v1/models/ids:predict", body), "input 'x'", f"got {wrong}", "from 0 to 9")
+            refused(ask("POST", "/v1/models/ids:predict", body), "input 'x'", f"got id {wrong}", "from 0 to 9")
 
 
 def huge(width, height):
@@ -242,7 +242,7 @@ def test_a_picture_may_not_inflate_beyond_its_pixels(pictures):
 @pytest.mark.parametrize(
     ("change", "parts"),
     [
-        ({"data": ["a", "b", "c"]}, ["'x'", "3 of text", "2"]),
+        ({"data": ["a", "b", "c"]}, ["'x'", "got 3 texts", "2"]),
         ({"data": []}, ["'x'", "empty"]),
         ({"data": [["a"], ["b"]]}, ["'x'", "array"]),
         ({"shape": [2, 2]}, ["[2, 2]", "[n, 1]"]),
@@ -263,9 +263,9 @@ def test_v2_raw_tensors_are_checked(words, change, parts):
     ("behind", "parts"),
     [
         (b"", ["'x'", "empty"]),
-        (b"\1\0\0\0", ["longer than the tensor"]),
+        (b"\1\0\0\0", ["after the end of the tensor"]),
         (b"\1\0\0\0\xff", ["not UTF-8", "byte 0"]),
-        (b"\0\0\0\0\0\0\0\0", ["2 of text"]),
+        (b"\0\0\0\0\0\0\0\0", ["got 2 texts"]),
     ],
 )
 def test_v2_raw_binary_tensors_are_checked(words, behind, parts):
@@ -276,9 +276,13 @@ def test_v2_raw_binary_tensors_are_checked(words, behind, parts):
 
 
 def test_texts_are_bounded_together(words):
-    half = "a " * (MAX_TEXT // 4)
+    half = "a " * (MAX_TEXT_BYTES // 4)
     assert words("POST", "/v1/models/ids:predict", {"instances": [half, half]}).status == 200
-    refused(words("POST", "/v1/models/ids:predict", {"instances": [half, half, "a"]}), "too long", str(MAX_TEXT))
+    refused(
+        words("POST", "/v1/models/ids:predict", {"instances": [half, half, "a"]}),
+        "bytes of text; expected at most",
+        str(MAX_TEXT_BYTES),
+    )
 
 
 def test_without_pillow_the_server_says_what_to_install(pictures, monkeypatch):

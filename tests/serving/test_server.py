@@ -167,8 +167,8 @@ def test_nothing_is_reported_to_anyone_nor_kept_at_home(models, tmp_path):
     script = """
 import sys
 from kerasfound import serving
-from kerasfound.serving.model import session
-session(sys.argv[1] + "/flags/3/model.onnx").run(None, {"x": [True]})
+from kerasfound.serving.model import open_session
+open_session(sys.argv[1] + "/flags/3/model.onnx").run(None, {"x": [True]})
 """
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("ORT_", "XDG_", "CI"))}
     subprocess.run([sys.executable, "-c", script, str(models)], check=True, env=kept | {"HOME": str(tmp_path)})

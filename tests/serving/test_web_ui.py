@@ -362,11 +362,11 @@ def test_a_picture_is_sent_as_its_file(visit, tmp_path):
     file = tmp_path / "it's wide.png"
     Image.fromarray(pixels).save(file)
     page = visit("drawing/1")
-    page.get_by_label("Or a picture").set_input_files(file)
+    page.get_by_label("Or an image file").set_input_files(file)
     expect(verdict(page)).to_have_text("wide")
-    expect(page.get_by_alt_text("The picture that is sent")).to_be_visible()
+    expect(page.get_by_alt_text("The uploaded image")).to_be_visible()
     (tmp_path / "text.png").write_bytes(b"no picture")
-    page.get_by_label("Or a picture").set_input_files(tmp_path / "text.png")
+    page.get_by_label("Or an image file").set_input_files(tmp_path / "text.png")
     expect(page.get_by_role("alert").locator("visible=true")).to_contain_text("not an image")
     drawn(page, (0.5, 0.1), (0.5, 0.9))
     expect(verdict(page)).to_have_text("tall")
@@ -414,13 +414,13 @@ def test_a_row_has_a_field_for_each_column(visit):
 
 def test_a_prompt_is_written_on(visit):
     page = visit("writer/1")
-    page.get_by_label("Text to go on from").fill("ab<a")
+    page.get_by_label("Prompt").fill("ab<a")
     page.get_by_label("Length").fill("7")
-    page.get_by_role("button", name="Write").click()
+    page.get_by_role("button", name="Generate").click()
     expect(verdict(page)).to_have_text("ab<ab<ab<ab")
-    expect(page.locator(".given")).to_have_text("ab<a")
-    page.get_by_label("Text to go on from").fill("xyz")
-    page.get_by_role("button", name="Write").click()
+    expect(page.locator(".prompt-text")).to_have_text("ab<a")
+    page.get_by_label("Prompt").fill("xyz")
+    page.get_by_role("button", name="Generate").click()
     expect(page.get_by_role("alert").locator("visible=true")).to_contain_text("'x'")
     expect(verdict(page)).to_have_text("")
 
@@ -430,10 +430,10 @@ def test_writing_can_be_stopped(visit):
     slow = {"offline": False, "latency": 0, "downloadThroughput": 20_000, "uploadThroughput": -1}
     page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow)
     page.get_by_label("Length").fill("2000")
-    page.get_by_role("button", name="Write").click()
+    page.get_by_role("button", name="Generate").click()
     expect(verdict(page)).to_contain_text("<ab<")
     page.get_by_role("button", name="Stop").click()
-    expect(page.get_by_role("button", name="Write")).to_be_enabled()
+    expect(page.get_by_role("button", name="Generate")).to_be_enabled()
     written = verdict(page).inner_text()
     page.wait_for_timeout(300)
     assert verdict(page).inner_text() == written
@@ -446,13 +446,13 @@ def test_a_model_without_a_word_on_it_is_asked_in_json(visit):
     request = page.get_by_label("The request, as JSON")
     expect(request).to_have_value('{"instances":[[0,0,0]]}')
     request.fill('{"instances": [[1, 2, 3], [0, 0, 4]]}')
-    page.get_by_role("button", name="Ask", exact=True).click()
+    page.get_by_role("button", name="Run", exact=True).click()
     expect(page.locator(".raw pre")).to_have_text('{"predictions":[[2,4,6],[0,0,8]]}')
     request.fill('{"instances": [[1, 2]]}')
-    page.get_by_role("button", name="Ask", exact=True).click()
+    page.get_by_role("button", name="Run", exact=True).click()
     expect(page.get_by_role("alert").locator("visible=true")).to_contain_text("'x'")
     request.fill("{")
-    page.get_by_role("button", name="Ask", exact=True).click()
+    page.get_by_role("button", name="Run", exact=True).click()
     assert request.evaluate("field => field.validationMessage")
 
 
@@ -464,14 +464,14 @@ def test_every_version_is_there_with_its_numbers_and_its_card(visit):
     links = page.locator("nav a .title")
     expect(links).to_have_text(["drawing", "plain 2", "plain 1", "review", "wage", "writer"])
     expect(page.locator("nav a[aria-current=page] .title")).to_have_text("drawing")
-    expect(page.locator(".measures tr")).to_have_text(["accuracy0.98765", "cross entropy0.0312"])
-    expect(page.locator(".measured")).to_have_text("On the 1,234 rows of the test split of lines.")
+    expect(page.locator(".metrics tr")).to_have_text(["accuracy0.98765", "cross entropy0.0312"])
+    expect(page.locator(".metrics-source")).to_have_text("On the 1,234 rows of the test split of lines.")
     expect(page.get_by_role("heading", name="paper")).to_be_hidden()
     page.get_by_role("heading", name="Model card").click()
     expect(page.get_by_role("heading", name="paper")).to_be_visible()
     page.get_by_role("link", name="plain 1").click()
     expect(page.get_by_role("heading", name="plain")).to_be_visible()
-    expect(page.locator(".measured")).to_have_text("Not measured.")
+    expect(page.locator(".metrics-source")).to_have_text("Not measured.")
     expect(page.locator(".curl pre")).to_contain_text("/v1/models/plain/versions/1:predict")
 
 
@@ -479,7 +479,7 @@ def test_an_address_names_a_model_or_what_is_not_served(visit):
     page = visit("plain")
     expect(page.locator("nav a[aria-current=page] .title")).to_have_text("plain 2")
     page.evaluate("location.hash = '#/plain/7'")
-    expect(page.get_by_role("alert").locator("visible=true")).to_have_text("plain/7 is not served here, or no longer.")
+    expect(page.get_by_role("alert").locator("visible=true")).to_have_text("plain/7 is not served.")
     expect(page.locator("h2")).to_have_count(0)
     expect(page.locator("nav a[aria-current=page]")).to_have_count(0)
     page.get_by_role("link", name="review").click()
@@ -518,7 +518,7 @@ def test_a_long_request_is_kept_in_a_file(visit, tmp_path):
     page = visit("plain/1")
     body = {"instances": [[1, 2, 3]] * 400}
     page.get_by_label("The request, as JSON").fill(json.dumps(body))
-    page.get_by_role("button", name="Ask", exact=True).click()
+    page.get_by_role("button", name="Run", exact=True).click()
     with page.expect_download() as saved:
         page.get_by_role("button", name="Save request.json").click()
     saved.value.save_as(tmp_path / "request.json")
@@ -542,11 +542,11 @@ def test_a_key_is_asked_for_and_kept_for_the_tab(browser, visit, models, tmp_pat
     )
     try:
         page = visit("review/1", at=process.stdout.readline().split(" at ")[-1].strip())
-        field = page.get_by_label("This server asks for a key")
+        field = page.get_by_label("This server requires an API key")
         expect(field).to_be_focused()
         field.fill("wrong")
         field.press("Enter")
-        expect(page.get_by_role("alert")).to_have_text("The server does not take this key.")
+        expect(page.get_by_role("alert")).to_have_text("The server rejected this key.")
         field.fill("open-sesame")
         field.press("Enter")
         expect(field).to_be_hidden()
@@ -562,7 +562,7 @@ def test_a_key_is_asked_for_and_kept_for_the_tab(browser, visit, models, tmp_pat
         process.terminate()
         process.wait(20)
     page.get_by_label("Text").fill("bad")
-    expect(page.get_by_role("alert").locator("visible=true")).to_have_text("The server does not answer.")
+    expect(page.get_by_role("alert").locator("visible=true")).to_have_text("The server does not respond.")
 
 
 MODELS = ["drawing/1", "review/1", "wage/1", "writer/1", "plain/1"]
@@ -589,8 +589,8 @@ def test_the_keyboard_goes_through_the_page_and_shows_where_it_is(visit):
     page.keyboard.press("Enter")
     expect(page.locator("h2")).to_have_text("writer")
     page.keyboard.press("Tab")
-    expect(page.get_by_label("Text to go on from")).to_be_focused()
-    assert page.get_by_label("Text to go on from").evaluate("field => getComputedStyle(field).outlineStyle") == "solid"
+    expect(page.get_by_label("Prompt")).to_be_focused()
+    assert page.get_by_label("Prompt").evaluate("field => getComputedStyle(field).outlineStyle") == "solid"
 
 
 # --------------------------------------------------------------------------------------------------------- its server
@@ -601,7 +601,7 @@ def test_the_document_says_what_a_form_needs(url):
     assert list(found) == ["drawing/1", "plain/2", "plain/1", "review/1", "wage/1", "writer/1"]
     wage = found["wage/1"]
     assert [column["name"] for column in wage["columns"]] == ["Age/years", EVIL, "Town"]
-    assert (wage["target"], found["drawing/1"]["columns"], found["writer/1"]["writes"]) == ("wage", [], True)
+    assert (wage["target"], found["drawing/1"]["columns"], found["writer/1"]["generates_text"]) == ("wage", [], True)
     assert (found["drawing/1"]["card"], wage["card"]) == (CARD, "")
 
 

@@ -189,7 +189,7 @@ def test_a_client_sends_rows_of_numbers_texts_and_gaps(priced, ask, tmp_path):
 
     def answered(handler, **body):
         request = Request({}, asyncio.Event().wait, json.dumps(body).encode(), alone=True)
-        response = asyncio.run(handler(app, request, name="price"))
+        response = asyncio.run(handler(app.state, request, name="price"))
         return json.loads(response.body)
 
     answer = answered(tensorflow_serving.predict, instances=instances)

@@ -88,8 +88,10 @@ class Calls:
         client.load_model("flags", **EVERYWHERE)
         assert client.is_model_ready("flags")
         refused(lambda: client.load_model("nothing"), "'nothing'")
-        refused(lambda: client.load_model("flags", config="{}"), "as its folder has it")
-        refused(lambda: client.load_model("flags", config="{}", files={"file:1/model.onnx": b"x"}), "as its folder")
+        refused(lambda: client.load_model("flags", config="{}"), "the model's folder defines everything")
+        refused(
+            lambda: client.load_model("flags", config="{}", files={"file:1/model.onnx": b"x"}), "the model's folder"
+        )
 
     def unload_model(self, client, direct):
         client.unload_model("flags", unload_dependents=True, **EVERYWHERE)

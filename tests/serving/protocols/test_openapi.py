@@ -84,7 +84,7 @@ def test_what_it_tells_of_bodies_is_what_is_taken(document):
 
 @pytest.mark.parametrize("key", [None, "secret"])
 def test_it_tells_whether_a_key_is_needed(ask, monkeypatch, key):
-    locked = App(ask.app.repository, ask.app.limits, key)
+    locked = App(ask.app.state.repository, ask.app.state.limits, key)
     monkeypatch.setattr(ask, "app", locked)
     headers = {"Authorization": "Bearer secret"}
     document = ask("GET", "/openapi.json", headers=headers).json()

@@ -426,8 +426,8 @@ def test_v1_bad_bodies_are_400(server, body, parts):
         ({"instances": [1]}, ["object"]),
         ({"inputs": [1]}, ["'ids'", "'weights'"]),
         ({"inputs": {"ids": [[1]]}}, ["'weights'", "missing"]),
-        ({"inputs": {"ids": [[1]], "weights": [[1, 2]]}}, ["'weights'", "time = 1"]),
-        ({"inputs": {"ids": [[1]], "weights": [[1], [2]]}}, ["'weights'", "batch = 1"]),
+        ({"inputs": {"ids": [[1]], "weights": [[1, 2]]}}, ["'weights'", "time is 1"]),
+        ({"inputs": {"ids": [[1]], "weights": [[1], [2]]}}, ["'weights'", "batch is 1"]),
         ({"inputs": {"ids": [[]], "weights": [[]]}}, ["at least 1"]),
         ({"inputs": {"ids": [[1.5]], "weights": [[1]]}}, ["'ids'", "float", "int64"]),
         ({"inputs": {"ids": [[2**63]], "weights": [[1]]}}, ["'ids'", "int64"]),
@@ -500,7 +500,7 @@ def test_v2_bad_bodies_are_400(server, body, parts):
 @pytest.mark.parametrize(
     ("change", "behind", "length", "parts"),
     [
-        ({}, 71, None, ["'image'", "72", "71 bytes are left"]),
+        ({}, 71, None, ["'image'", "72", "only 71 bytes follow"]),
         ({}, 73, None, ["1 bytes", "no input"]),
         ({}, 72, "-1", ["inference-header-content-length", "'-1'"]),
         ({}, 72, "1e2", ["inference-header-content-length"]),
@@ -531,17 +531,17 @@ def test_v2_bad_binary_tensors_are_400(server, change, behind, length, parts):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_binary_numbers_that_are_not_finite_are_400(server, value):
     sent = binary([("image", "FP32", np.full((1, 2, 3), value, "float32"))])
-    refused(server.post("/v2/models/scores/infer", **sent), 400, "'image'", "not a number")
+    refused(server.post("/v2/models/scores/infer", **sent), 400, "'image'", "infinite, NaN")
 
 
 @pytest.mark.parametrize(
     ("behind", "part"),
     [
-        (b"\1\0\0\0a", "1 texts where 2"),
-        (b"\1\0\0\0a" * 3, "3 texts where 2"),
-        (b"\1\0\0\0a\2\0\0\0b", "longer than the tensor"),
-        (b"\1\0\0\0a\xff\xff\xff\xff", "longer than the tensor"),
-        (b"\1\0\0\0a\1\0", "longer than the tensor"),
+        (b"\1\0\0\0a", "1 strings for a shape of 2"),
+        (b"\1\0\0\0a" * 3, "3 strings for a shape of 2"),
+        (b"\1\0\0\0a\2\0\0\0b", "after the end of the tensor"),
+        (b"\1\0\0\0a\xff\xff\xff\xff", "after the end of the tensor"),
+        (b"\1\0\0\0a\1\0", "after the end of the tensor"),
         (b"\1\0\0\0a\1\0\0\0\xff", "not UTF-8"),
     ],
 )
