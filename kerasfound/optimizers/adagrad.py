@@ -42,6 +42,8 @@ class Adagrad(Optimizer):
     2011.
     """
 
+    torch_kernel = "adagrad"
+
     def __init__(self, learning_rate=0.001, initial_accumulator_value=0.1, epsilon=1e-7, **kwargs):
         if not isinstance(initial_accumulator_value, int | float) or not initial_accumulator_value >= 0:
             raise ValueError(

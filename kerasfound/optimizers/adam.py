@@ -56,6 +56,8 @@ class Adam(Optimizer):
     `amsgrad`: Reddi, Kale and Kumar, "On the Convergence of Adam and Beyond", 2018.
     """
 
+    torch_kernel = "adam"
+
     def __init__(
         self,
         learning_rate=0.001,

@@ -41,6 +41,8 @@ class Lion(Optimizer):
     Source: Chen et al., "Symbolic Discovery of Optimization Algorithms", 2023.
     """
 
+    torch_kernel = "lion"
+
     def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.99, **kwargs):
         if not isinstance(beta_1, int | float) or not 0 < beta_1 <= 1:
             raise ValueError(f"`beta_1` must be a number in (0, 1], got {beta_1!r}.")

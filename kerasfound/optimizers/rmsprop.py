@@ -48,6 +48,8 @@ class RMSprop(Optimizer):
     "Generating Sequences With Recurrent Neural Networks", 2013.
     """
 
+    torch_kernel = "rmsprop"
+
     def __init__(self, learning_rate=0.001, rho=0.9, momentum=0.0, epsilon=1e-7, centered=False, **kwargs):
         if not isinstance(rho, int | float) or not 0 <= rho < 1:
             raise ValueError(f"`rho` must be a number in [0, 1), got {rho!r}.")

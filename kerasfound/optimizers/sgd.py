@@ -46,6 +46,8 @@ class SGD(Optimizer):
     "On the importance of initialization and momentum in deep learning", 2013.
     """
 
+    torch_kernel = "sgd"
+
     def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, **kwargs):
         if not isinstance(momentum, int | float) or not 0 <= momentum <= 1:
             raise ValueError(f"`momentum` must be a number in [0, 1], got {momentum!r}.")
@@ -108,6 +110,8 @@ class GradientDescent(Optimizer):
     Source: Cauchy, "Methode generale pour la resolution des systemes d'equations simultanees", 1847.
     """
 
+    torch_kernel = "gradient_descent"
+
     def __init__(self, learning_rate=0.01, **kwargs):
         super().__init__(learning_rate=learning_rate, **kwargs)
 
@@ -149,6 +153,8 @@ class Momentum(Optimizer):
 
     Source: Polyak, "Some methods of speeding up the convergence of iteration methods", 1964.
     """
+
+    torch_kernel = "momentum"
 
     def __init__(self, learning_rate=0.01, momentum=0.9, **kwargs):
         if not isinstance(momentum, int | float) or not 0 <= momentum <= 1:
@@ -207,6 +213,8 @@ class Nesterov(Momentum):
     Source: Nesterov, "A method for solving the convex programming problem with convergence rate O(1/k^2)", 1983;
     in this form: Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013.
     """
+
+    torch_kernel = "nesterov"
 
     def update_step(self, gradient, variable, learning_rate):
         alpha, g = ops.cast(learning_rate, variable.dtype), ops.cast(gradient, variable.dtype)

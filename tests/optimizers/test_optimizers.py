@@ -1,6 +1,8 @@
 """Every optimizer is its equation, and equals Keras's where Keras has it: alone and inside `fit`, with every option."""
 
+import ast
 import inspect
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -127,20 +129,32 @@ def test_twenty_steps_equal_keras(name):
     assert largest_difference(applied(ours), applied(theirs)) < 1e-6
 
 
+@pytest.mark.parametrize("as_mixin", [False, True])
 @pytest.mark.parametrize("name", FULL)
-def test_a_subclass_takes_its_own_update_step(name):
-    """On torch that is the only way to run it: the class itself takes the same equation for all weights at once."""
+def test_a_subclass_with_its_own_update_step_runs_it(name, as_mixin):
+    """On torch too, where the class itself runs its torch kernel for all weights at once."""
     ours, same = EXAMPLES[name](), EXAMPLES[name]()
     steps = []
 
-    class Counting(type(same)):
-        def update_step(self, gradient, variable, learning_rate):
-            steps.append(variable.name)
-            super().update_step(gradient, variable, learning_rate)
+    def update_step(self, gradient, variable, learning_rate):
+        steps.append(variable.name)
+        type(ours).update_step(self, gradient, variable, learning_rate)
 
-    same.__class__ = Counting
+    if as_mixin:
+        bases, body = (type("Mixin", (), {"update_step": update_step}), type(same)), {}
+    else:
+        bases, body = (type(same),), {"update_step": update_step}
+    same.__class__ = type("Counting", bases, body)
     assert largest_difference(applied(ours), applied(same)) < 1e-6
     assert len(steps) == 20 * 3
+
+
+def test_every_torch_kernel_is_named_by_an_optimizer():
+    """Read from the file, since importing it needs torch."""
+    source = Path(inspect.getfile(optimizers)).with_name("torch_kernels.py").read_text()
+    kernels = {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)} - {"update"}
+    named = {getattr(optimizers, name).torch_kernel for name in optimizers.__all__} - {None}
+    assert named == kernels
 
 
 # accumulation on JAX compiles anew each step outside of `fit`: see below
