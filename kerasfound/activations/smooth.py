@@ -1,119 +1,10 @@
-"""Activations: the bend between two linear layers, without which they would be one.
+"""Activations without a jump: softmax, the sigmoid and its relatives, and smooth forms of ReLU."""
 
-Each is a function that carries its theory as data: `relu.derivative(x)`, `relu.range`, `relu.kinks`.
-"""
-
-import functools
 import math
-import numbers
 
-import keras
 from keras import ops
 
-
-def activation(derivative, range, kinks=()):
-    r"""Register a function for saving, let it read any real numbers, and let it carry its theory as data.
-
-    Args:
-        derivative: a function of the same arguments, $\partial y_i / \partial x_i$ for every element. For softmax
-            and log-softmax, whose outputs depend on all inputs, this is the diagonal of the Jacobian.
-        range: the infimum and the supremum of the values, for the default arguments.
-        kinks: where the derivative jumps, for the default arguments. Defaults to `()`.
-    """
-
-    def carry(function):
-        @functools.wraps(function)
-        def on_tensor(x, *args, **kwargs):
-            return function(_as_floats(x), *args, **kwargs)
-
-        on_tensor.derivative = lambda x, *args, **kwargs: derivative(_as_floats(x), *args, **kwargs)
-        on_tensor.range, on_tensor.kinks = range, kinks
-        return keras.saving.register_keras_serializable(package="kerasfound")(on_tensor)
-
-    return carry
-
-
-def _as_floats(x):
-    if not keras.utils.is_keras_tensor(x):
-        try:
-            x = ops.convert_to_tensor(x)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"`x` must be a tensor of real numbers, got {x!r}.") from error
-    dtype = keras.backend.standardize_dtype(x.dtype)
-    if "int" in dtype:
-        return ops.cast(x, keras.config.floatx())
-    if "float" not in dtype:
-        raise ValueError(f"`x` must be a tensor of real numbers, got dtype {dtype}.")
-    return x
-
-
-def _check(at_least=-math.inf, **arguments):
-    for name, value in arguments.items():
-        if not isinstance(value, numbers.Real) or not value >= at_least:
-            limit = "" if at_least == -math.inf else f" of at least {at_least}"
-            raise ValueError(f"`{name}` must be a number{limit}, got {value!r}.")
-
-
-def _check_axis(x, axis):
-    axes = () if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    rank = len(x.shape)
-    if not all(isinstance(a, numbers.Integral) and -rank <= a < rank for a in axes):
-        raise ValueError(f"`axis` must be one or more of the {rank} axes of `x`, or None for all, got {axis!r}.")
-
-
-def _keep_nan(x, y):
-    return ops.where(ops.isnan(x), x, y)
-
-
-def _relu_derivative(x, negative_slope=0.0, max_value=None, threshold=0.0):
-    top = math.inf if max_value is None else max_value
-    slope = ops.where(x > threshold, ops.where(x < top, 1.0, 0.0), negative_slope)
-    return _keep_nan(x, ops.cast(slope, x.dtype))
-
-
-@activation(derivative=_relu_derivative, range=(0.0, math.inf), kinks=(0.0,))
-def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
-    r"""Pass what is positive, stop what is not.
-
-    $$y = \max(x, 0)$$
-
-    and, with $a$ = `negative_slope`, $m$ = `max_value`, $\theta$ = `threshold`:
-
-    $$y = \begin{cases} \min(x, m) & x > \theta \\ a\,(x - \theta) & x \le \theta \end{cases}$$
-
-    Derivative: $1$ for $x > 0$, $0$ for $x < 0$; at the kink $x = 0$ it is taken as $0$.
-
-    Range: $[0, \infty)$.
-
-    Args:
-        x: a tensor of any shape.
-        negative_slope: slope below `threshold`. Defaults to `0.0`.
-        max_value: the largest value returned; `None` for no limit. Defaults to `None`.
-        threshold: what is not above it counts as negative. Defaults to `0.0`.
-
-    Raises:
-        ValueError: if `x` does not hold real numbers or another argument is not a number of at least 0.
-
-    Example:
-        >>> [float(y) for y in relu([-2.0, 0.0, 3.0])]
-        [0.0, 0.0, 3.0]
-
-    In practice: the default choice in hidden layers: cheap, and it does not saturate above 0. A unit whose input is
-    negative for every example gets no gradient and never comes back ("dead"): lower the learning rate or use
-    `leaky_relu` or `gelu`. Start its layers with `HeNormal`.
-
-    Source: Nair and Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", 2010.
-    """
-    _check(at_least=0, negative_slope=negative_slope, threshold=threshold)
-    if negative_slope == 0 and threshold == 0:
-        y = ops.relu(x)  # max(x, 0) as one operation, which a convolution before it takes along
-    else:
-        # 0 * (x - threshold) would be NaN at minus infinity
-        y = ops.where(x <= threshold, negative_slope * (x - threshold) if negative_slope else 0.0, x)
-    if max_value is None:
-        return y
-    _check(at_least=0, max_value=max_value)
-    return ops.where(y >= max_value, ops.cast(max_value, y.dtype), y)
+from .definition import activation, check_axis, check_number
 
 
 def _softmax_derivative(x, axis=-1):
@@ -150,7 +41,7 @@ def softmax(x, axis=-1):
 
     Source: Bridle, "Probabilistic Interpretation of Feedforward Classification Network Outputs", 1990.
     """
-    _check_axis(x, axis)
+    check_axis(x, axis)
     if isinstance(axis, tuple):  # Keras would reshape to sizes that a graph need not know
         return ops.exp(x - ops.logsumexp(x, axis=axis, keepdims=True))
     # Keras's operation: one kernel, one node in ONNX, and it tells Keras's losses the logits on TensorFlow
@@ -183,7 +74,7 @@ def log_softmax(x, axis=-1):
 
     Source: Goodfellow, Bengio and Courville, "Deep Learning", section 6.2.2.3, 2016.
     """
-    _check_axis(x, axis)
+    check_axis(x, axis)
     if isinstance(axis, tuple):  # Keras would reshape to sizes that a graph need not know
         return x - ops.logsumexp(x, axis=axis, keepdims=True)
     # one operation that subtracts the largest first; by hand it costs a third more
@@ -246,122 +137,6 @@ def tanh(x):
     return ops.tanh(x)
 
 
-@activation(derivative=lambda x: ops.ones_like(x), range=(-math.inf, math.inf))
-def linear(x):
-    r"""No activation at all.
-
-    $$y = x$$
-
-    Derivative: $1$.
-
-    Range: $(-\infty, \infty)$.
-
-    Args:
-        x: a tensor of any shape.
-
-    Raises:
-        ValueError: if `x` does not hold real numbers.
-
-    Example:
-        >>> float(linear(-2.5))
-        -2.5
-
-    In practice: for the last layer of a regression, and for logits. Between two layers it makes them one.
-
-    Source: Widrow and Hoff, "Adaptive Switching Circuits", 1960.
-    """
-    return x
-
-
-@activation(derivative=lambda x: _keep_nan(x, ops.zeros_like(x)), range=(0.0, 1.0), kinks=(0.0,))
-def step(x):
-    r"""Fire or do not: the first neuron's activation.
-
-    $$y = \begin{cases} 1 & x \ge 0 \\ 0 & x < 0 \end{cases}$$
-
-    Derivative: $0$ wherever there is one, so gradient descent learns nothing through it.
-
-    Range: $\{0, 1\}$.
-
-    Args:
-        x: a tensor of any shape.
-
-    Raises:
-        ValueError: if `x` does not hold real numbers.
-
-    Example:
-        >>> [float(y) for y in step([-0.1, 0.0, 7.0])]
-        [0.0, 1.0, 1.0]
-
-    In practice: for the perceptron, which has a rule of its own; for a gradient use `sigmoid`, its soft form.
-
-    Source: McCulloch and Pitts, "A logical calculus of the ideas immanent in nervous activity", 1943.
-    """
-    return _keep_nan(x, ops.cast(x >= 0, x.dtype))
-
-
-@activation(derivative=lambda x: _keep_nan(x, ops.zeros_like(x)), range=(-1.0, 1.0), kinks=(0.0,))
-def sign(x):
-    r"""Which side of zero: the answer of a classifier whose classes are called -1 and 1.
-
-    $$y = \begin{cases} 1 & x > 0 \\ 0 & x = 0 \\ -1 & x < 0 \end{cases}$$
-
-    Derivative: $0$ wherever there is one, so gradient descent learns nothing through it.
-
-    Range: $\{-1, 0, 1\}$.
-
-    Args:
-        x: a tensor of any shape.
-
-    Raises:
-        ValueError: if `x` does not hold real numbers.
-
-    Example:
-        >>> [float(y) for y in sign([-0.1, 0.0, 7.0])]
-        [-1.0, 0.0, 1.0]
-
-    In practice: to read off a decision; where a gradient is needed, `tanh` is its soft form.
-
-    Source: Rosenblatt, "The Perceptron: A Probabilistic Model for Information Storage and Organization", 1958.
-    """
-    return _keep_nan(x, ops.sign(x))
-
-
-def _leaky_relu_derivative(x, negative_slope=0.2):
-    return _keep_nan(x, ops.cast(ops.where(x > 0, 1.0, negative_slope), x.dtype))
-
-
-@activation(derivative=_leaky_relu_derivative, range=(-math.inf, math.inf), kinks=(0.0,))
-def leaky_relu(x, negative_slope=0.2):
-    r"""ReLU that lets a little through below zero, so that no unit dies.
-
-    With $a$ = `negative_slope`:
-
-    $$y = \begin{cases} x & x > 0 \\ a x & x \le 0 \end{cases}$$
-
-    Derivative: $1$ for $x > 0$, $a$ for $x < 0$; at the kink $x = 0$ it is taken as $a$.
-
-    Range: $(-\infty, \infty)$.
-
-    Args:
-        x: a tensor of any shape.
-        negative_slope: slope below zero. Defaults to `0.2`.
-
-    Raises:
-        ValueError: if `x` does not hold real numbers or `negative_slope` is not a number of at least 0.
-
-    Example:
-        >>> [round(float(y), 4) for y in leaky_relu([-2.0, 0.0, 3.0])]
-        [-0.4, 0.0, 3.0]
-
-    In practice: when many ReLU units have died, and in discriminators of GANs. The layer's default is 0.3, as in Keras.
-
-    Source: Maas, Hannun and Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models", 2013.
-    """
-    _check(at_least=0, negative_slope=negative_slope)
-    return ops.where(x > 0, x, negative_slope * x)
-
-
 def _elu_derivative(x, alpha=1.0):
     return ops.where(x > 0, ops.ones_like(x), alpha * ops.exp(x))
 
@@ -393,7 +168,7 @@ def elu(x, alpha=1.0):
 
     Source: Clevert, Unterthiner and Hochreiter, "Fast and Accurate Deep Network Learning by ELUs", 2016.
     """
-    _check(alpha=alpha)
+    check_number(alpha=alpha)
     not_positive = ops.where(x > 0, 0.0, x)  # e^x would overflow on the other side, and its slope 0 * inf be NaN
     return ops.where(x > 0, x, alpha * ops.expm1(not_positive))
 
@@ -515,7 +290,7 @@ def swish(x, beta=1.0):
     Source: Ramachandran, Zoph and Le, "Searching for Activation Functions", 2017.
     """
     if not hasattr(beta, "dtype"):
-        _check(beta=beta)
+        check_number(beta=beta)
     return x * ops.sigmoid(beta * x)
 
 
@@ -545,31 +320,3 @@ def softplus(x):
     Source: Dugas, Bengio, Bélisle, Nadeau and Garcia, "Incorporating Second-Order Functional Knowledge", 2001.
     """
     return ops.softplus(x)  # the second form, in one operation: e^x would overflow
-
-
-@activation(derivative=lambda x: 2 * ops.relu(x), range=(0.0, math.inf))
-def squared_relu(x):
-    r"""ReLU, squared: no kink at zero, and steeper for the strong.
-
-    $$y = \max(x, 0)^2$$
-
-    Derivative: $2 \max(x, 0)$, continuous.
-
-    Range: $[0, \infty)$.
-
-    Args:
-        x: a tensor of any shape.
-
-    Raises:
-        ValueError: if `x` does not hold real numbers.
-
-    Example:
-        >>> [float(y) for y in squared_relu([-2.0, 0.5, 3.0])]
-        [0.0, 0.25, 9.0]
-
-    In practice: found by search for the feed-forward blocks of language models. It grows fast: normalize before it,
-    and in float16 keep inputs below 256.
-
-    Source: So et al., "Primer: Searching for Efficient Transformers for Language Modeling", 2021.
-    """
-    return ops.square(ops.relu(x))

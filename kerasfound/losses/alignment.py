@@ -1,0 +1,35 @@
+"""Targets and predictions of one shape: no loss broadcasts one to the other."""
+
+from keras import ops
+
+
+def align(y_true, y_pred):
+    """Both as tensors of the prediction's dtype and of one shape; a last axis of size 1 may be missing in either.
+
+    As in Keras, one number a row stays a column, so that each row keeps a loss (and a sample weight) of its own.
+
+    Raises:
+        ValueError: if the shapes still differ: NumPy would broadcast them without a word.
+    """
+    y_pred = ops.convert_to_tensor(y_pred)
+    y_true = ops.convert_to_tensor(y_true, dtype=y_pred.dtype)
+    if len(y_true.shape) == len(y_pred.shape) + 1:
+        y_true, y_pred = _without_last_axis(y_true, y_pred)
+    elif len(y_pred.shape) == len(y_true.shape) + 1:
+        y_pred, y_true = _without_last_axis(y_pred, y_true)
+    check_same_shape(y_true.shape, y_pred.shape)
+    return y_true, y_pred
+
+
+def _without_last_axis(longer, shorter):
+    if longer.shape[-1] != 1:
+        return longer, shorter
+    if len(shorter.shape) == 1:
+        return longer, ops.expand_dims(shorter, -1)
+    return ops.squeeze(longer, -1), shorter
+
+
+def check_same_shape(true, pred):
+    known = all(t == p for t, p in zip(true, pred, strict=False) if t is not None and p is not None)
+    if len(true) != len(pred) or not known:
+        raise ValueError(f"`y_true` and `y_pred` must have one shape, got {tuple(true)} and {tuple(pred)}.")
