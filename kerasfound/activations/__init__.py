@@ -1,6 +1,6 @@
-"""Activations: the bend between two linear layers, without which they would be one.
+"""Activations: the nonlinear functions between linear layers. Without them a stack of layers is one linear map.
 
-Each is a function that carries its theory as data: `relu.derivative(x)`, `relu.range`, `relu.kinks`.
+Each function has its theory as attributes: `relu.derivative(x)`, `relu.range`, `relu.kinks`.
 """
 
 from .piecewise import leaky_relu as leaky_relu

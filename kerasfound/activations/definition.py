@@ -9,7 +9,7 @@ from keras import ops
 
 
 def activation(derivative, range, kinks=()):
-    r"""Register a function for saving, let it read any real numbers, and let it carry its theory as data.
+    r"""Register a function for saving, accept any real numbers, and attach its theory as attributes.
 
     Args:
         derivative: a function of the same arguments, $\partial y_i / \partial x_i$ for every element. For softmax
@@ -18,7 +18,7 @@ def activation(derivative, range, kinks=()):
         kinks: where the derivative jumps, for the default arguments. Defaults to `()`.
     """
 
-    def carry(function):
+    def decorate(function):
         @functools.wraps(function)
         def on_tensor(x, *args, **kwargs):
             return function(_as_floats(x), *args, **kwargs)
@@ -27,7 +27,7 @@ def activation(derivative, range, kinks=()):
         on_tensor.range, on_tensor.kinks = range, kinks
         return keras.saving.register_keras_serializable(package="kerasfound")(on_tensor)
 
-    return carry
+    return decorate
 
 
 def _as_floats(x):

@@ -1,4 +1,4 @@
-"""Activations in pieces: a straight line or a parabola on each side of zero, or a jump."""
+"""Piecewise activations: a line or a parabola on each side of zero, or a jump."""
 
 import math
 
@@ -19,7 +19,7 @@ def _relu_derivative(x, negative_slope=0.0, max_value=None, threshold=0.0):
 
 @activation(derivative=_relu_derivative, range=(0.0, math.inf), kinks=(0.0,))
 def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
-    r"""Pass what is positive, stop what is not.
+    r"""Keep positive inputs, set the others to zero.
 
     $$y = \max(x, 0)$$
 
@@ -35,7 +35,7 @@ def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
         x: a tensor of any shape.
         negative_slope: slope below `threshold`. Defaults to `0.0`.
         max_value: the largest value returned; `None` for no limit. Defaults to `None`.
-        threshold: what is not above it counts as negative. Defaults to `0.0`.
+        threshold: inputs at or below it count as negative. Defaults to `0.0`.
 
     Raises:
         ValueError: if `x` does not hold real numbers or another argument is not a number of at least 0.
@@ -52,7 +52,7 @@ def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
     """
     check_number(at_least=0, negative_slope=negative_slope, threshold=threshold)
     if negative_slope == 0 and threshold == 0:
-        y = ops.relu(x)  # max(x, 0) as one operation, which a convolution before it takes along
+        y = ops.relu(x)  # max(x, 0) as one operation, which runtimes fuse with a convolution before it
     else:
         # 0 * (x - threshold) would be NaN at minus infinity
         y = ops.where(x <= threshold, negative_slope * (x - threshold) if negative_slope else 0.0, x)
@@ -68,7 +68,7 @@ def _leaky_relu_derivative(x, negative_slope=0.2):
 
 @activation(derivative=_leaky_relu_derivative, range=(-math.inf, math.inf), kinks=(0.0,))
 def leaky_relu(x, negative_slope=0.2):
-    r"""ReLU that lets a little through below zero, so that no unit dies.
+    r"""ReLU with a small slope below zero, so that no unit dies.
 
     With $a$ = `negative_slope`:
 
@@ -99,7 +99,7 @@ def leaky_relu(x, negative_slope=0.2):
 
 @activation(derivative=lambda x: 2 * ops.relu(x), range=(0.0, math.inf))
 def squared_relu(x):
-    r"""ReLU, squared: no kink at zero, and steeper for the strong.
+    r"""ReLU, squared: no kink at zero, and a slope that grows with the input.
 
     $$y = \max(x, 0)^2$$
 
@@ -117,8 +117,8 @@ def squared_relu(x):
         >>> [float(y) for y in squared_relu([-2.0, 0.5, 3.0])]
         [0.0, 0.25, 9.0]
 
-    In practice: found by search for the feed-forward blocks of language models. It grows fast: normalize before it,
-    and in float16 keep inputs below 256.
+    In practice: for the feed-forward blocks of language models, where a search discovered it. It grows fast: normalize
+    before it, and in float16 keep inputs below 256.
 
     Source: So et al., "Primer: Searching for Efficient Transformers for Language Modeling", 2021.
     """
@@ -145,7 +145,7 @@ def linear(x):
         >>> float(linear(-2.5))
         -2.5
 
-    In practice: for the last layer of a regression, and for logits. Between two layers it makes them one.
+    In practice: for the last layer of a regression, and for logits. Two layers with it between them are one linear map.
 
     Source: Widrow and Hoff, "Adaptive Switching Circuits", 1960.
     """
@@ -154,11 +154,11 @@ def linear(x):
 
 @activation(derivative=lambda x: _keep_nan(x, ops.zeros_like(x)), range=(0.0, 1.0), kinks=(0.0,))
 def step(x):
-    r"""Fire or do not: the first neuron's activation.
+    r"""One or zero: the activation of the first artificial neuron.
 
     $$y = \begin{cases} 1 & x \ge 0 \\ 0 & x < 0 \end{cases}$$
 
-    Derivative: $0$ wherever there is one, so gradient descent learns nothing through it.
+    Derivative: $0$ except at the jump, so gradient descent learns nothing through it.
 
     Range: $\{0, 1\}$.
 
@@ -172,7 +172,8 @@ def step(x):
         >>> [float(y) for y in step([-0.1, 0.0, 7.0])]
         [0.0, 1.0, 1.0]
 
-    In practice: for the perceptron, which has a rule of its own; for a gradient use `sigmoid`, its soft form.
+    In practice: for the perceptron, which has its own learning rule. Where a gradient is needed, use `sigmoid`, its
+    smooth form.
 
     Source: McCulloch and Pitts, "A logical calculus of the ideas immanent in nervous activity", 1943.
     """
@@ -181,11 +182,11 @@ def step(x):
 
 @activation(derivative=lambda x: _keep_nan(x, ops.zeros_like(x)), range=(-1.0, 1.0), kinks=(0.0,))
 def sign(x):
-    r"""Which side of zero: the answer of a classifier whose classes are called -1 and 1.
+    r"""The side of zero: the prediction of a classifier with the classes -1 and 1.
 
     $$y = \begin{cases} 1 & x > 0 \\ 0 & x = 0 \\ -1 & x < 0 \end{cases}$$
 
-    Derivative: $0$ wherever there is one, so gradient descent learns nothing through it.
+    Derivative: $0$ except at the jump, so gradient descent learns nothing through it.
 
     Range: $\{-1, 0, 1\}$.
 
@@ -199,7 +200,7 @@ def sign(x):
         >>> [float(y) for y in sign([-0.1, 0.0, 7.0])]
         [-1.0, 0.0, 1.0]
 
-    In practice: to read off a decision; where a gradient is needed, `tanh` is its soft form.
+    In practice: to turn a score into a decision. Where a gradient is needed, use `tanh`, its smooth form.
 
     Source: Rosenblatt, "The Perceptron: A Probabilistic Model for Information Storage and Organization", 1958.
     """

@@ -42,9 +42,9 @@ def softmax(x, axis=-1):
     Source: Bridle, "Probabilistic Interpretation of Feedforward Classification Network Outputs", 1990.
     """
     check_axis(x, axis)
-    if isinstance(axis, tuple):  # Keras would reshape to sizes that a graph need not know
+    if isinstance(axis, tuple):  # Keras would reshape, which needs sizes that a graph may not know
         return ops.exp(x - ops.logsumexp(x, axis=axis, keepdims=True))
-    # Keras's operation: one kernel, one node in ONNX, and it tells Keras's losses the logits on TensorFlow
+    # Keras's operation: one kernel, one node in ONNX; on TensorFlow Keras's losses can read the logits from its result
     return ops.softmax(x, axis=axis)
 
 
@@ -67,23 +67,23 @@ def log_softmax(x, axis=-1):
         ValueError: if `x` does not hold real numbers or has no such axis.
 
     Example:
-        >>> [round(float(y), 4) for y in log_softmax([0.0, 200.0])]  # softmax would say 0, its logarithm -inf
+        >>> [round(float(y), 4) for y in log_softmax([0.0, 200.0])]  # softmax rounds to 0, its logarithm is -inf
         [-200.0, 0.0]
 
-    In practice: what cross-entropy is made of. For the model's answer, take its exponential or use `softmax`.
+    In practice: cross-entropy is computed from it. For the model's output take its exponential, or use `softmax`.
 
     Source: Goodfellow, Bengio and Courville, "Deep Learning", section 6.2.2.3, 2016.
     """
     check_axis(x, axis)
-    if isinstance(axis, tuple):  # Keras would reshape to sizes that a graph need not know
+    if isinstance(axis, tuple):  # Keras would reshape, which needs sizes that a graph may not know
         return x - ops.logsumexp(x, axis=axis, keepdims=True)
-    # one operation that subtracts the largest first; by hand it costs a third more
+    # one operation, which subtracts the largest first; separate operations cost a third more
     return ops.log_softmax(x, axis=axis)
 
 
 @activation(derivative=lambda x: ops.sigmoid(x) * ops.sigmoid(-x), range=(0.0, 1.0))
 def sigmoid(x):
-    r"""Turn a score into the probability of yes.
+    r"""Turn a score into the probability of the positive class.
 
     $$y = \sigma(x) = \frac{1}{1 + e^{-x}}$$
 
@@ -101,12 +101,12 @@ def sigmoid(x):
         >>> [round(float(y), 4) for y in sigmoid([-1000.0, 0.0, 2.0])]
         [0.0, 0.5, 0.8808]
 
-    In practice: for gates and for yes-or-no outputs, several of which may hold at once. In deep hidden layers its
-    slope, at most 1/4 and 0 far out, multiplies away: the gradient vanishes.
+    In practice: for gates and for binary outputs; several outputs may be positive at once. In deep hidden layers the
+    gradient vanishes: each layer multiplies it by a slope of at most 1/4.
 
     Source: Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", 1986.
     """
-    # the formula's slope is 0 / inf at x = -100; Keras's operation also tells its losses the logits on TensorFlow
+    # the formula's slope is 0 / inf at x = -100; on TensorFlow Keras's losses can read the logits from this result
     return ops.sigmoid(x)
 
 
@@ -130,7 +130,7 @@ def tanh(x):
         >>> [round(float(y), 4) for y in tanh([-1000.0, 0.0, 0.5])]
         [-1.0, 0.0, 0.4621]
 
-    In practice: the state of recurrent networks, which has to stay bounded; it saturates as the sigmoid does.
+    In practice: for the state of recurrent networks, which must stay bounded. It saturates like the sigmoid.
 
     Source: LeCun, Bottou, Orr and Müller, "Efficient BackProp", 1998.
     """
@@ -169,12 +169,12 @@ def elu(x, alpha=1.0):
     Source: Clevert, Unterthiner and Hochreiter, "Fast and Accurate Deep Network Learning by ELUs", 2016.
     """
     check_number(alpha=alpha)
-    not_positive = ops.where(x > 0, 0.0, x)  # e^x would overflow on the other side, and its slope 0 * inf be NaN
+    not_positive = ops.where(x > 0, 0.0, x)  # for large x e^x would overflow, and the gradient 0 * inf would be NaN
     return ops.where(x > 0, x, alpha * ops.expm1(not_positive))
 
 
 def _gelu_bend(x):
-    """The inside of the tanh form; beyond 10 tanh is 1 and x^3 would overflow, in half precision at 41."""
+    """The argument of tanh. Beyond 10 tanh is 1, and x^3 would overflow (in half precision at 41)."""
     x = ops.clip(x, -10.0, 10.0)
     return math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
 
@@ -190,7 +190,7 @@ def _gelu_derivative(x, approximate=False):
 
 @activation(derivative=_gelu_derivative, range=(-0.16997120747990369, math.inf))
 def gelu(x, approximate=False):
-    r"""Weigh the input by the probability that a normal number is smaller: a smooth ReLU.
+    r"""The input times the probability that a standard normal number is smaller: a smooth ReLU.
 
     With the normal distribution function $\Phi$ and its density $\varphi$:
 
@@ -215,8 +215,8 @@ def gelu(x, approximate=False):
         >>> [round(float(y), 4) for y in gelu([-1.0, 0.0, 3.0])], round(float(gelu(-1.0, approximate=True)), 4)
         ([-0.1587, 0.0, 2.996], -0.1588)
 
-    In practice: the activation of most transformers. BERT and GPT-2 were trained with the tanh form: load their
-    weights with the form they were trained with.
+    In practice: the activation of most transformers. BERT and GPT-2 were trained with the tanh form: use it with their
+    weights.
 
     Source: Hendrycks and Gimpel, "Gaussian Error Linear Units (GELUs)", 2016.
     """
@@ -251,8 +251,8 @@ def silu(x):
         >>> [round(float(y), 4) for y in silu([-1.0, 0.0, 3.0])]
         [-0.2689, 0.0, 2.8577]
 
-    In practice: in EfficientNet and, as a gate, in today's language models. Keras calls it `swish` too; here `swish`
-    is the form with a slope of its own.
+    In practice: in EfficientNet and, as a gate, in current language models. Keras calls it `swish` too; here `swish`
+    has the extra argument `beta`.
 
     Source: Elfwing, Uchibe and Doya, "Sigmoid-Weighted Linear Units for Neural Network Function Approximation", 2018.
     """
@@ -285,7 +285,7 @@ def swish(x, beta=1.0):
         >>> [round(float(swish(-1.0, beta)), 4) for beta in (0.0, 1.0, 10.0)]
         [-0.5, -0.2689, -0.0]
 
-    In practice: the layer `Swish` learns `beta`, which seldom earns its keep over `silu`.
+    In practice: the layer `Swish` learns `beta`; this is rarely better than `silu`.
 
     Source: Ramachandran, Zoph and Le, "Searching for Activation Functions", 2017.
     """

@@ -1,4 +1,4 @@
-"""Activations as layers of their own; each calls the function of `kerasfound.activations`."""
+"""Activations as layers; each calls the function of the same name in `kerasfound.activations`."""
 
 import keras
 from keras import ops  # noqa: F401  the examples use it
@@ -7,7 +7,7 @@ from kerasfound import activations
 
 
 class ActivationLayer(keras.layers.Layer):
-    """What they share: the shape stays, and a mask passes through."""
+    """The base class: the output has the shape of the input, and a mask passes through."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -19,7 +19,7 @@ class ActivationLayer(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class ReLU(keras.layers.ReLU):
-    r"""Pass what is positive, stop what is not: `kerasfound.activations.relu` as a layer.
+    r"""Keep positive inputs, set the others to zero: `kerasfound.activations.relu` as a layer.
 
     $$y = \max(x, 0)$$
 
@@ -34,7 +34,7 @@ class ReLU(keras.layers.ReLU):
     Args:
         max_value: the largest value returned, at least 0; `None` for no limit. Defaults to `None`.
         negative_slope: slope below `threshold`, at least 0. Defaults to `0.0`.
-        threshold: what is not above it counts as negative, at least 0. Defaults to `0.0`.
+        threshold: inputs at or below it count as negative, at least 0. Defaults to `0.0`.
         **kwargs: what every Keras layer takes.
 
     Raises:
@@ -44,13 +44,13 @@ class ReLU(keras.layers.ReLU):
         >>> [float(y) for y in ReLU(max_value=6.0)(ops.array([-2.0, 3.0, 9.0]))]
         [0.0, 3.0, 6.0]
 
-    In practice: `Dense(8, activation=relu)` is shorter; a layer of its own can stand after a normalization.
+    In practice: `Dense(8, activation=relu)` is shorter; a separate layer can stand after a normalization.
 
     Source: Nair and Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", 2010.
     """
 
     def __init__(self, max_value=None, negative_slope=0.0, threshold=0.0, **kwargs):
-        activations.relu(0.0, negative_slope, max_value, threshold)  # its checks, now instead of at the first call
+        activations.relu(0.0, negative_slope, max_value, threshold)  # checks the arguments now, not at the first call
         super().__init__(max_value, negative_slope, threshold, **kwargs)
 
     def call(self, inputs):
@@ -59,7 +59,7 @@ class ReLU(keras.layers.ReLU):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class LeakyReLU(keras.layers.LeakyReLU):
-    r"""ReLU that lets a little through below zero: `kerasfound.activations.leaky_relu` as a layer.
+    r"""ReLU with a small slope below zero: `kerasfound.activations.leaky_relu` as a layer.
 
     With $a$ = `negative_slope`:
 
@@ -86,7 +86,7 @@ class LeakyReLU(keras.layers.LeakyReLU):
     """
 
     def __init__(self, negative_slope=0.3, **kwargs):
-        activations.leaky_relu(0.0, negative_slope)  # its check, now instead of at the first call
+        activations.leaky_relu(0.0, negative_slope)  # checks the argument now, not at the first call
         super().__init__(negative_slope, **kwargs)
 
     def call(self, inputs):
@@ -116,14 +116,14 @@ class ELU(keras.layers.ELU):
         >>> [round(float(y), 4) for y in ELU()(ops.array([-1.0, 3.0]))]
         [-0.6321, 3.0]
 
-    In practice: its outputs average near zero, which helps networks without normalization. Keras's own layer forgets
+    In practice: its outputs average near zero, which helps networks without normalization. Keras's own layer loses
     `alpha` when it is saved; this one keeps it.
 
     Source: Clevert, Unterthiner and Hochreiter, "Fast and Accurate Deep Network Learning by ELUs", 2016.
     """
 
     def __init__(self, alpha=1.0, **kwargs):
-        activations.elu(0.0, alpha)  # its check, now instead of at the first call
+        activations.elu(0.0, alpha)  # checks the argument now, not at the first call
         super().__init__(alpha, **kwargs)
 
     def call(self, inputs):
@@ -135,7 +135,7 @@ class ELU(keras.layers.ELU):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class GELU(ActivationLayer):
-    r"""Weigh the input by the probability of a smaller one: `kerasfound.activations.gelu` as a layer.
+    r"""The input times the probability of a smaller normal number: `kerasfound.activations.gelu` as a layer.
 
     With the normal distribution function $\Phi$:
 
@@ -162,7 +162,7 @@ class GELU(ActivationLayer):
     """
 
     def __init__(self, approximate=False, **kwargs):
-        activations.gelu(0.0, approximate)  # its check, now instead of at the first call
+        activations.gelu(0.0, approximate)  # checks the argument now, not at the first call
         super().__init__(**kwargs)
         self.approximate = approximate
 
@@ -175,7 +175,7 @@ class GELU(ActivationLayer):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class Swish(ActivationLayer):
-    r"""SiLU with a slope that is learned: `kerasfound.activations.swish` as a layer.
+    r"""SiLU with a learned slope: `kerasfound.activations.swish` as a layer.
 
     With the weight $\beta$, which starts at `beta`:
 
@@ -187,8 +187,8 @@ class Swish(ActivationLayer):
     Shapes: any; kept. $\beta$ is one number for the whole layer.
 
     Args:
-        beta: what $\beta$ starts at. Defaults to `1.0`.
-        **kwargs: what every Keras layer takes; with `trainable=False`, $\beta$ stays.
+        beta: the initial $\beta$. Defaults to `1.0`.
+        **kwargs: what every Keras layer takes; with `trainable=False`, $\beta$ stays constant.
 
     Raises:
         ValueError: if `beta` is not a number.
@@ -203,7 +203,7 @@ class Swish(ActivationLayer):
     """
 
     def __init__(self, beta=1.0, **kwargs):
-        activations.swish(0.0, beta)  # its check, now instead of at the first call
+        activations.swish(0.0, beta)  # checks the argument now, not at the first call
         super().__init__(**kwargs)
         self.initial_beta = beta
 
@@ -237,7 +237,7 @@ class SiLU(ActivationLayer):
         >>> [round(float(y), 4) for y in SiLU()(ops.array([-1.0, 0.0, 3.0]))]
         [-0.2689, 0.0, 2.8577]
 
-    In practice: in EfficientNet and in today's language models.
+    In practice: in EfficientNet and in current language models.
 
     Source: Elfwing, Uchibe and Doya, "Sigmoid-Weighted Linear Units for Neural Network Function Approximation", 2018.
     """
@@ -248,7 +248,7 @@ class SiLU(ActivationLayer):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class Sigmoid(ActivationLayer):
-    r"""Turn a score into the probability of yes: `kerasfound.activations.sigmoid` as a layer.
+    r"""Turn a score into the probability of the positive class: `kerasfound.activations.sigmoid` as a layer.
 
     $$y = \sigma(x) = \frac{1}{1 + e^{-x}}$$
 
@@ -266,7 +266,7 @@ class Sigmoid(ActivationLayer):
         >>> [round(float(y), 4) for y in Sigmoid()(ops.array([-1000.0, 0.0, 2.0]))]
         [0.0, 0.5, 0.8808]
 
-    In practice: for yes-or-no outputs; in deep hidden layers the gradient vanishes.
+    In practice: for binary outputs; in deep hidden layers the gradient vanishes.
 
     Source: Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", 1986.
     """
@@ -295,7 +295,7 @@ class Tanh(ActivationLayer):
         >>> [round(float(y), 4) for y in Tanh()(ops.array([-1000.0, 0.0, 0.5]))]
         [-1.0, 0.0, 0.4621]
 
-    In practice: where the output has to be bounded; it saturates as the sigmoid does.
+    In practice: where the output must be bounded; it saturates like the sigmoid.
 
     Source: LeCun, Bottou, Orr and Müller, "Efficient BackProp", 1998.
     """
@@ -364,11 +364,11 @@ class SquaredReLU(ActivationLayer):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class Step(ActivationLayer):
-    r"""Fire or do not: `kerasfound.activations.step` as a layer.
+    r"""One or zero: `kerasfound.activations.step` as a layer.
 
     $$y = \begin{cases} 1 & x \ge 0 \\ 0 & x < 0 \end{cases}$$
 
-    Derivative: $0$ wherever there is one.
+    Derivative: $0$ except at the jump.
 
     Shapes: any; kept.
 
@@ -382,7 +382,7 @@ class Step(ActivationLayer):
         >>> [round(float(y), 4) for y in Step()(ops.array([-0.1, 0.0, 7.0]))]
         [0.0, 1.0, 1.0]
 
-    In practice: for reading off a decision: nothing before it learns by gradient descent.
+    In practice: to turn a score into a decision: layers before it cannot learn by gradient descent.
 
     Source: McCulloch and Pitts, "A logical calculus of the ideas immanent in nervous activity", 1943.
     """
@@ -393,11 +393,11 @@ class Step(ActivationLayer):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class Sign(ActivationLayer):
-    r"""Which side of zero: `kerasfound.activations.sign` as a layer.
+    r"""The side of zero: `kerasfound.activations.sign` as a layer.
 
     $$y = \begin{cases} 1 & x > 0 \\ 0 & x = 0 \\ -1 & x < 0 \end{cases}$$
 
-    Derivative: $0$ wherever there is one.
+    Derivative: $0$ except at the jump.
 
     Shapes: any; kept.
 
@@ -411,7 +411,7 @@ class Sign(ActivationLayer):
         >>> [round(float(y), 4) for y in Sign()(ops.array([-0.1, 0.0, 7.0]))]
         [-1.0, 0.0, 1.0]
 
-    In practice: for reading off a decision: nothing before it learns by gradient descent.
+    In practice: to turn a score into a decision: layers before it cannot learn by gradient descent.
 
     Source: Rosenblatt, "The Perceptron: A Probabilistic Model for Information Storage and Organization", 1958.
     """
@@ -440,7 +440,7 @@ class Linear(ActivationLayer):
         >>> [round(float(y), 4) for y in Linear()(ops.array([-2.5, 3.0]))]
         [-2.5, 3.0]
 
-    In practice: to say that nothing is meant, and as the one to compare others with.
+    In practice: to state that there is no activation, and as a baseline for comparisons.
 
     Source: Widrow and Hoff, "Adaptive Switching Circuits", 1960.
     """

@@ -14,7 +14,7 @@ class Softmax(keras.layers.Softmax):
 
     $$p_i = \frac{m_i\, e^{x_i}}{\sum_j m_j\, e^{x_j}}$$
 
-    with $m_i$ = 1 where `mask` is true, or where there is none, else 0. Where all is masked, all is 0.
+    with $m_i$ = 1 where `mask` is true, or where there is none, else 0. Where everything is masked, all $p_i$ are 0.
 
     Derivative: $\partial p_i / \partial x_j = p_i (\delta_{ij} - p_j)$.
 
@@ -25,7 +25,7 @@ class Softmax(keras.layers.Softmax):
         **kwargs: what every Keras layer takes.
 
     Raises:
-        ValueError: if there is no such axis, or `mask` has not the shape of the inputs, an axis of size 1 aside.
+        ValueError: if there is no such axis, or `mask` does not broadcast to the shape of the inputs.
 
     Example:
         >>> x, mask = ops.array([1.0, 2.0, 3.0]), ops.array([True, True, False])
@@ -43,7 +43,7 @@ class Softmax(keras.layers.Softmax):
             return activations.softmax(inputs, axis)
         self._check_mask(mask, inputs)
         m = ops.cast(mask, inputs.dtype) > 0.5
-        far_below = -3e4 if inputs.dtype == "float16" else -1e9  # -inf would be NaN where all is masked
+        far_below = -3e4 if inputs.dtype == "float16" else -1e9  # with -inf a row that is all masked would be NaN
         p = activations.softmax(ops.where(m, inputs, far_below), axis)
         return ops.where(m, p, 0.0)
 
@@ -51,8 +51,9 @@ class Softmax(keras.layers.Softmax):
         pairs = zip(reversed(mask.shape), reversed(inputs.shape), strict=False)
         fits = all(m in (1, None, x) or x is None for m, x in pairs)
         if len(mask.shape) > len(inputs.shape) or not fits:
-            expected = "that of the inputs, or 1, on each axis"
-            raise ValueError(f"`mask` must have the shape {tuple(inputs.shape)}, {expected}, got {tuple(mask.shape)}.")
+            raise ValueError(
+                f"`mask` must broadcast to the shape of the inputs, {tuple(inputs.shape)}, got {tuple(mask.shape)}."
+            )
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
@@ -76,7 +77,7 @@ class LogSoftmax(ActivationLayer):
         >>> [round(float(y), 4) for y in LogSoftmax()(ops.array([0.0, 200.0]))]
         [-200.0, 0.0]
 
-    In practice: for a model that answers with log-likelihoods. A loss wants scores instead, with `from_logits=True`.
+    In practice: for a model whose output is log-probabilities. For a loss with `from_logits=True` output the scores.
 
     Source: Goodfellow, Bengio and Courville, "Deep Learning", section 6.2.2.3, 2016.
     """

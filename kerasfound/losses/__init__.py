@@ -1,4 +1,4 @@
-"""The losses: each `call` is the formula, one number for each row."""
+"""The losses, which training minimizes: each `call` is the formula and returns one number for each row."""
 
 from .crossentropy import BinaryCrossentropy as BinaryCrossentropy
 from .crossentropy import BinaryFocalCrossentropy as BinaryFocalCrossentropy

@@ -1,15 +1,15 @@
-"""Targets and predictions of one shape: no loss broadcasts one to the other."""
+"""Bring targets and predictions to one shape. No loss broadcasts one to the other."""
 
 from keras import ops
 
 
 def align(y_true, y_pred):
-    """Both as tensors of the prediction's dtype and of one shape; a last axis of size 1 may be missing in either.
+    """Return both as tensors of one shape and of the prediction's dtype. Either may lack a last axis of size 1.
 
-    As in Keras, one number a row stays a column, so that each row keeps a loss (and a sample weight) of its own.
+    As in Keras, one number for each row stays a column, so that each row has its own loss (and sample weight).
 
     Raises:
-        ValueError: if the shapes still differ: NumPy would broadcast them without a word.
+        ValueError: if the shapes still differ. NumPy would broadcast them silently.
     """
     y_pred = ops.convert_to_tensor(y_pred)
     y_true = ops.convert_to_tensor(y_true, dtype=y_pred.dtype)
@@ -32,4 +32,4 @@ def _without_last_axis(longer, shorter):
 def check_same_shape(true, pred):
     known = all(t == p for t, p in zip(true, pred, strict=False) if t is not None and p is not None)
     if len(true) != len(pred) or not known:
-        raise ValueError(f"`y_true` and `y_pred` must have one shape, got {tuple(true)} and {tuple(pred)}.")
+        raise ValueError(f"`y_true` and `y_pred` must have the same shape, got {tuple(true)} and {tuple(pred)}.")

@@ -24,14 +24,14 @@ def _check_range(**arguments):
 
 
 def _clipped(probabilities):
-    """Away from 0 and 1, where the logarithm ends."""
+    """Clip away from 0 and 1, where a logarithm is infinite."""
     epsilon = keras.config.epsilon()
     return ops.clip(probabilities, epsilon, 1 - epsilon)
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class BinaryCrossentropy(keras.losses.Loss):
-    r"""The surprise at a yes-or-no label, given its predicted probability.
+    r"""The negative log-likelihood of a binary label, given its predicted probability.
 
     With label $y$ in {0, 1} and probability $p$ = `y_pred`, over the $n$ entries of a row:
 
@@ -60,8 +60,8 @@ class BinaryCrossentropy(keras.losses.Loss):
         >>> round(float(BinaryCrossentropy()(ops.array([[1.0]]), ops.array([[0.5]]))), 4)  # ln 2
         0.6931
 
-    In practice: probabilities are clipped at 1e-7, where the gradient ends: from logits nothing is lost. On TensorFlow
-    the scores behind a `sigmoid` are found and used instead, as Keras does.
+    In practice: probabilities are clipped at 1e-7 and have no gradient beyond; logits have neither limit. On TensorFlow
+    the loss uses the logits of a `sigmoid` instead of its output, as Keras does.
 
     Source: Good, "Rational decisions", 1952.
     """
@@ -96,7 +96,10 @@ class BinaryCrossentropy(keras.losses.Loss):
 
 
 def _logits_of(y_pred, from_logits):
-    """On TensorFlow `ops.softmax` and `ops.sigmoid` leave the scores on what they return; Keras's losses take them."""
+    """Return the logits if they are known, as Keras's losses do.
+
+    On TensorFlow the results of `ops.softmax` and `ops.sigmoid` keep their logits in an attribute.
+    """
     if keras.backend.backend() == "tensorflow" and hasattr(y_pred, "_keras_logits"):
         return y_pred._keras_logits, True
     return y_pred, from_logits
@@ -112,7 +115,7 @@ def _binary_crossentropy(y, p, from_logits=False):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class CategoricalCrossentropy(keras.losses.Loss):
-    r"""The surprise at a one-of-many label, given its predicted probability.
+    r"""The negative log-likelihood of a class, given the predicted probabilities of all classes.
 
     With label $y$ (one-hot, or a distribution) and probabilities $p$ = `y_pred` over $k$ classes:
 
@@ -141,8 +144,8 @@ class CategoricalCrossentropy(keras.losses.Loss):
         >>> round(float(CategoricalCrossentropy()(y, p)), 4)  # ln 4
         1.3863
 
-    In practice: probabilities are clipped at 1e-7, where the gradient ends: from logits nothing is lost. On TensorFlow
-    the scores behind a `softmax` are found and used instead, as Keras does.
+    In practice: probabilities are clipped at 1e-7 and have no gradient beyond; logits have neither limit. On TensorFlow
+    the loss uses the logits of a `softmax` instead of its output, as Keras does.
 
     Source: Good, "Rational decisions", 1952; smoothing: Szegedy et al., "Rethinking the Inception architecture", 2016.
     """
@@ -185,7 +188,7 @@ def _log_probabilities(y_pred, from_logits, axis):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class SparseCategoricalCrossentropy(keras.losses.Loss):
-    r"""Categorical cross-entropy with the label given as the number of its class.
+    r"""Categorical cross-entropy for labels that are class numbers instead of one-hot rows.
 
     With class $c$ = `y_true` and probabilities $p$ = `y_pred`:
 
@@ -195,25 +198,25 @@ class SparseCategoricalCrossentropy(keras.losses.Loss):
 
     Derivative: $\partial L / \partial z_i = p_i - [i = c]$.
 
-    Shapes: `y_true` `(batch, ...)`, integers; `y_pred` `(batch, ..., k)`; one loss a label.   Units: nats.
+    Shapes: `y_true` `(batch, ...)`, integers; `y_pred` `(batch, ..., k)`; one loss for each label.   Units: nats.
 
     Args:
         from_logits: whether `y_pred` is scores. Defaults to `False`.
-        ignore_class: a label that counts for nothing, such as the number of padding, or `None`. Defaults to `None`.
+        ignore_class: a label to leave out, such as that of padding, or `None`. Defaults to `None`.
         axis: of the classes. Defaults to `-1`.
         reduction: as for `MeanSquaredError`. Defaults to `"sum_over_batch_size"`.
         name: of the loss. Defaults to `"sparse_categorical_crossentropy"`.
         dtype: computed in. Defaults to Keras's float type.
 
     Raises:
-        ValueError: when called, if `y_true` has not the shape of `y_pred` without its classes.
+        ValueError: when called, if the shape of `y_true` is not that of `y_pred` without the class axis.
 
     Example:
         >>> round(float(SparseCategoricalCrossentropy()(ops.array([1]), ops.array([[0.75, 0.25]]))), 4)  # ln 4
         1.3863
 
-    In practice: the same numbers as one-hot labels, without the memory. A label outside 0..k-1 has no probability:
-    its loss is not a number, and so is everything that is trained on it.
+    In practice: the same numbers as one-hot labels, with less memory. A label outside 0..k-1 has no probability: its
+    loss is NaN, and training on it makes all weights NaN.
 
     Source: Good, "Rational decisions", 1952.
     """
@@ -251,7 +254,7 @@ class SparseCategoricalCrossentropy(keras.losses.Loss):
         if self.ignore_class is None:
             return loss
         loss = ops.where(counted, loss, ops.zeros_like(loss))
-        backend.set_keras_mask(loss, counted)  # what Keras's own reduction averages over
+        backend.set_keras_mask(loss, counted)  # Keras's reduction averages over this mask
         return loss
 
     def get_config(self):
@@ -264,7 +267,7 @@ class SparseCategoricalCrossentropy(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class BinaryFocalCrossentropy(keras.losses.Loss):
-    r"""Binary cross-entropy that pays less for what is easy.
+    r"""Binary cross-entropy with smaller weights for easy examples.
 
     With label $y$, probability $p$, $p_t = y p + (1 - y)(1 - p)$, $\gamma$ = `gamma`, over the $n$ entries of a row:
 
@@ -277,7 +280,7 @@ class BinaryFocalCrossentropy(keras.losses.Loss):
     Args:
         apply_class_balancing: whether to weight the classes. Defaults to `False`.
         alpha: weight of class 1, in [0, 1]. Defaults to `0.25`.
-        gamma: how much less the easy ones count, at least 0; 0 is `BinaryCrossentropy`. Defaults to `2.0`.
+        gamma: how much less easy examples count, at least 0; 0 is `BinaryCrossentropy`. Defaults to `2.0`.
         from_logits: whether `y_pred` is log-odds. Defaults to `False`.
         label_smoothing: $s$ in [0, 1]; $y$ becomes $y (1 - s) + s / 2$. Defaults to `0.0`.
         axis: the entries of a row. Defaults to `-1`.
@@ -292,7 +295,7 @@ class BinaryFocalCrossentropy(keras.losses.Loss):
         >>> round(float(BinaryFocalCrossentropy()(ops.array([[1.0]]), ops.array([[0.5]]))), 4)  # ln 2 / 4
         0.1733
 
-    In practice: for rare classes among many easy negatives. The probabilities come out badly calibrated.
+    In practice: for rare classes among many easy negatives. The predicted probabilities are badly calibrated.
 
     Source: Lin, Goyal, Girshick, He and Dollár, "Focal loss for dense object detection", 2017.
     """
@@ -325,7 +328,9 @@ class BinaryFocalCrossentropy(keras.losses.Loss):
         if self.from_logits:
             p = ops.sigmoid(p)
         p_t = y * p + (1 - y) * (1 - p)
-        hard = ops.maximum(1 - p_t, keras.config.epsilon())  # at 0 a power below 1 has an infinite slope: 0 * inf
+        hard = ops.maximum(
+            1 - p_t, keras.config.epsilon()
+        )  # at 0 a power below 1 has an infinite slope, and 0 * inf is NaN
         loss = ops.power(hard, self.gamma) * _binary_crossentropy(y, p)
         if self.apply_class_balancing:
             loss = (y * self.alpha + (1 - y) * (1 - self.alpha)) * loss
@@ -344,7 +349,7 @@ class BinaryFocalCrossentropy(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class CategoricalFocalCrossentropy(keras.losses.Loss):
-    r"""Categorical cross-entropy that pays less for what is easy.
+    r"""Categorical cross-entropy with smaller weights for easy examples.
 
     With label $y$, probabilities $p$ over $k$ classes, $\alpha$ = `alpha` and $\gamma$ = `gamma`:
 
@@ -354,7 +359,7 @@ class CategoricalFocalCrossentropy(keras.losses.Loss):
 
     Args:
         alpha: a number, or one for each class. Defaults to `0.25`.
-        gamma: how much less the easy ones count, at least 0. Defaults to `2.0`.
+        gamma: how much less easy examples count, at least 0. Defaults to `2.0`.
         from_logits: whether `y_pred` is scores. Defaults to `False`.
         label_smoothing: $s$ in [0, 1]; $y$ becomes $y (1 - s) + s / k$. Defaults to `0.0`.
         axis: of the classes. Defaults to `-1`.
@@ -415,7 +420,7 @@ class CategoricalFocalCrossentropy(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class KLDivergence(keras.losses.Loss):
-    r"""How many nats more a code for $p$ needs, when the truth is $y$.
+    r"""The extra nats that a code for $p$ needs when the true distribution is $y$.
 
     With distribution $y$ = `y_true` and prediction $p$ = `y_pred`:
 
@@ -438,8 +443,8 @@ class KLDivergence(keras.losses.Loss):
         >>> round(float(KLDivergence()(y, p)), 4)
         0.1438
 
-    In practice: it is not symmetric: a class that $p$ leaves out costs much, one that $y$ leaves out nothing. It
-    differs from the cross-entropy by the entropy of $y$, which no weight can change.
+    In practice: it is not symmetric: a class with $p = 0$ costs much, a class with $y = 0$ costs nothing. It differs
+    from the cross-entropy by the entropy of $y$, which does not depend on the weights.
 
     Source: Kullback and Leibler, "On information and sufficiency", 1951.
     """

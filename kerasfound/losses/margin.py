@@ -1,4 +1,4 @@
-"""Losses of a score whose sign is the class."""
+"""Losses for a score whose sign is the predicted class."""
 
 import keras
 from keras import ops
@@ -8,7 +8,7 @@ from .alignment import align
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class PerceptronLoss(keras.losses.Loss):
-    r"""What Rosenblatt's rule goes down: only the wrong side costs, in proportion to the distance.
+    r"""The loss that Rosenblatt's rule minimizes: a score on the wrong side costs its distance from zero.
 
     With label $y$ in {-1, 1} and score $s$ = `y_pred`, over the $n$ entries of a row:
 
@@ -30,7 +30,8 @@ class PerceptronLoss(keras.losses.Loss):
         >>> float(PerceptronLoss()(ops.array([[1.0], [-1.0]]), ops.array([[2.0], [3.0]])))  # (0 + 3) / 2
         1.5
 
-    In practice: labels 0 and 1 are turned into -1 and 1. All weights 0 is a minimum of it: `Hinge` asks for a margin.
+    In practice: labels 0 and 1 are converted to -1 and 1. All weights 0 is a minimum too; `Hinge` has a margin against
+    it.
 
     Source: Rosenblatt, "The perceptron: a probabilistic model", 1958.
     """
@@ -45,7 +46,7 @@ class PerceptronLoss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class Hinge(keras.losses.Loss):
-    r"""The right side is not enough: a margin of 1 is asked for.
+    r"""A score on the right side costs nothing only beyond a margin of 1.
 
     With label $y$ in {-1, 1} and score $s$ = `y_pred`, over the $n$ entries of a row:
 
@@ -67,7 +68,7 @@ class Hinge(keras.losses.Loss):
         >>> float(Hinge()(ops.array([[1.0], [-1.0]]), ops.array([[2.0], [0.5]])))  # (0 + 1.5) / 2
         0.75
 
-    In practice: with weight decay, a support vector machine. Labels 0 and 1 are turned into -1 and 1.
+    In practice: with weight decay, a support vector machine. Labels 0 and 1 are converted to -1 and 1.
 
     Source: Cortes and Vapnik, "Support-vector networks", 1995.
     """
@@ -81,6 +82,6 @@ class Hinge(keras.losses.Loss):
 
 
 def _as_signs(y_true):
-    """Labels -1 and 1; labels 0 and 1 are turned into them, as Keras does."""
+    """Return the labels as -1 and 1; labels 0 and 1 are converted, as Keras does."""
     zero_or_one = ops.all(ops.logical_or(y_true == 0, y_true == 1))
     return ops.where(zero_or_one, 2 * y_true - 1, y_true)

@@ -1,4 +1,4 @@
-"""Losses of numbers: squared, absolute, and in between."""
+"""Losses for regression: squared error, absolute error, and Huber's mixture of both."""
 
 import numbers
 
@@ -10,7 +10,7 @@ from .alignment import align
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class MeanSquaredError(keras.losses.Loss):
-    r"""The mean of the squared errors: least for the mean of the targets.
+    r"""The mean of the squared errors; the mean of the targets minimizes it.
 
     With target $y$ = `y_true` and prediction $\hat y$ = `y_pred`, over the $n$ entries of a row:
 
@@ -50,7 +50,7 @@ class MeanSquaredError(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class MeanAbsoluteError(keras.losses.Loss):
-    r"""The mean of the absolute errors: least for the median of the targets.
+    r"""The mean of the absolute errors; the median of the targets minimizes it.
 
     With target $y$ = `y_true` and prediction $\hat y$ = `y_pred`, over the $n$ entries of a row:
 
@@ -74,8 +74,8 @@ class MeanAbsoluteError(keras.losses.Loss):
         >>> float(MeanAbsoluteError()(ops.array([[1.0, 2.0]]), ops.array([[1.0, 5.0]])))
         1.5
 
-    In practice: an outlier counts no more than another error. The gradient does not shrink near the target, so that
-    a falling learning rate is needed to settle.
+    In practice: an outlier counts in proportion to its error, not its square. The gradient does not shrink near the
+    target, so the learning rate has to fall.
 
     Source: Boscovich, "De litteraria expeditione per pontificiam ditionem", 1757.
     """
@@ -90,7 +90,7 @@ class MeanAbsoluteError(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class Huber(keras.losses.Loss):
-    r"""Squared near the target, absolute away from it.
+    r"""Squared error near the target, absolute error away from it.
 
     With error $e = y - \hat y$ and $\delta$ = `delta`, over the $n$ entries of a row:
 
@@ -103,7 +103,7 @@ class Huber(keras.losses.Loss):
     Shapes: both `(batch, ..., n)`; one loss for each `(batch, ...)`.
 
     Args:
-        delta: where it turns from square to straight, above 0. Defaults to `1.0`.
+        delta: the error at which the square turns into a straight line, above 0. Defaults to `1.0`.
         reduction: as for `MeanSquaredError`. Defaults to `"sum_over_batch_size"`.
         name: of the loss. Defaults to `"huber_loss"`.
         dtype: computed in. Defaults to Keras's float type.
@@ -115,7 +115,7 @@ class Huber(keras.losses.Loss):
         >>> float(Huber()(ops.array([[0.0, 0.0]]), ops.array([[1.0, 3.0]])))  # (1/2 + 2.5) / 2
         1.5
 
-    In practice: for targets with outliers. Choose `delta` near the size of an ordinary error.
+    In practice: for targets with outliers. Choose `delta` near the size of a typical error.
 
     Source: Huber, "Robust estimation of a location parameter", 1964.
     """

@@ -259,9 +259,9 @@ def test_bad_arguments_are_named(make, message):
 def test_a_context_comes_always_or_never():
     without, with_context, x = TransformerDecoder(16, 2), TransformerDecoder(16, 2), sequences()
     without(x), with_context(x, x)
-    with pytest.raises(ValueError, match="`context` must be as in the first call, without one, got one of shape"):
+    with pytest.raises(ValueError, match="`context` must be None, as in the first call, got a tensor of shape"):
         without(x, x)
-    with pytest.raises(ValueError, match="`context` must be as in the first call, with one, got none"):
+    with pytest.raises(ValueError, match="`context` must be a tensor, as in the first call, got None"):
         with_context(x)
 
 
