@@ -22,9 +22,9 @@ The third derivative is the supposed one for the layer below, so the same step r
 the values of its forward pass and the gradient from the layer above. All gradients together cost about two forward
 passes, for any number of weights.
 
-**Two things to see.** Each layer multiplies the gradient by $f'(z)$ and by $W^\top$: with sigmoids, whose slope is at most
-1/4, the gradient of the first layer of a deep network nearly vanishes. And the gradient is a product of *all* weights
-above: if all weights start at zero, the network never learns. This is why `Dense` starts with random weights.
+**Two things to see.** Each layer multiplies the gradient by $f'(z)$ and by $W^\top$: with sigmoids, whose slope is at
+most 1/4, the gradient of the first layer of a deep network nearly vanishes. And the gradient is a product of all
+weights above: if all weights start at zero, the network never learns. Therefore `Dense` starts with random weights.
 
 Source: Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", 1986.
 """

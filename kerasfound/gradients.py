@@ -21,9 +21,9 @@ def check(layer_or_function, x, derivative=None, tolerance=1e-6, entries=200, **
     $$\frac{\partial L}{\partial x_i} = \frac{L(x + h e_i) - L(x - h e_i)}{2 h} + O(h^2)$$
 
     needs no calculus. Rounding errors need a large $h$, the neglected term a small one; in float64 the best compromise
-    $h = \sqrt[3]{2^{-52}} \max(1, |x_i|)$ leaves about ten digits. Everything runs in float64: the
-    check rebuilds a layer of any precision from its config and its weights. The $r_j$ are random, because errors could
-    cancel in a plain sum: softmax always sums to 1.
+    $h = \sqrt[3]{2^{-52}} \max(1, |x_i|)$ leaves about ten digits. Everything runs in float64: the check rebuilds a
+    layer of any precision from its config and its weights. The $r_j$ are random, because errors could cancel in a plain
+    sum: softmax always sums to 1.
 
     Where the slopes to the left and to the right differ for any small $h$, there is no derivative to compare with. The
     result lists such a kink (ReLU at 0) with both slopes and does not count it as an error.
@@ -32,17 +32,17 @@ def check(layer_or_function, x, derivative=None, tolerance=1e-6, entries=200, **
 
     Args:
         layer_or_function: a Keras layer or model, whose weights are checked too, or a function of tensors.
-        x: an array, or a list of arrays: a layer's list of inputs, a function's arguments. Arrays of whole numbers
-            are inputs without a gradient.
+        x: an array, or a list of arrays: a layer's list of inputs, a function's arguments. Arrays of whole numbers are
+            inputs without a gradient.
         derivative: an analytic derivative to check together with automatic differentiation: `derivative(x)` of the
-            shape of `x`, the derivative of each output by its own input, or a Jacobian with one more axis. Defaults to the function's own
-            attribute `derivative`, if any.
+            shape of `x`, the derivative of each output by its own input, or a Jacobian with one more axis. Defaults to
+            the function's own attribute `derivative`, if any.
         tolerance: the largest relative error that passes. Defaults to `1e-6`.
         entries: the largest number of entries of each array to compare, drawn with a fixed seed. Defaults to `200`.
         **call: arguments for the layer or function (`training=True`, `mask=...`).
 
     Returns:
-        A `GradientCheck`: `ok`, `largest_error`, `compared` (largest error first), `kinks`; `print` shows a table.
+        A `GradientCheck`: `ok`, `largest_error`, `comparisons` (largest error first), `kinks`; `print` shows a table.
 
     Raises:
         ValueError: if there is nothing to differentiate, the output is not float64, or `derivative(x)` has a shape
@@ -50,7 +50,7 @@ def check(layer_or_function, x, derivative=None, tolerance=1e-6, entries=200, **
 
     Example:
         >>> result = check(ops.relu, [[-2.0, 0.0, 3.0]])
-        >>> result.ok, len(result.compared), [kink.place for kink in result.kinks]
+        >>> result.ok, len(result.comparisons), [kink.place for kink in result.kinks]
         (True, 2, ['x[0, 1]'])
         >>> wrong = check(ops.tanh, [0.5], derivative=lambda x: 1 - ops.tanh(x))  # the square is missing
         >>> wrong.ok, round(wrong.largest_error, 3)
@@ -90,8 +90,8 @@ def check(layer_or_function, x, derivative=None, tolerance=1e-6, entries=200, **
             for place in _places(array, entries)
             for entry in _compare(compiled, arrays, i, name, place, gradients, tolerance)
         ]
-    compared = sorted((entry for entry in entries if not entry.is_kink), key=lambda entry: -entry.error)
-    return GradientCheck(compared, [entry for entry in entries if entry.is_kink], tolerance)
+    comparisons = sorted((entry for entry in entries if not entry.is_kink), key=lambda entry: -entry.error)
+    return GradientCheck(comparisons, [entry for entry in entries if entry.is_kink], tolerance)
 
 
 @dataclass(frozen=True)
@@ -110,16 +110,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """The result of `check`: `compared` has the largest error first; `kinks` have no derivative and no error."""
+    """The result of `check`: `comparisons` has the largest error first; `kinks` have no derivative and no error."""
 
-    compared: list[Entry]
+    comparisons: list[Entry]
     kinks: list[Entry] = field(default_factory=list)
     tolerance: float = 1e-6
 
     @property
     def largest_error(self):
         """The largest relative error."""
-        return self.compared[0].error if self.compared else 0.0
+        return self.comparisons[0].error if self.comparisons else 0.0
 
     @property
     def ok(self):
@@ -129,14 +129,14 @@ class GradientCheck:
     def __str__(self):
         lines = [
             f"gradients {'right' if self.ok else 'WRONG'}: largest relative error {self.largest_error:.1e} "
-            f"(tolerance {self.tolerance:.0e}), {len(self.compared)} compared, {len(self.kinks)} kinks"
+            f"(tolerance {self.tolerance:.0e}), {len(self.comparisons)} compared, {len(self.kinks)} kinks"
         ]
-        width = max([len("place"), *(len(entry.place) for entry in [*self.compared[:10], *self.kinks[:10]])])
-        if self.compared:
+        width = max([len("place"), *(len(entry.place) for entry in [*self.comparisons[:10], *self.kinks[:10]])])
+        if self.comparisons:
             lines.append(f"{'place':<{width}}  by            gradient         slope     error")
             lines += [
                 f"{entry.place:<{width}}  {entry.by:<9} {entry.gradient:12.6g}  {entry.slope:12.6g}  {entry.error:8.1e}"
-                for entry in self.compared[:10]
+                for entry in self.comparisons[:10]
             ]
         if self.kinks:
             lines.append(f"{'kink':<{width}}  by            gradient          left         right")
@@ -149,7 +149,7 @@ class GradientCheck:
 
 @contextmanager
 def float64():
-    """A context in which Keras computes in float64, also on the backends that otherwise use float32.
+    """Within this block Keras computes in float64, on the backends too where it otherwise returns to float32.
 
     Example:
         >>> with float64():
@@ -210,7 +210,9 @@ def _as_function_of_arrays(layer_or_function, x, call):
 
     def output(*tensors):
         arguments = with_inputs(tensors[: len(floating)])
-        y, _ = layer.stateless_call(list(tensors[len(floating) :]), state, arguments if several else arguments[0], **call)
+        y, _ = layer.stateless_call(
+            list(tensors[len(floating) :]), state, arguments if several else arguments[0], **call
+        )
         return _flat(y)
 
     return (

@@ -62,8 +62,8 @@ class GlorotUniform(_Scaled):
     Args:
         seed: an integer, a `keras.random.SeedGenerator`, or `None` for new numbers in each call. An integer gives the
             same numbers in each call. Defaults to `None`.
-        input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last.
-            Defaults to `None`.
+        input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last. Defaults to
+            `None`.
         output_axes: the axes of the units. Defaults to `None`.
 
     Raises:
@@ -74,7 +74,8 @@ class GlorotUniform(_Scaled):
         >>> round(float(ops.var(w)), 4)
         0.0025
 
-    In practice: for `tanh`, `sigmoid` and linear layers; Keras's default. With ReLU the signal vanishes: use `HeNormal`.
+    In practice: for `tanh`, `sigmoid` and linear layers; Keras's default. With ReLU the signal vanishes: use
+    `HeNormal`.
 
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
     """
@@ -102,8 +103,8 @@ class GlorotNormal(_Scaled):
     Args:
         seed: an integer, a `keras.random.SeedGenerator`, or `None` for new numbers in each call. An integer gives the
             same numbers in each call. Defaults to `None`.
-        input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last.
-            Defaults to `None`.
+        input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last. Defaults to
+            `None`.
         output_axes: the axes of the units. Defaults to `None`.
 
     Raises:
@@ -114,7 +115,8 @@ class GlorotNormal(_Scaled):
         >>> round(float(ops.var(w)), 4)
         0.0025
 
-    In practice: for `tanh`, `sigmoid` and linear layers; Keras's default. With ReLU the signal vanishes: use `HeNormal`.
+    In practice: for `tanh`, `sigmoid` and linear layers; Keras's default. With ReLU the signal vanishes: use
+    `HeNormal`.
 
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
     """
@@ -128,8 +130,8 @@ class GlorotNormal(_Scaled):
 class HeUniform(_Scaled):
     r"""Uniform weights with the variance that ReLU leaves unchanged.
 
-    With $n_{in}$ inputs $x = \max(0, z)$ to a unit, where $z$ is as often negative as positive, ReLU removes half of the
-    mean square: $\mathrm{E}(x^2) = \mathrm{Var}(z) / 2$. So
+    With $n_{in}$ inputs $x = \max(0, z)$ to a unit, where $z$ is as often negative as positive, ReLU removes half of
+    the mean square: $\mathrm{E}(x^2) = \mathrm{Var}(z) / 2$. So
     $\mathrm{Var}(y) = n_{in} \mathrm{Var}(w)\, \mathrm{Var}(z) / 2$, which is $\mathrm{Var}(z)$ if
 
     $$\mathrm{Var}(w) = \frac{2}{n_{in}}$$
@@ -141,8 +143,8 @@ class HeUniform(_Scaled):
     Args:
         seed: an integer, a `keras.random.SeedGenerator`, or `None` for new numbers in each call. An integer gives the
             same numbers in each call. Defaults to `None`.
-        input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last.
-            Defaults to `None`.
+        input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last. Defaults to
+            `None`.
         output_axes: the axes of the units. Defaults to `None`.
 
     Raises:
@@ -167,8 +169,8 @@ class HeUniform(_Scaled):
 class HeNormal(_Scaled):
     r"""Normal weights with the variance that ReLU leaves unchanged.
 
-    With $n_{in}$ inputs $x = \max(0, z)$ to a unit, where $z$ is as often negative as positive, ReLU removes half of the
-    mean square: $\mathrm{E}(x^2) = \mathrm{Var}(z) / 2$. So
+    With $n_{in}$ inputs $x = \max(0, z)$ to a unit, where $z$ is as often negative as positive, ReLU removes half of
+    the mean square: $\mathrm{E}(x^2) = \mathrm{Var}(z) / 2$. So
     $\mathrm{Var}(y) = n_{in} \mathrm{Var}(w)\, \mathrm{Var}(z) / 2$, which is $\mathrm{Var}(z)$ if
 
     $$\mathrm{Var}(w) = \frac{2}{n_{in}}$$
@@ -180,8 +182,8 @@ class HeNormal(_Scaled):
     Args:
         seed: an integer, a `keras.random.SeedGenerator`, or `None` for new numbers in each call. An integer gives the
             same numbers in each call. Defaults to `None`.
-        input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last.
-            Defaults to `None`.
+        input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last. Defaults to
+            `None`.
         output_axes: the axes of the units. Defaults to `None`.
 
     Raises:
@@ -218,8 +220,8 @@ class LecunUniform(_Scaled):
     Args:
         seed: an integer, a `keras.random.SeedGenerator`, or `None` for new numbers in each call. An integer gives the
             same numbers in each call. Defaults to `None`.
-        input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last.
-            Defaults to `None`.
+        input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last. Defaults to
+            `None`.
         output_axes: the axes of the units. Defaults to `None`.
 
     Raises:
@@ -256,8 +258,8 @@ class LecunNormal(_Scaled):
     Args:
         seed: an integer, a `keras.random.SeedGenerator`, or `None` for new numbers in each call. An integer gives the
             same numbers in each call. Defaults to `None`.
-        input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last.
-            Defaults to `None`.
+        input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last. Defaults to
+            `None`.
         output_axes: the axes of the units. Defaults to `None`.
 
     Raises:
@@ -286,8 +288,8 @@ class Orthogonal(keras.initializers.Orthogonal):
 
     $$W = g\, Q\, \mathrm{diag}(\mathrm{sign}(R_{ii}))$$
 
-    Then $\lVert W^T x \rVert = g \lVert x \rVert$ for a square $W$, also through many layers: all singular values are $g$.
-    The signs make every rotation equally likely; the QR algorithm alone would prefer some.
+    Then $\lVert W^T x \rVert = g \lVert x \rVert$ for a square $W$, also through many layers: all singular values are
+    $g$. The signs make every rotation equally likely; the QR algorithm alone would prefer some.
 
     Shapes: `(..., inputs, outputs)`, taken as a matrix of `outputs` columns; orthonormal columns, or rows where there
         are fewer.

@@ -14,8 +14,7 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
         filepath: a `.keras` file.
         custom_objects: classes and functions of your own, by name. Defaults to `None`.
         compile: whether to restore optimizer, loss and metrics too. Defaults to `True`.
-        safe_mode: whether to refuse code inside the file; keep it True for files from others.
-            Defaults to `True`.
+        safe_mode: whether to refuse code inside the file; keep it True for files from others. Defaults to `True`.
 
     Example:
         >>> import os, tempfile

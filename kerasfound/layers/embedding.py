@@ -18,8 +18,8 @@ class Embedding(keras.layers.Embedding):
 
     Words that occur in the same places get gradients of the same kind, and so end up close to each other.
 
-    Derivative: $\partial L / \partial E_i$ is the sum of $\partial L / \partial y$ over the positions with $i$; it is 0 for
-        all other rows.
+    Derivative: $\partial L / \partial E_i$ is the sum of $\partial L / \partial y$ over the positions with $i$; it is 0
+        for all other rows.
 
     Shapes: identifiers `(batch, ...)`, integers in [0, input_dim); $y$ `(batch, ..., output_dim)`;
         $E$ `(input_dim, output_dim)`.

@@ -106,8 +106,8 @@ class Perceptron(keras.Model):
     A right prediction changes nothing. After a wrong one, $w$ turns towards $x$ or away from it.
 
     If a plane separates the classes, the rule reaches such a plane after at most $(R / \gamma)^2$ mistakes (Novikoff),
-    in any order of the examples: $R$ is the length of the longest $(x, 1)$, $\gamma$ the smallest distance of an $(x, 1)$
-    from the best separating plane through the origin.
+    in any order of the examples: $R$ is the length of the longest $(x, 1)$, $\gamma$ the smallest distance of an
+    $(x, 1)$ from the best separating plane through the origin.
 
     Derivative: none; $o$ is flat everywhere but at the threshold. The rule follows the gradient of the perceptron loss
         $(o - t)(w \cdot x + b)$ with constant $o$; this is how the code computes it.

@@ -1,4 +1,4 @@
-"""Activation layers: the functions of `kerasfound.activations`, with with the same arguments, and masks that pass through."""
+"""Activation layers: the functions of `kerasfound.activations`, with their arguments and with masks."""
 
 import math
 
@@ -67,7 +67,7 @@ def assert_same(actual, expected):
 
 @pytest.mark.parametrize(("name", "arguments"), IN_KERAS)
 def test_output_and_gradient_are_those_of_keras(name, arguments, gradient):
-    ours, theirs = (getattr(room, name)(**arguments) for room in (layers, keras.layers))
+    ours, theirs = (getattr(module, name)(**arguments) for module in (layers, keras.layers))
     assert_same(numpy(ours(X)), numpy(theirs(X)))
     upstream = ops.convert_to_tensor(np.random.default_rng(1).normal(size=X.shape).astype("float32"))
     assert_same(gradient(lambda x: upstream * ours(x), X)[0], gradient(lambda x: upstream * theirs(x), X)[0])
@@ -102,7 +102,7 @@ MASKS = [
 @pytest.mark.parametrize("axis", [-1, 0, [0, 1]])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_masked_softmax_is_the_one_of_keras(mask, axis, dtype):
-    ours, theirs = (room.Softmax(axis=axis, dtype=dtype) for room in (layers, keras.layers))
+    ours, theirs = (module.Softmax(axis=axis, dtype=dtype) for module in (layers, keras.layers))
     mask = ops.convert_to_tensor(mask)
     tolerance = 1e-6 if dtype == "float32" else 2e-3
     np.testing.assert_allclose(numpy(ours(X, mask=mask)), numpy(theirs(X, mask=mask)), rtol=tolerance, atol=tolerance)

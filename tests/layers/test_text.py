@@ -34,15 +34,15 @@ EXAMPLES = {
 @given(WORDS, st.integers(1, 4))
 def test_there_is_one_bucket_for_each_different_ngram(words, orders):
     different = {tuple(words[i : i + n]) for n in range(1, orders + 1) for i in range(len(words) - n + 1)}
-    found = buckets(words, orders)
-    assert len(found) == orders * len(words)
-    assert np.count_nonzero(found) == len(np.unique(found[found > 0])) == len(different)
+    y = buckets(words, orders)
+    assert len(y) == orders * len(words)
+    assert np.count_nonzero(y) == len(np.unique(y[y > 0])) == len(different)
 
 
 @given(WORDS, st.integers(1, 30))
 def test_padding_adds_no_bucket(words, padding):
-    found, padded = (buckets(words, 3, n) for n in (0, padding))
-    assert found[found > 0].tolist() == padded[padded > 0].tolist()
+    y, padded = (buckets(words, 3, n) for n in (0, padding))
+    assert y[y > 0].tolist() == padded[padded > 0].tolist()
 
 
 @given(st.lists(st.integers(0, 60_000), min_size=1, max_size=20), st.integers(2, 100))
@@ -64,9 +64,9 @@ INTEGERS = st.integers(-(2**31), 2**31 - 1)
 
 
 @given(st.sets(INTEGERS, min_size=1, max_size=40), st.lists(INTEGERS, max_size=20))
-def test_keys_are_found_and_no_other_numbers(known, others):
+def test_keys_are_found_and_no_other_numbers(known, unknown):
     known = sorted(known)
-    x = np.array([*known, *others], "int32")
+    x = np.array([*known, *unknown], "int32")
     place = {number: 1 + i for i, number in enumerate(known)}
     assert ops.convert_to_numpy(lookup_of(known)(x)).tolist() == [place.get(int(number), 0) for number in x]
 
