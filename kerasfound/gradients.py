@@ -265,8 +265,8 @@ def _is_precise(function, arrays):
         near, far = (
             function(*(a + sign * t * d for a, d in zip(arrays, direction, strict=True))) - here for t in (1e-10, 1e-6)
         )
-        moved = (np.abs(far) > 1e-8 * np.max(np.abs(here), initial=0.0)) & (near != far)  # equal: a jump
-        return np.any(moved) and np.any((np.abs(near) > 1.5e-4 * np.abs(far))[moved] | (near == 0)[moved])
+        changes = (np.abs(far) > 1e-8 * np.max(np.abs(here), initial=0.0)) & (near != far)  # equal: a jump
+        return np.any(changes) and np.any((np.abs(near) > 1.5e-4 * np.abs(far))[changes] | (near == 0)[changes])
 
     return not (looks_rounded(1) and looks_rounded(-1))  # a kink nearby shows on one side only
 
@@ -306,8 +306,8 @@ def _analytic(derivative, x, r):
 
 def _places(array, most):
     """Return at most `most` random indices into the array, in order."""
-    chosen = np.sort(np.random.default_rng(0).permutation(array.size)[:most])
-    return [tuple(map(int, np.unravel_index(flat, array.shape))) for flat in chosen]
+    indices = np.sort(np.random.default_rng(0).permutation(array.size)[:most])
+    return [tuple(map(int, np.unravel_index(flat, array.shape))) for flat in indices]
 
 
 def _compare(function, arrays, i, name, place, gradients, tolerance):

@@ -163,15 +163,15 @@ def test_masked_entries_count_as_in_keras(name, reduction):
 @pytest.mark.parametrize("from_logits", [True, False])
 def test_ignored_class_does_not_count_and_its_rows_may_be_nan(from_logits, gradient):
     loss = losses.SparseCategoricalCrossentropy(from_logits=from_logits, ignore_class=IGNORED)
-    kept = CLASSES != IGNORED
+    is_counted = CLASSES != IGNORED
     expected = losses.SparseCategoricalCrossentropy(from_logits=from_logits)
-    padded = np.where(kept[:, None], DISTRIBUTION, np.nan).astype("float32")
-    assert_same(value(loss, CLASSES, padded), value(expected, CLASSES[kept], padded[kept]))
+    padded = np.where(is_counted[:, None], DISTRIBUTION, np.nan).astype("float32")
+    assert_same(value(loss, CLASSES, padded), value(expected, CLASSES[is_counted], padded[is_counted]))
     slope = gradient(lambda p: loss(CLASSES, p), padded)[0]
-    assert_same(slope[kept], gradient(lambda p: expected(CLASSES[kept], p), padded[kept])[0])
-    assert (slope[~kept] == 0).all()
+    assert_same(slope[is_counted], gradient(lambda p: expected(CLASSES[is_counted], p), padded[is_counted])[0])
+    assert (slope[~is_counted] == 0).all()
     unreduced = losses.SparseCategoricalCrossentropy(from_logits=from_logits, ignore_class=IGNORED, reduction=None)
-    assert (value(unreduced, CLASSES, padded)[~kept] == 0).all()
+    assert (value(unreduced, CLASSES, padded)[~is_counted] == 0).all()
 
 
 def test_ignored_class_is_left_out_of_a_training_step_as_in_keras():

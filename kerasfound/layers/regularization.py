@@ -66,7 +66,7 @@ class RandomTranslation(keras.layers.Layer):
     The class of an image does not depend on the position of the object. Convolutions share weights over positions, but
     a dense layer after them has to learn each position from examples.
 
-    Derivative: the gradient is translated back by $-d$ and $-r$; outside training it is unchanged.
+    Derivative: the gradient is translated by $-d$ and $-r$; outside training it is unchanged.
 
     Shapes: `(batch, height, width, channels)`, known height and width; the result has the shape of the input.
 

@@ -127,15 +127,15 @@ class SortedLookup(keras.layers.Layer):
         super().__init__(**kwargs)
         self.size = size
         self.autocast = False
-        self.known = self.add_weight(
-            name="known", shape=(size,), dtype="int32", initializer=self._distinct, trainable=False
+        self.sorted_keys = self.add_weight(
+            name="sorted_keys", shape=(size,), dtype="int32", initializer=self._distinct, trainable=False
         )
 
     def _distinct(self, shape, dtype=None):
         return ops.arange(1, shape[0] + 1, dtype=dtype)
 
     def call(self, inputs):
-        x, v, n = ops.cast(inputs, "int32"), self.known, self.size
+        x, v, n = ops.cast(inputs, "int32"), self.sorted_keys, self.size
         below = ops.zeros_like(x)
         for digit in reversed(range(n.bit_length())):
             candidate = below + 2**digit

@@ -98,8 +98,8 @@ def test_im2col_has_the_gradient_of_the_convolution(gradient, weight_gradients):
 def test_a_translated_image_gives_a_translated_output():
     x, layer = np.zeros((1, 9, 9, 1), "float32"), Conv2D(2, 3, padding="same")
     x[0, 3:5, 3:5] = 1
-    moved = np.roll(x, (1, 2), axis=(1, 2))
-    assert_close(layer(moved), np.roll(ops.convert_to_numpy(layer(x)), (1, 2), axis=(1, 2)))
+    translated = np.roll(x, (1, 2), axis=(1, 2))
+    assert_close(layer(translated), np.roll(ops.convert_to_numpy(layer(x)), (1, 2), axis=(1, 2)))
 
 
 def test_a_window_of_one_pixel_is_dense_at_every_pixel():

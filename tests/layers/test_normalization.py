@@ -108,10 +108,10 @@ def test_the_weight_is_along_its_axis():
     x, layer = normal(2, 4, 3), RMSNormalization(axis=1)
     layer(x)
     layer.set_weights([np.arange(4)])
-    moved = RMSNormalization()
-    moved(np.swapaxes(x, 1, 2))
-    moved.set_weights([np.arange(4)])
-    assert_close(layer(x), np.swapaxes(numpy(moved(np.swapaxes(x, 1, 2))), 1, 2))
+    over_last = RMSNormalization()
+    over_last(np.swapaxes(x, 1, 2))
+    over_last.set_weights([np.arange(4)])
+    assert_close(layer(x), np.swapaxes(numpy(over_last(np.swapaxes(x, 1, 2))), 1, 2))
 
 
 def test_running_means_converge_and_are_used_afterwards():

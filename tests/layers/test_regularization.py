@@ -75,9 +75,9 @@ def test_a_bad_argument_is_named(argument, value):
 def test_a_translation_moves_the_image_and_changes_no_pixel_value():
     images = np.zeros((50, 9, 7, 2), "float32")
     images[:, 4, 3] = np.stack([np.arange(1, 51), np.arange(51, 101)], axis=1)
-    moved = numpy(RandomTranslation(2, seed=0)(images, training=True))
-    assert np.array_equal(moved.sum(axis=(1, 2)), images[:, 4, 3])
-    down, right = (axis - middle for axis, middle in zip(moved[..., 0].nonzero()[1:], (4, 3), strict=True))
+    translated = numpy(RandomTranslation(2, seed=0)(images, training=True))
+    assert np.array_equal(translated.sum(axis=(1, 2)), images[:, 4, 3])
+    down, right = (axis - middle for axis, middle in zip(translated[..., 0].nonzero()[1:], (4, 3), strict=True))
     assert (min(down), max(down), min(right), max(right)) == (-2, 2, -2, 2)
     assert abs(np.corrcoef(down, right)[0, 1]) < 0.5
     still = numpy(RandomTranslation(2, seed=0)(images))

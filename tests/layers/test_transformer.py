@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import config, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
@@ -132,7 +132,7 @@ def test_blocks_equal_a_composition_of_keras_layers(kind, normalize_first, weigh
 
 @pytest.mark.parametrize("normalize_first", [False, True])
 @settings(max_examples=5)
-@config(order=st.permutations(range(5)))
+@given(order=st.permutations(range(5)))
 def test_an_encoder_without_positions_is_permutation_equivariant(order, normalize_first):
     block, x, order = TransformerEncoder(16, 2, normalize_first=normalize_first), sequences(), list(order)
     np.testing.assert_allclose(block(x[:, order]), numpy(block(x))[:, order], atol=5e-6)
@@ -146,7 +146,7 @@ def test_an_encoder_with_positions_is_not_permutation_equivariant(rotary):
 
 
 @settings(max_examples=5)
-@config(t=st.integers(1, 4), by=st.floats(-1e3, 1e3, width=32), seed=st.integers(0, 9))
+@given(t=st.integers(1, 4), by=st.floats(-1e3, 1e3, width=32), seed=st.integers(0, 9))
 def test_a_decoder_does_not_depend_on_later_steps(t, by, seed):
     keras.utils.set_random_seed(seed)
     block, x, z = TransformerDecoder(16, 2, normalize_first=True, rotary=True), sequences(), sequences(seed=1)
@@ -162,7 +162,7 @@ def test_a_decoder_without_causal_mask_depends_on_later_steps():
 
 
 @settings(max_examples=5)
-@config(padding=st.integers(1, 3), junk=st.floats(-1e3, 1e3, width=32))
+@given(padding=st.integers(1, 3), junk=st.floats(-1e3, 1e3, width=32))
 @pytest.mark.parametrize("normalize_first", [False, True])
 def test_masked_padding_has_no_effect(padding, junk, normalize_first):
     def pad(s):
