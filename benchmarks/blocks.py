@@ -1,12 +1,12 @@
-"""What a training step costs with our block instead of Keras's: a ratio for each block, on the backend in use.
+"""The time of a training step with our block, divided by the time with Keras's block, on the current backend.
 
     KERAS_BACKEND=tensorflow python benchmarks/blocks.py            # graph, and with XLA (`jit_compile=True`)
     KERAS_BACKEND=jax python benchmarks/blocks.py
     KERAS_BACKEND=torch python benchmarks/blocks.py                 # eager
     KERAS_BACKEND=jax python benchmarks/blocks.py LSTM GRU --rounds 40
 
-Both models are the same but for the block, train in the same process and take turns; a round is one turn each. The
-table shows the median of the rounds' ratios and the middle half of them. Goal: 1.05, on torch 1.15.
+Both models differ only in the block, train in the same process and take turns; a round is one turn of each. The table
+shows the median and the middle half of the ratios of all rounds. Goal: at most 1.05, on torch 1.15.
 """
 
 import os
@@ -25,7 +25,7 @@ from kerasfound import activations, layers, losses, optimizers
 GOAL = 1.15 if keras.backend.backend() == "torch" else 1.05
 MODES = {"graph": False, "XLA": True} if keras.backend.backend() == "tensorflow" else {keras.backend.backend(): "auto"}
 STEPS = 10
-"""In one turn, together some tens of milliseconds."""
+"""Training steps in one turn, some tens of milliseconds."""
 
 Case = Callable[[Any], keras.Model]
 
@@ -35,7 +35,7 @@ def normal(*shape: int) -> np.ndarray:
 
 
 def model(x: np.ndarray, block: Callable, *, classes: int = 10, loss: Any = None, optimizer: Any = "sgd") -> Any:
-    """`block` between two dense layers, so that it has to pass a gradient on; and a batch for the model."""
+    """A model with `block` between two dense layers, so that it has to pass a gradient on; and a batch."""
     inputs = keras.Input(x.shape[1:], dtype=x.dtype)
     hidden = keras.layers.Dense(x.shape[-1])(inputs) if x.dtype == "float32" else inputs
     hidden = block(hidden)
@@ -75,9 +75,9 @@ def loss(name: str, **kwargs: Any) -> Callable:
 
 def optimizer(name: str, theirs: str = "", **kwargs: Any) -> Callable:
     def case(ours: bool) -> Any:
-        chosen = getattr(optimizers, name) if ours else getattr(keras.optimizers, theirs or name)
+        optimizer_class = getattr(optimizers, name) if ours else getattr(keras.optimizers, theirs or name)
         stack = keras.Sequential([keras.layers.Dense(256, activation="relu") for _ in range(4)])
-        return model(normal(16, 256), stack, optimizer=chosen(1e-4, **kwargs))
+        return model(normal(16, 256), stack, optimizer=optimizer_class(1e-4, **kwargs))
 
     return case
 
@@ -114,8 +114,8 @@ CASES = {
 }
 
 
-def ready(case: Callable, ours: bool, jit_compile: Any) -> Callable[[], float]:
-    """A turn of the compiled model, as a function that returns its seconds."""
+def prepare_turn(case: Callable, ours: bool, jit_compile: Any) -> Callable[[], float]:
+    """Compile the model, and return a function that runs one turn and returns its seconds."""
     keras.utils.set_random_seed(0)
     network, loss, optimizer, x = case(ours)
     network.compile(optimizer, loss, jit_compile=jit_compile)
@@ -134,10 +134,10 @@ def ready(case: Callable, ours: bool, jit_compile: Any) -> Callable[[], float]:
 
 
 def compare(case: Callable, jit_compile: Any, rounds: int) -> list[float]:
-    ours, theirs = ready(case, True, jit_compile), ready(case, False, jit_compile)
+    ours, theirs = prepare_turn(case, True, jit_compile), prepare_turn(case, False, jit_compile)
     ratios = []
     for i in range(rounds):
-        first, second = (ours, theirs) if i % 2 else (theirs, ours)  # neither always goes first
+        first, second = (ours, theirs) if i % 2 else (theirs, ours)  # take turns in going first
         times = first(), second()
         ratios.append(times[0] / times[1] if i % 2 else times[1] / times[0])
     return ratios

@@ -1,30 +1,30 @@
-r"""Backpropagation by hand: a dense network, its forward pass, and the chain rule walked back through it.
+r"""Backpropagation by hand: a dense network, its forward pass, and the chain rule from the last layer to the first.
 
-**Forward.** A layer $l$ takes the activations $a^{l-1}$ of the layer before it, one row for each example, and makes
+**Forward.** A layer $l$ takes the activations $a^{l-1}$ of the layer before it, one row for each example, and computes
 
 $$z^l = a^{l-1} W^l + b^l \qquad a^l = f^l(z^l)$$
 
-with $a^0 = x$. The last activations are the prediction $\hat y$, and a loss $L(y, \hat y)$ says how wrong it is.
+with $a^0 = x$. The last activations are the prediction $\hat y$, and a loss $L(y, \hat y)$ measures its error.
 
-**Backward.** How does $L$ change with each weight? Of the last layer we know how it changes with $a^l$: that is the
-loss's own gradient. So suppose that $\partial L / \partial a^l$ is known. The chain rule takes it through the
-activation, which acts on each number alone,
+**Backward.** How does $L$ change with each weight? For the last layer the derivative by $a^l$ is the gradient of
+the loss. So suppose that $\partial L / \partial a^l$ is known. The chain rule leads through the activation, which acts
+on each number alone,
 
 $$\delta^l = \frac{\partial L}{\partial z^l} = \frac{\partial L}{\partial a^l} \odot f'^l(z^l)$$
 
-and from $z^l$ to everything that $z^l$ is made of:
+and from $z^l$ to everything from which $z^l$ is computed:
 
 $$\frac{\partial L}{\partial W^l} = (a^{l-1})^\top \delta^l \qquad
   \frac{\partial L}{\partial b^l} = \sum_{\text{examples}} \delta^l \qquad
   \frac{\partial L}{\partial a^{l-1}} = \delta^l (W^l)^\top$$
 
-The last of these is what was supposed, one layer further down: repeat. Each layer needs only what it kept from the
-forward pass and what comes back from above, so all gradients together cost about two forward passes,
-however many weights there are.
+The third derivative is the supposed one for the layer below, so the same step repeats there. Each layer needs only
+the values of its forward pass and the gradient from the layer above. All gradients together cost about two forward
+passes, for any number of weights.
 
-**Two things to see.** Every step down multiplies by $f'(z)$ and by $W^\top$: with sigmoids, whose slope is at most
-1/4, the gradient of a deep network's first layer all but vanishes. And it is a product of *all* weights above: where
-they all start at zero nothing can ever be learned, which is why `Dense` starts at random.
+**Two things to see.** Each layer multiplies the gradient by $f'(z)$ and by $W^\top$: with sigmoids, whose slope is at
+most 1/4, the gradient of the first layer of a deep network nearly vanishes. And the gradient is a product of all
+weights above: if all weights start at zero, the network never learns. Therefore `Dense` starts with random weights.
 
 Source: Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", 1986.
 """
@@ -38,7 +38,7 @@ from kerasfound import activations
 
 
 class Dense:
-    r"""One layer: weights, a bias, an activation; forward, and the same way back.
+    r"""One layer: weights, a bias and an activation, with the forward and the backward pass.
 
     $$a = f(x W + b)$$
 
@@ -48,11 +48,11 @@ class Dense:
     Shapes: $x$ `(batch, inputs)`, $W$ `(inputs, units)`, $b$ `(units,)`, $z$, $a$ and $\delta$ `(batch, units)`.
 
     Args:
-        inputs: numbers that come in for each example, at least 1.
-        units: numbers that go out, at least 1.
+        inputs: number of inputs of each example, at least 1.
+        units: number of outputs, at least 1.
         activation: a function of `kerasfound.activations` that acts on each number alone. Defaults to `linear`.
-        seed: of the random start, Glorot's uniform distribution. Defaults to `0`.
-        dtype: of weights and numbers. Defaults to `"float32"`.
+        seed: of the random initial weights, which are Glorot uniform. Defaults to `0`.
+        dtype: of weights and outputs. Defaults to `"float32"`.
 
     Raises:
         ValueError: if `inputs` or `units` is below 1, or `activation` has no `derivative`.
@@ -65,7 +65,7 @@ class Dense:
         >>> float(a[0, 0]), [float(d) for d in dx[0]], [float(d) for d in layer.dW[:, 0]]
         (5.5, [3.0, 1.0], [1.0, 2.0])
 
-    In practice: `backward` uses what the last `forward` kept; call them in turn.
+    In practice: `backward` uses the values that the last `forward` stored; call the two alternately.
     """
 
     def __init__(self, inputs, units, activation=activations.linear, seed=0, dtype="float32"):
@@ -93,7 +93,7 @@ class Dense:
 
 
 class MeanSquaredError:
-    r"""How far off, squared, on average.
+    r"""The mean of the squared errors.
 
     $$L = \frac{1}{n} \sum_i (\hat y_i - y_i)^2$$
 
@@ -107,7 +107,7 @@ class MeanSquaredError:
         >>> float(loss(y, y_hat)), [float(d) for d in loss.gradient(y, y_hat)[0]]
         (5.0, [1.0, 3.0])
 
-    In practice: behind a sigmoid that is surely wrong, $f'$ is nearly zero and so is the gradient: take
+    In practice: after a sigmoid whose output is near 0 or 1 but wrong, $f'$ is nearly zero, and so is the gradient: use
     `CrossEntropy` for classes.
     """
 
@@ -119,12 +119,12 @@ class MeanSquaredError:
 
 
 class CrossEntropy:
-    r"""Surprise at the true class, the network's last numbers being logits: softmax is part of the loss.
+    r"""The negative log-likelihood of the true class, computed from logits: softmax is part of the loss.
 
     $$p = \mathrm{softmax}(\hat y) \qquad L = -\frac{1}{n} \sum_i y_i \log p_i$$
 
     Derivative: $\partial L / \partial \hat y = (p - y) / n$, with $n$ the number of examples: the exponentials
-    cancel, and a surely wrong answer gets the largest gradient.
+    cancel, and a confident wrong prediction gets the largest gradient.
 
     Shapes: $y$ `(batch, classes)` in rows that sum to 1, $\hat y$ `(batch, classes)`.
 
@@ -134,7 +134,7 @@ class CrossEntropy:
         >>> round(float(loss(y, y_hat)), 4), [float(d) for d in loss.gradient(y, y_hat)[0]]
         (0.6931, [-0.5, 0.5])
 
-    In practice: give the last `Dense` no activation.
+    In practice: use no activation in the last `Dense`.
     """
 
     def __call__(self, y, y_hat):
@@ -145,17 +145,17 @@ class CrossEntropy:
 
 
 class Network:
-    r"""Layers one after the other, a loss at the end; gradient descent on both passes.
+    r"""A sequence of layers and a loss, trained by gradient descent.
 
-    Forward from the first layer to the last, $a^l = f^l(a^{l-1} W^l + b^l)$; back from the last to the first; then
-    every weight steps downhill:
+    The forward pass goes from the first layer to the last, $a^l = f^l(a^{l-1} W^l + b^l)$, the backward pass from the
+    last to the first; then every weight takes a step downhill:
 
     $$W \leftarrow W - \alpha\, \partial L / \partial W \qquad b \leftarrow b - \alpha\, \partial L / \partial b$$
 
     Shapes: `x` `(batch, inputs of the first layer)`, `y` `(batch, units of the last)`.
 
     Args:
-        layers: a list of `Dense`, each taking as many inputs as the one before has units.
+        layers: a list of `Dense`, each with as many inputs as the one before has units.
         loss: `MeanSquaredError()` or `CrossEntropy()`. Defaults to `MeanSquaredError()`.
 
     Raises:
@@ -168,10 +168,10 @@ class Network:
         >>> history = network.fit(x, y, steps=400, learning_rate=0.3)
         >>> history[-1] < 0.01 < 0.2 < history[0]
         True
-        >>> [round(float(answer)) for answer in network.forward(x)[:, 0]]
+        >>> [round(float(output)) for output in network.forward(x)[:, 0]]
         [0, 1, 1, 0]
 
-    In practice: to see whether a hand-written gradient is right, compare it with differences: `gradients.check`.
+    In practice: to verify a hand-written gradient, compare it with differences: `gradients.check`.
     """
 
     def __init__(self, layers, loss=None):
@@ -193,7 +193,7 @@ class Network:
         return a
 
     def backward(self, y, y_hat):
-        """The loss; leaves its gradients in each layer's `dW` and `db`."""
+        """Store the gradients in `dW` and `db` of each layer, and return the loss."""
         if np.shape(y) != tuple(y_hat.shape):
             raise ValueError(f"`y` must have shape {tuple(y_hat.shape)}, got {np.shape(y)}.")
         y = ops.convert_to_tensor(y, y_hat.dtype)
@@ -203,7 +203,7 @@ class Network:
         return self.loss(y, y_hat)
 
     def fit(self, x, y, steps=1000, learning_rate=0.1):
-        """Gradient descent on all examples at once; the loss before each step."""
+        """Run gradient descent on all examples at once, and return the loss before each step."""
         losses = []
         for _ in range(steps):
             losses.append(float(self.backward(y, self.forward(x))))

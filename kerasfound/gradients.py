@@ -1,4 +1,4 @@
-"""Is this gradient right? The answer by the definition of a derivative, in float64."""
+"""Check gradients against the definition of a derivative, in float64."""
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,36 +13,36 @@ EPSILON = float(np.finfo("float64").eps)
 
 
 def check(layer_or_function, x, derivative=None, tolerance=1e-6, entries=200, **call):
-    r"""Compare a gradient with the slope that it claims to be.
+    r"""Compare a gradient with the slope measured by differences.
 
-    For a function $f$ of many numbers $x_i$, a fixed mixture $L = \sum_j r_j f_j(x)$ of its outputs and the unit
+    For a function $f$ of many numbers $x_i$, a fixed weighted sum $L = \sum_j r_j f_j(x)$ of its outputs and the unit
     vector $e_i$, the central difference
 
     $$\frac{\partial L}{\partial x_i} = \frac{L(x + h e_i) - L(x - h e_i)}{2 h} + O(h^2)$$
 
-    needs no calculus. Rounding wants a large $h$, the neglected term a small one; in float64 the best compromise
-    $h = \sqrt[3]{2^{-52}} \max(1, |x_i|)$ leaves about ten digits. Everything runs in float64, whatever the layer's
-    own precision: a layer is rebuilt from its config and given its weights. The $r_j$ are random because a plain sum
-    would hide errors that cancel: softmax always sums to 1.
+    needs no calculus. Rounding errors need a large $h$, the neglected term a small one; in float64 the best compromise
+    $h = \sqrt[3]{2^{-52}} \max(1, |x_i|)$ leaves about ten digits. Everything runs in float64: the check rebuilds a
+    layer of any precision from its config and its weights. The $r_j$ are random, because errors could cancel in a plain
+    sum: softmax always sums to 1.
 
-    Where the slope to the left and to the right differ, however small $h$, there is no derivative to compare with:
-    such a kink (ReLU at 0) is named with both slopes and not judged.
+    Where the slopes to the left and to the right differ for any small $h$, there is no derivative to compare with. The
+    result lists such a kink (ReLU at 0) with both slopes and does not count it as an error.
 
     Shapes: `x` any; each entry of `x` and of the layer's trainable weights is one comparison.
 
     Args:
         layer_or_function: a Keras layer or model, whose weights are checked too, or a function of tensors.
-        x: an array, or a list of arrays: a layer's list of inputs, a function's arguments. Arrays of whole numbers
-            are passed on and not differentiated.
-        derivative: an analytic derivative to check beside automatic differentiation: `derivative(x)` of the shape of
-            `x`, each output by its own input, or a Jacobian with one more axis. Defaults to the function's own
-            attribute `derivative`, if any.
-        tolerance: largest relative error that passes. Defaults to `1e-6`.
-        entries: at most so many entries of each array are compared, drawn with a fixed seed. Defaults to `200`.
-        **call: passed on to the layer or function (`training=True`, `mask=...`).
+        x: an array, or a list of arrays: a layer's list of inputs, a function's arguments. Arrays of whole numbers are
+            inputs without a gradient.
+        derivative: an analytic derivative to check together with automatic differentiation: `derivative(x)` of the
+            shape of `x`, the derivative of each output by its own input, or a Jacobian with one more axis. Defaults to
+            the function's own attribute `derivative`, if any.
+        tolerance: the largest relative error that passes. Defaults to `1e-6`.
+        entries: the largest number of entries of each array to compare, drawn with a fixed seed. Defaults to `200`.
+        **call: arguments for the layer or function (`training=True`, `mask=...`).
 
     Returns:
-        A `GradientCheck`: `ok`, `largest_error`, `compared` (worst first), `kinks`; `print` it for a table.
+        A `GradientCheck`: `ok`, `largest_error`, `comparisons` (largest error first), `kinks`; `print` shows a table.
 
     Raises:
         ValueError: if there is nothing to differentiate, the output is not float64, or `derivative(x)` has a shape
@@ -50,14 +50,14 @@ def check(layer_or_function, x, derivative=None, tolerance=1e-6, entries=200, **
 
     Example:
         >>> result = check(ops.relu, [[-2.0, 0.0, 3.0]])
-        >>> result.ok, len(result.compared), [kink.place for kink in result.kinks]
+        >>> result.ok, len(result.comparisons), [kink.place for kink in result.kinks]
         (True, 2, ['x[0, 1]'])
         >>> wrong = check(ops.tanh, [0.5], derivative=lambda x: 1 - ops.tanh(x))  # the square is missing
         >>> wrong.ok, round(wrong.largest_error, 3)
         (False, 0.316)
 
-    In practice: a layer that draws random numbers must draw the same ones each time: leave `training` alone, or give
-    it a fixed seed. A loss object computes in its own precision: make it with `dtype="float64"`.
+    In practice: a layer with random numbers must draw the same ones in each call: do not set `training`, or use a fixed
+    seed. A loss object computes in its own precision: create it with `dtype="float64"`.
 
     Source: Bengio, "Practical Recommendations for Gradient-Based Training of Deep Architectures", 2012, section 4.1.
     """
@@ -74,11 +74,11 @@ def check(layer_or_function, x, derivative=None, tolerance=1e-6, entries=200, **
             )
         if not _is_precise(compiled, arrays):
             raise ValueError(
-                "`layer_or_function` must compute in float64 throughout, got one that rounds to fewer digits on the "
-                "way (JAX's own attention kernel does): differences would measure the rounding."
+                "`layer_or_function` must compute in float64 throughout, got one with a step of lower precision "
+                "(JAX's attention kernel has one): differences would measure the rounding."
             )
         r = np.random.default_rng(0).uniform(0.5, 1.5, output.shape)
-        # a gradient for each array, and the mixture of outputs, for each place, whose gradient it is
+        # a gradient for each array, and a function: index -> the weights of the sum of outputs that it belongs to
         gradients = {"automatic": (_automatic(function, arrays, r), lambda place: r)}
         derivative = derivative or getattr(layer_or_function, "derivative", None)
         if derivative is not None:
@@ -90,13 +90,13 @@ def check(layer_or_function, x, derivative=None, tolerance=1e-6, entries=200, **
             for place in _places(array, entries)
             for entry in _compare(compiled, arrays, i, name, place, gradients, tolerance)
         ]
-    judged = sorted((entry for entry in entries if not entry.is_kink), key=lambda entry: -entry.error)
-    return GradientCheck(judged, [entry for entry in entries if entry.is_kink], tolerance)
+    comparisons = sorted((entry for entry in entries if not entry.is_kink), key=lambda entry: -entry.error)
+    return GradientCheck(comparisons, [entry for entry in entries if entry.is_kink], tolerance)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One number of a gradient beside the slope measured there."""
+    """One entry of a gradient and the measured slope."""
 
     place: str
     by: str
@@ -110,33 +110,33 @@ class Entry:
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """What `check` found: `compared` is sorted, worst first; `kinks` have no derivative and are not judged."""
+    """The result of `check`: `comparisons` has the largest error first; `kinks` have no derivative and no error."""
 
-    compared: list[Entry]
+    comparisons: list[Entry]
     kinks: list[Entry] = field(default_factory=list)
     tolerance: float = 1e-6
 
     @property
     def largest_error(self):
         """The largest relative error."""
-        return self.compared[0].error if self.compared else 0.0
+        return self.comparisons[0].error if self.comparisons else 0.0
 
     @property
     def ok(self):
-        """Whether every gradient that exists is right."""
+        """Whether every gradient that exists is within the tolerance."""
         return self.largest_error <= self.tolerance
 
     def __str__(self):
         lines = [
             f"gradients {'right' if self.ok else 'WRONG'}: largest relative error {self.largest_error:.1e} "
-            f"(tolerance {self.tolerance:.0e}), {len(self.compared)} compared, {len(self.kinks)} kinks"
+            f"(tolerance {self.tolerance:.0e}), {len(self.comparisons)} compared, {len(self.kinks)} kinks"
         ]
-        width = max([len("place"), *(len(entry.place) for entry in [*self.compared[:10], *self.kinks[:10]])])
-        if self.compared:
+        width = max([len("place"), *(len(entry.place) for entry in [*self.comparisons[:10], *self.kinks[:10]])])
+        if self.comparisons:
             lines.append(f"{'place':<{width}}  by            gradient         slope     error")
             lines += [
                 f"{entry.place:<{width}}  {entry.by:<9} {entry.gradient:12.6g}  {entry.slope:12.6g}  {entry.error:8.1e}"
-                for entry in self.compared[:10]
+                for entry in self.comparisons[:10]
             ]
         if self.kinks:
             lines.append(f"{'kink':<{width}}  by            gradient          left         right")
@@ -185,7 +185,7 @@ def _float64_in_jax():
 
 
 def _as_function_of_arrays(layer_or_function, x, call):
-    """A function of floating-point arrays alone, those arrays, and their names."""
+    """Return a function of floating-point arrays only, these arrays, and their names."""
     is_layer = isinstance(layer_or_function, keras.layers.Layer)
     several = isinstance(x, list | tuple) and any(isinstance(part, np.ndarray) or ops.is_tensor(part) for part in x)
     inputs = [np.asarray(part) for part in (x if several else [x])]
@@ -195,8 +195,8 @@ def _as_function_of_arrays(layer_or_function, x, call):
     arrays = [inputs[i] for i in floating]
 
     def with_inputs(tensors):
-        given = dict(zip(floating, tensors, strict=True))
-        return [given.get(i, part) for i, part in enumerate(inputs)]
+        replaced = dict(zip(floating, tensors, strict=True))
+        return [replaced.get(i, part) for i, part in enumerate(inputs)]
 
     if not is_layer:
         return lambda *tensors: _flat(layer_or_function(*with_inputs(tensors), **call)), arrays, names
@@ -206,11 +206,13 @@ def _as_function_of_arrays(layer_or_function, x, call):
     if layer_or_function.built:
         layer.set_weights(layer_or_function.get_weights())
     weights = [ops.convert_to_numpy(w) for w in layer.trainable_variables]
-    others = [v.value for v in layer.non_trainable_variables]
+    state = [v.value for v in layer.non_trainable_variables]
 
     def output(*tensors):
-        given = with_inputs(tensors[: len(floating)])
-        y, _ = layer.stateless_call(list(tensors[len(floating) :]), others, given if several else given[0], **call)
+        arguments = with_inputs(tensors[: len(floating)])
+        y, _ = layer.stateless_call(
+            list(tensors[len(floating) :]), state, arguments if several else arguments[0], **call
+        )
         return _flat(y)
 
     return (
@@ -221,7 +223,7 @@ def _as_function_of_arrays(layer_or_function, x, call):
 
 
 def _copy_in_float64(layer):
-    """The same layer from its config, in which every floating-point dtype is float64."""
+    """Return a copy of the layer, built from its config with float64 for every floating-point dtype."""
 
     def in_float64(config):
         if isinstance(config, dict):
@@ -241,7 +243,7 @@ def _flat(output):
 
 
 def _compiled(function):
-    """From NumPy to NumPy, compiled where the backend can: it is called some hundred times."""
+    """Return the function from NumPy to NumPy, compiled if the backend can: it runs some hundred times."""
     if keras.config.backend() == "jax":
         import jax
 
@@ -254,7 +256,7 @@ def _compiled(function):
 
 
 def _is_precise(function, arrays):
-    """A ten thousandth of a tiny step changes the output ten thousand times less; rounded to float32 it does not."""
+    """Whether a step 10,000 times smaller changes the output 10,000 times less. With float32 inside it does not."""
     rng = np.random.default_rng(0)
     direction = [rng.uniform(0.5, 1.5, array.shape) * np.maximum(1.0, np.abs(array)) for array in arrays]
     here = function(*arrays)
@@ -263,24 +265,24 @@ def _is_precise(function, arrays):
         near, far = (
             function(*(a + sign * t * d for a, d in zip(arrays, direction, strict=True))) - here for t in (1e-10, 1e-6)
         )
-        moved = (np.abs(far) > 1e-8 * np.max(np.abs(here), initial=0.0)) & (near != far)  # the same: a jump
-        return np.any(moved) and np.any((np.abs(near) > 1.5e-4 * np.abs(far))[moved] | (near == 0)[moved])
+        changes = (np.abs(far) > 1e-8 * np.max(np.abs(here), initial=0.0)) & (near != far)  # equal: a jump
+        return np.any(changes) and np.any((np.abs(near) > 1.5e-4 * np.abs(far))[changes] | (near == 0)[changes])
 
     return not (looks_rounded(1) and looks_rounded(-1))  # a kink nearby shows on one side only
 
 
 def _automatic(function, arrays, r):
-    """The gradient of sum(r * function(*arrays)) by the backend's own differentiation."""
+    """Return the gradient of sum(r * function(*arrays)) by the automatic differentiation of the backend."""
     if keras.config.backend() == "jax":
         import jax
 
-        found = jax.grad(lambda xs: ops.sum(r * function(*xs)))([jax.numpy.asarray(a) for a in arrays])
+        gradients = jax.grad(lambda xs: ops.sum(r * function(*xs)))([jax.numpy.asarray(a) for a in arrays])
     elif keras.config.backend() == "torch":
         import torch
 
         tensors = [torch.tensor(a, requires_grad=True) for a in arrays]
         total = ops.sum(ops.convert_to_tensor(r) * function(*tensors))
-        found = torch.autograd.grad(total, tensors, allow_unused=True, materialize_grads=True)
+        gradients = torch.autograd.grad(total, tensors, allow_unused=True, materialize_grads=True)
     else:
         import tensorflow as tf
 
@@ -288,12 +290,12 @@ def _automatic(function, arrays, r):
         with tf.GradientTape() as tape:
             tape.watch(tensors)
             total = ops.sum(r * function(*tensors))
-        found = tape.gradient(total, tensors, unconnected_gradients="zero")
-    return [ops.convert_to_numpy(g) for g in found]
+        gradients = tape.gradient(total, tensors, unconnected_gradients="zero")
+    return [ops.convert_to_numpy(g) for g in gradients]
 
 
 def _analytic(derivative, x, r):
-    """The same by the given formula: each output by its own input, or a Jacobian over the last axis."""
+    """Return the same from `derivative`: of each output by its own input, or a Jacobian over the last axis."""
     d = ops.convert_to_numpy(derivative(ops.convert_to_tensor(x)))
     if d.shape == x.shape:
         return [d], lambda place: np.eye(x.size)[np.ravel_multi_index(place, x.shape)] if place else np.ones(1)
@@ -303,24 +305,24 @@ def _analytic(derivative, x, r):
 
 
 def _places(array, most):
-    """At most so many indices into the array, in order."""
-    chosen = np.sort(np.random.default_rng(0).permutation(array.size)[:most])
-    return [tuple(map(int, np.unravel_index(flat, array.shape))) for flat in chosen]
+    """Return at most `most` random indices into the array, in order."""
+    indices = np.sort(np.random.default_rng(0).permutation(array.size)[:most])
+    return [tuple(map(int, np.unravel_index(flat, array.shape))) for flat in indices]
 
 
 def _compare(function, arrays, i, name, place, gradients, tolerance):
-    """An entry for each kind of gradient at one place of one array."""
+    """Yield an entry for each kind of gradient at one place of one array."""
     label = f"{name}[{', '.join(map(str, place))}]" if place else name
     h = EPSILON ** (1 / 3) * max(1.0, abs(float(arrays[i][place])))
     for by, (gradient, mixture) in gradients.items():
-        if i >= len(gradient):  # an analytic derivative knows nothing of further arrays
+        if i >= len(gradient):  # an analytic derivative covers the first array only
             continue
         r, g, largest = mixture(place), float(gradient[i][place]), float(np.max(np.abs(gradient[i])))
         wide = _measure(function, arrays, i, place, r, h)
         slopes, error, is_kink = wide, wide.error(g, largest, tolerance), False
         if error > tolerance or wide.bend > 1e-3 * (abs(wide.left) + abs(wide.right)):
             narrow = _measure(function, arrays, i, place, r, h / 20)
-            # a curve straightens as the step shrinks, a kink keeps its bend and a jump grows steeper
+            # with a smaller step a curve gets straight, a kink keeps its bend, and a jump gets steeper
             is_jump = abs(narrow.across) > 10 * abs(wide.across) + narrow.noise
             is_kink = is_jump or narrow.bend > wide.bend / 2 > 0
             if is_kink or error > tolerance:
@@ -330,7 +332,7 @@ def _compare(function, arrays, i, name, place, gradients, tolerance):
 
 @dataclass(frozen=True)
 class Slopes:
-    """Slopes to the left of a point, across it and to its right, and what rounding may add to them."""
+    """Slopes to the left of a point, across it and to its right, and the rounding error that they may contain."""
 
     left: float
     across: float
@@ -342,14 +344,14 @@ class Slopes:
         return max(abs(self.right - self.left) - self.noise, 0.0)
 
     def error(self, gradient, largest, tolerance):
-        """Relative; a number below a thousandth of its array's largest, or below the noise, counts as zero."""
+        """The relative error; numbers below the noise or a thousandth of the largest in the array count as zero."""
         size = max(abs(gradient), abs(self.across), 1e-3 * largest, self.noise / tolerance)
         error = abs(gradient - self.across) / size if size else 0.0
         return error if np.isfinite(error) else np.inf
 
 
 def _measure(function, arrays, i, place, r, h):
-    """The slopes of sum(r * function) at one place of one array."""
+    """Measure the slopes of sum(r * function) at one place of one array."""
     above, below = arrays[i].copy(), arrays[i].copy()
     above[place] += h
     below[place] -= h

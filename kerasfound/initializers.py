@@ -1,4 +1,4 @@
-r"""Initializers: how large a weight may start, so that a signal neither dies nor explodes on its way through.
+r"""Initializers: initial weights of a size that keeps a signal from vanishing and from exploding.
 
 All but `Orthogonal` follow from one equation. With $y = \sum_{i=1}^{n} w_i x_i$, the weights of mean 0,
 independent of each other and of the inputs:
@@ -14,13 +14,13 @@ from keras import ops
 
 
 class _Scaled(keras.initializers.VarianceScaling):
-    """Keras's seeds and axes; the variance is for each subclass to say."""
+    """The base class: Keras's seeds and axes; each subclass defines its variance."""
 
     def __init__(self, seed=None, input_axes=None, output_axes=None):
         super().__init__(seed=seed, input_axes=input_axes, output_axes=output_axes)
 
     def fans(self, shape):
-        """How many inputs a unit adds up, and how many units an input reaches; in a convolution, at every tap."""
+        """Return the number of inputs of a unit and of units of an input; a convolution counts every tap."""
         if self.input_axes is not None and self.output_axes is not None:
             fan_in, fan_out = (math.prod(shape[a] for a in axes) for axes in (self.input_axes, self.output_axes))
         elif len(shape) < 2:
@@ -31,11 +31,11 @@ class _Scaled(keras.initializers.VarianceScaling):
         return max(1, fan_in), max(1, fan_out)
 
     def uniform(self, shape, variance, dtype):
-        limit = math.sqrt(3 * variance)  # a uniform number between -a and a has the variance a^2 / 3
+        limit = math.sqrt(3 * variance)  # a uniform number between -a and a has variance a^2 / 3
         return keras.random.uniform(shape, -limit, limit, dtype=dtype, seed=self.seed)
 
     def normal(self, shape, variance, dtype):
-        # cut off at two standard deviations, which leaves 0.8796 of one
+        # truncation at two standard deviations leaves 0.8796 of one
         stddev = math.sqrt(variance) / 0.87962566103423978
         return keras.random.truncated_normal(shape, stddev=stddev, dtype=dtype, seed=self.seed)
 
@@ -46,25 +46,25 @@ class _Scaled(keras.initializers.VarianceScaling):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class GlorotUniform(_Scaled):
-    r"""Uniform weights with the same variance forward and backward, as nearly as one number can.
+    r"""Uniform weights whose variance is a compromise between the forward and the backward pass.
 
     With $n_{in}$ inputs to a unit and $n_{out}$ units for an input, a linear layer keeps the variance of a signal of
     mean 0, $\mathrm{E}(x^2) = \mathrm{Var}(x)$, if $n_{in} \mathrm{Var}(w) = 1$. The gradient goes through the same
     weights the other way, $\partial L / \partial x_i = \sum_j w_{ij}\, \partial L / \partial y_j$, and keeps its own if
-    $n_{out} \mathrm{Var}(w) = 1$. Both hold only for a square layer; in between lies the mean of the two fans:
+    $n_{out} \mathrm{Var}(w) = 1$. Both hold only for a square layer; the mean of the two fans is a compromise:
 
     $$\mathrm{Var}(w) = \frac{2}{n_{in} + n_{out}}$$
 
     The numbers are uniform between $-a$ and $a$ with $a = \sqrt{6 / (n_{in} + n_{out})}$, which has this variance.
 
-    Shapes: `(..., inputs, outputs)`; axes before the last two are taps of a convolution and count for both fans.
+    Shapes: `(..., inputs, outputs)`; axes before the last two are taps of a convolution and count in both fans.
 
     Args:
-        seed: an integer, a `keras.random.SeedGenerator`, or `None` for another draw each time. An integer gives the
-            same numbers at every call. Defaults to `None`.
-        input_axes: the axes of the shape that a unit adds up, with `output_axes`; `None` for all but the last.
-            Defaults to `None`.
-        output_axes: the axes of the shape that number the units. Defaults to `None`.
+        seed: an integer, a `keras.random.SeedGenerator`, or `None` for new numbers in each call. An integer gives the
+            same numbers in each call. Defaults to `None`.
+        input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last. Defaults to
+            `None`.
+        output_axes: the axes of the units. Defaults to `None`.
 
     Raises:
         ValueError: if `seed` is none of these.
@@ -74,7 +74,8 @@ class GlorotUniform(_Scaled):
         >>> round(float(ops.var(w)), 4)
         0.0025
 
-    In practice: for `tanh`, `sigmoid` and linear layers; Keras's default. Under ReLU the signal fades: use `HeNormal`.
+    In practice: for `tanh`, `sigmoid` and linear layers; Keras's default. With ReLU the signal vanishes: use
+    `HeNormal`.
 
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
     """
@@ -86,25 +87,25 @@ class GlorotUniform(_Scaled):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class GlorotNormal(_Scaled):
-    r"""Normal weights with the same variance forward and backward, as nearly as one number can.
+    r"""Normal weights whose variance is a compromise between the forward and the backward pass.
 
     With $n_{in}$ inputs to a unit and $n_{out}$ units for an input, a linear layer keeps the variance of a signal of
     mean 0, $\mathrm{E}(x^2) = \mathrm{Var}(x)$, if $n_{in} \mathrm{Var}(w) = 1$. The gradient goes through the same
     weights the other way, $\partial L / \partial x_i = \sum_j w_{ij}\, \partial L / \partial y_j$, and keeps its own if
-    $n_{out} \mathrm{Var}(w) = 1$. Both hold only for a square layer; in between lies the mean of the two fans:
+    $n_{out} \mathrm{Var}(w) = 1$. Both hold only for a square layer; the mean of the two fans is a compromise:
 
     $$\mathrm{Var}(w) = \frac{2}{n_{in} + n_{out}}$$
 
-    The numbers are normal, cut off at two standard deviations and widened until they have this variance again.
+    The numbers are normal, truncated at two standard deviations, and scaled so that they have this variance.
 
-    Shapes: `(..., inputs, outputs)`; axes before the last two are taps of a convolution and count for both fans.
+    Shapes: `(..., inputs, outputs)`; axes before the last two are taps of a convolution and count in both fans.
 
     Args:
-        seed: an integer, a `keras.random.SeedGenerator`, or `None` for another draw each time. An integer gives the
-            same numbers at every call. Defaults to `None`.
-        input_axes: the axes of the shape that a unit adds up, with `output_axes`; `None` for all but the last.
-            Defaults to `None`.
-        output_axes: the axes of the shape that number the units. Defaults to `None`.
+        seed: an integer, a `keras.random.SeedGenerator`, or `None` for new numbers in each call. An integer gives the
+            same numbers in each call. Defaults to `None`.
+        input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last. Defaults to
+            `None`.
+        output_axes: the axes of the units. Defaults to `None`.
 
     Raises:
         ValueError: if `seed` is none of these.
@@ -114,7 +115,8 @@ class GlorotNormal(_Scaled):
         >>> round(float(ops.var(w)), 4)
         0.0025
 
-    In practice: for `tanh`, `sigmoid` and linear layers; Keras's default. Under ReLU the signal fades: use `HeNormal`.
+    In practice: for `tanh`, `sigmoid` and linear layers; Keras's default. With ReLU the signal vanishes: use
+    `HeNormal`.
 
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
     """
@@ -128,22 +130,22 @@ class GlorotNormal(_Scaled):
 class HeUniform(_Scaled):
     r"""Uniform weights with the variance that ReLU leaves unchanged.
 
-    With $n_{in}$ inputs $x = \max(0, z)$ to a unit, where $z$ is as often negative as positive, ReLU throws half of the
-    square away: $\mathrm{E}(x^2) = \mathrm{Var}(z) / 2$. So
-    $\mathrm{Var}(y) = n_{in} \mathrm{Var}(w)\, \mathrm{Var}(z) / 2$, and it stays what it was if
+    With $n_{in}$ inputs $x = \max(0, z)$ to a unit, where $z$ is as often negative as positive, ReLU removes half of
+    the mean square: $\mathrm{E}(x^2) = \mathrm{Var}(z) / 2$. So
+    $\mathrm{Var}(y) = n_{in} \mathrm{Var}(w)\, \mathrm{Var}(z) / 2$, which is $\mathrm{Var}(z)$ if
 
     $$\mathrm{Var}(w) = \frac{2}{n_{in}}$$
 
     The numbers are uniform between $-a$ and $a$ with $a = \sqrt{6 / n_{in}}$, which has this variance.
 
-    Shapes: `(..., inputs, outputs)`; axes before the last two are taps of a convolution and count for both fans.
+    Shapes: `(..., inputs, outputs)`; axes before the last two are taps of a convolution and count in both fans.
 
     Args:
-        seed: an integer, a `keras.random.SeedGenerator`, or `None` for another draw each time. An integer gives the
-            same numbers at every call. Defaults to `None`.
-        input_axes: the axes of the shape that a unit adds up, with `output_axes`; `None` for all but the last.
-            Defaults to `None`.
-        output_axes: the axes of the shape that number the units. Defaults to `None`.
+        seed: an integer, a `keras.random.SeedGenerator`, or `None` for new numbers in each call. An integer gives the
+            same numbers in each call. Defaults to `None`.
+        input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last. Defaults to
+            `None`.
+        output_axes: the axes of the units. Defaults to `None`.
 
     Raises:
         ValueError: if `seed` is none of these.
@@ -167,22 +169,22 @@ class HeUniform(_Scaled):
 class HeNormal(_Scaled):
     r"""Normal weights with the variance that ReLU leaves unchanged.
 
-    With $n_{in}$ inputs $x = \max(0, z)$ to a unit, where $z$ is as often negative as positive, ReLU throws half of the
-    square away: $\mathrm{E}(x^2) = \mathrm{Var}(z) / 2$. So
-    $\mathrm{Var}(y) = n_{in} \mathrm{Var}(w)\, \mathrm{Var}(z) / 2$, and it stays what it was if
+    With $n_{in}$ inputs $x = \max(0, z)$ to a unit, where $z$ is as often negative as positive, ReLU removes half of
+    the mean square: $\mathrm{E}(x^2) = \mathrm{Var}(z) / 2$. So
+    $\mathrm{Var}(y) = n_{in} \mathrm{Var}(w)\, \mathrm{Var}(z) / 2$, which is $\mathrm{Var}(z)$ if
 
     $$\mathrm{Var}(w) = \frac{2}{n_{in}}$$
 
-    The numbers are normal, cut off at two standard deviations and widened until they have this variance again.
+    The numbers are normal, truncated at two standard deviations, and scaled so that they have this variance.
 
-    Shapes: `(..., inputs, outputs)`; axes before the last two are taps of a convolution and count for both fans.
+    Shapes: `(..., inputs, outputs)`; axes before the last two are taps of a convolution and count in both fans.
 
     Args:
-        seed: an integer, a `keras.random.SeedGenerator`, or `None` for another draw each time. An integer gives the
-            same numbers at every call. Defaults to `None`.
-        input_axes: the axes of the shape that a unit adds up, with `output_axes`; `None` for all but the last.
-            Defaults to `None`.
-        output_axes: the axes of the shape that number the units. Defaults to `None`.
+        seed: an integer, a `keras.random.SeedGenerator`, or `None` for new numbers in each call. An integer gives the
+            same numbers in each call. Defaults to `None`.
+        input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last. Defaults to
+            `None`.
+        output_axes: the axes of the units. Defaults to `None`.
 
     Raises:
         ValueError: if `seed` is none of these.
@@ -213,14 +215,14 @@ class LecunUniform(_Scaled):
 
     The numbers are uniform between $-a$ and $a$ with $a = \sqrt{3 / n_{in}}$, which has this variance.
 
-    Shapes: `(..., inputs, outputs)`; axes before the last two are taps of a convolution and count for both fans.
+    Shapes: `(..., inputs, outputs)`; axes before the last two are taps of a convolution and count in both fans.
 
     Args:
-        seed: an integer, a `keras.random.SeedGenerator`, or `None` for another draw each time. An integer gives the
-            same numbers at every call. Defaults to `None`.
-        input_axes: the axes of the shape that a unit adds up, with `output_axes`; `None` for all but the last.
-            Defaults to `None`.
-        output_axes: the axes of the shape that number the units. Defaults to `None`.
+        seed: an integer, a `keras.random.SeedGenerator`, or `None` for new numbers in each call. An integer gives the
+            same numbers in each call. Defaults to `None`.
+        input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last. Defaults to
+            `None`.
+        output_axes: the axes of the units. Defaults to `None`.
 
     Raises:
         ValueError: if `seed` is none of these.
@@ -230,7 +232,7 @@ class LecunUniform(_Scaled):
         >>> round(float(ops.var(w)), 4)
         0.002
 
-    In practice: for linear layers, and for SELU, whose fixed point assumes it. It looks at the way forward only.
+    In practice: for linear layers, and for SELU, whose fixed point assumes it. It considers the forward pass only.
 
     Source: LeCun, Bottou, Orr and Müller, "Efficient BackProp", 1998.
     """
@@ -249,16 +251,16 @@ class LecunNormal(_Scaled):
 
     $$\mathrm{Var}(w) = \frac{1}{n_{in}}$$
 
-    The numbers are normal, cut off at two standard deviations and widened until they have this variance again.
+    The numbers are normal, truncated at two standard deviations, and scaled so that they have this variance.
 
-    Shapes: `(..., inputs, outputs)`; axes before the last two are taps of a convolution and count for both fans.
+    Shapes: `(..., inputs, outputs)`; axes before the last two are taps of a convolution and count in both fans.
 
     Args:
-        seed: an integer, a `keras.random.SeedGenerator`, or `None` for another draw each time. An integer gives the
-            same numbers at every call. Defaults to `None`.
-        input_axes: the axes of the shape that a unit adds up, with `output_axes`; `None` for all but the last.
-            Defaults to `None`.
-        output_axes: the axes of the shape that number the units. Defaults to `None`.
+        seed: an integer, a `keras.random.SeedGenerator`, or `None` for new numbers in each call. An integer gives the
+            same numbers in each call. Defaults to `None`.
+        input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last. Defaults to
+            `None`.
+        output_axes: the axes of the units. Defaults to `None`.
 
     Raises:
         ValueError: if `seed` is none of these.
@@ -268,7 +270,7 @@ class LecunNormal(_Scaled):
         >>> round(float(ops.var(w)), 4)
         0.002
 
-    In practice: for linear layers, and for SELU, whose fixed point assumes it. It looks at the way forward only.
+    In practice: for linear layers, and for SELU, whose fixed point assumes it. It considers the forward pass only.
 
     Source: LeCun, Bottou, Orr and Müller, "Efficient BackProp", 1998.
     """
@@ -280,21 +282,21 @@ class LecunNormal(_Scaled):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class Orthogonal(keras.initializers.Orthogonal):
-    r"""Weights that turn a signal without stretching it: length kept exactly, not on average.
+    r"""Weights that rotate a signal and keep its length exactly, not only on average.
 
     A random normal matrix $A = Q R$, with $Q^T Q = I$ and $R$ upper triangular; with $g$ = `gain`:
 
     $$W = g\, Q\, \mathrm{diag}(\mathrm{sign}(R_{ii}))$$
 
-    Then $\lVert W^T x \rVert = g \lVert x \rVert$ for a square $W$, however many follow each other: all singular values
-    are $g$. The signs make every rotation equally likely, where the algorithm for $Q R$ would prefer some.
+    Then $\lVert W^T x \rVert = g \lVert x \rVert$ for a square $W$, also through many layers: all singular values are
+    $g$. The signs make every rotation equally likely; the QR algorithm alone would prefer some.
 
     Shapes: `(..., inputs, outputs)`, taken as a matrix of `outputs` columns; orthonormal columns, or rows where there
         are fewer.
 
     Args:
         gain: $g$, a number. Defaults to `1.0`.
-        seed: an integer, a `keras.random.SeedGenerator`, or `None` for another draw each time. Defaults to `None`.
+        seed: an integer, a `keras.random.SeedGenerator`, or `None` for new numbers in each call. Defaults to `None`.
 
     Raises:
         ValueError: if `gain` is not a number or `seed` none of these; when called, if `shape` has fewer than two axes.
@@ -321,7 +323,7 @@ class Orthogonal(keras.initializers.Orthogonal):
         rows, columns = math.prod(shape[:-1]), shape[-1]
         tall = (max(rows, columns), min(rows, columns))
         dtype = keras.backend.standardize_dtype(dtype)
-        exact = "float64" if dtype == "float64" else "float32"  # no backend decomposes in half precision
+        exact = "float64" if dtype == "float64" else "float32"  # no backend has a QR decomposition in half precision
         q, r = ops.qr(keras.random.normal(tall, dtype=exact, seed=self.seed))
         q = q * ops.sign(ops.diag(r))
         return ops.cast(self.gain * ops.reshape(q if rows >= columns else ops.transpose(q), shape), dtype)

@@ -1,21 +1,20 @@
-"""Loading what holds our blocks. Importing this module registers every one of them with Keras."""
+"""Loading of models with our blocks. Importing this module registers all blocks with Keras."""
 
 import keras
 
-from kerasfound import activations, initializers, layers, losses, optimizers, schedules  # noqa: F401  registers them
+from kerasfound import activations, initializers, layers, losses, optimizers, schedules  # noqa: F401  registers the blocks
 
 
 def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
-    """`keras.saving.load_model`, in a process where all blocks are registered.
+    """Load a model like `keras.saving.load_model`, with all blocks registered.
 
-    `import kerasfound` is lazy: Keras alone would not find `kerasfound>Dense` in the file.
+    `import kerasfound` is lazy, so Keras alone would not know `kerasfound>Dense` in the file.
 
     Args:
         filepath: a `.keras` file.
         custom_objects: classes and functions of your own, by name. Defaults to `None`.
         compile: whether to restore optimizer, loss and metrics too. Defaults to `True`.
-        safe_mode: whether code inside the file is refused; leave it so for files that you did not write.
-            Defaults to `True`.
+        safe_mode: whether to refuse code inside the file; keep it True for files from others. Defaults to `True`.
 
     Example:
         >>> import os, tempfile

@@ -1,4 +1,4 @@
-"""Schedules: how large a step should be, as a function of how many have been taken."""
+"""Schedules: the learning rate as a function of the step."""
 
 import math
 import numbers
@@ -21,19 +21,19 @@ def _real(step):
 
 
 def _halfway_cosine(progress):
-    """Falls from 1 to 0 like half a wave, flat at both ends, as `progress` goes from 0 to 1."""
+    """Half a cosine wave: it falls from 1 to 0, flat at both ends, while `progress` goes from 0 to 1."""
     return (1 + ops.cos(math.pi * progress)) / 2
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class StepDecay(keras.optimizers.schedules.LearningRateSchedule):
-    r"""Multiply the learning rate by a factor after every so many steps.
+    r"""Multiply the learning rate by a factor after every `decay_steps` steps.
 
     With step $t$, $\alpha_0$ = `initial_learning_rate`, $n$ = `decay_steps`, $\gamma$ = `decay_rate`:
 
     $$\alpha_t = \alpha_0\, \gamma^{\lfloor t / n \rfloor}$$
 
-    This is `ExponentialDecay` with `staircase=True`. For steps of unequal length: `PiecewiseConstantDecay`.
+    This is `ExponentialDecay` with `staircase=True`. For stairs of unequal length use `PiecewiseConstantDecay`.
 
     Range: $(0, \alpha_0]$ for $\gamma \le 1$.
 
@@ -41,7 +41,7 @@ class StepDecay(keras.optimizers.schedules.LearningRateSchedule):
         initial_learning_rate: the rate at step 0.
         decay_steps: the length of one stair, in optimizer steps.
         decay_rate: the factor from one stair to the next. Defaults to `0.1`.
-        name: its name. Defaults to `"StepDecay"`.
+        name: name of the schedule. Defaults to `"StepDecay"`.
 
     Raises:
         ValueError: if an argument is not a number, or not above 0.
@@ -51,8 +51,8 @@ class StepDecay(keras.optimizers.schedules.LearningRateSchedule):
         >>> [round(float(schedule(t)), 4) for t in (0, 29, 30, 60)]
         [0.1, 0.1, 0.05, 0.025]
 
-    In practice: 0.1 after each third of the training was long the rule for image classifiers. The loss drops
-    visibly at each stair; too early a stair wastes the rest of the training.
+    In practice: a factor of 0.1 after each third of the training was long usual for image classifiers. The loss drops
+    visibly at each stair; a stair that comes too early wastes the rest of the training.
 
     Source: He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", 2016.
     """
@@ -78,7 +78,7 @@ class StepDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class PiecewiseConstantDecay(keras.optimizers.schedules.LearningRateSchedule):
-    r"""One learning rate for each stretch of the training, written down by hand.
+    r"""A constant learning rate for each interval of steps.
 
     With step $t$, $b$ = `boundaries`, $v$ = `values`:
 
@@ -89,12 +89,12 @@ class PiecewiseConstantDecay(keras.optimizers.schedules.LearningRateSchedule):
     Range: the numbers in `values`.
 
     Args:
-        boundaries: the last step of each stretch but the last, increasing.
+        boundaries: the last step of each interval except the last interval, increasing.
         values: the rates, one more than `boundaries`.
-        name: its name. Defaults to `"PiecewiseConstant"`.
+        name: name of the schedule. Defaults to `"PiecewiseConstant"`.
 
     Raises:
-        ValueError: if `boundaries` do not increase, or `values` is not longer by one.
+        ValueError: if `boundaries` do not increase, or `values` does not have one element more.
 
     Example:
         >>> schedule = PiecewiseConstantDecay([100, 200], [0.1, 0.01, 0.001])
@@ -107,13 +107,13 @@ class PiecewiseConstantDecay(keras.optimizers.schedules.LearningRateSchedule):
     """
 
     def __init__(self, boundaries, values, name="PiecewiseConstant"):
-        for argument, given in (("boundaries", boundaries), ("values", values)):
-            if not isinstance(given, (list, tuple)):
-                raise ValueError(f"`{argument}` must be a list of numbers, got {given!r}.")
-            for number in given:
+        for argument, value in (("boundaries", boundaries), ("values", values)):
+            if not isinstance(value, (list, tuple)):
+                raise ValueError(f"`{argument}` must be a list of numbers, got {value!r}.")
+            for number in value:
                 _check(at_least=0, **{argument: number})
         if len(values) != len(boundaries) + 1:
-            raise ValueError(f"`values` must be one longer than `boundaries`, got {values} and {boundaries}.")
+            raise ValueError(f"`values` must have one element more than `boundaries`, got {values} and {boundaries}.")
         if list(boundaries) != sorted(set(boundaries)):
             raise ValueError(f"`boundaries` must increase, got {boundaries}.")
         self.boundaries = list(boundaries)
@@ -133,7 +133,7 @@ class PiecewiseConstantDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class ExponentialDecay(keras.optimizers.schedules.LearningRateSchedule):
-    r"""Shrink the learning rate by the same share in every step.
+    r"""Multiply the learning rate by the same factor in every step.
 
     With step $t$, $\alpha_0$ = `initial_learning_rate`, $n$ = `decay_steps`, $\gamma$ = `decay_rate`:
 
@@ -147,10 +147,10 @@ class ExponentialDecay(keras.optimizers.schedules.LearningRateSchedule):
 
     Args:
         initial_learning_rate: the rate at step 0.
-        decay_steps: after how many steps the rate has shrunk by `decay_rate`.
-        decay_rate: that factor.
+        decay_steps: the number of steps that multiply the rate by `decay_rate`.
+        decay_rate: the factor over `decay_steps` steps.
         staircase: fall in stairs instead of smoothly. Defaults to `False`.
-        name: its name. Defaults to `"ExponentialDecay"`.
+        name: name of the schedule. Defaults to `"ExponentialDecay"`.
 
     Raises:
         ValueError: if an argument is not a number, or not above 0.
@@ -160,10 +160,10 @@ class ExponentialDecay(keras.optimizers.schedules.LearningRateSchedule):
         >>> [round(float(schedule(t)), 4) for t in (0, 50, 100)]
         [0.1, 0.05, 0.025]
 
-    In practice: it never reaches 0, and most of the fall comes early; over a known number of steps a cosine
-    usually ends lower.
+    In practice: it never reaches 0, and most of the fall is early; for a known number of steps `CosineDecay` usually
+    reaches a lower loss.
 
-    Source: Robbins and Monro, "A Stochastic Approximation Method", 1951, for why the rate has to fall at all.
+    Source: Robbins and Monro, "A Stochastic Approximation Method", 1951, which shows why the rate has to fall.
     """
 
     def __init__(self, initial_learning_rate, decay_steps, decay_rate, staircase=False, name="ExponentialDecay"):
@@ -194,7 +194,7 @@ class ExponentialDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class CosineDecay(keras.optimizers.schedules.LearningRateSchedule):
-    r"""Fall along half a cosine wave, after a warm-up if asked for: slowly, then fast, then slowly.
+    r"""Decay along half a cosine wave (slow, fast, slow), after an optional warm-up.
 
     With step $t$, $\alpha_0$ = `initial_learning_rate`, $n$ = `decay_steps`, $a$ = `alpha`, and with a warm-up
     $w$ = `warmup_steps` and peak $p$ = `warmup_target` (without one, $w = 0$ and $p = \alpha_0$):
@@ -202,17 +202,17 @@ class CosineDecay(keras.optimizers.schedules.LearningRateSchedule):
     $$\alpha_t = \alpha_0 + (p - \alpha_0)\, t / w \quad \text{for } t < w$$
     $$\alpha_t = p \left(a + (1 - a)\, \tfrac12 (1 + \cos(\pi\, (t - w) / n))\right) \quad \text{for } t \ge w$$
 
-    up to $t = w + n$, and $a p$ for ever after.
+    up to $t = w + n$, and $a p$ from then on.
 
     Range: $[a p, p]$ after the warm-up.
 
     Args:
         initial_learning_rate: the rate at step 0.
-        decay_steps: how many steps the fall takes, after the warm-up.
-        alpha: where the fall ends, as a fraction of the peak, in [0, 1]. Defaults to `0.0`.
-        name: its name. Defaults to `"CosineDecay"`.
+        decay_steps: number of steps of the decay, after the warm-up.
+        alpha: the final rate as a fraction of the peak, in [0, 1]. Defaults to `0.0`.
+        name: name of the schedule. Defaults to `"CosineDecay"`.
         warmup_target: the peak; `None` for no warm-up. Defaults to `None`.
-        warmup_steps: how many steps the warm-up takes. Defaults to `0`.
+        warmup_steps: number of steps of the warm-up. Defaults to `0`.
 
     Raises:
         ValueError: if an argument is not a number or out of its range.
@@ -222,8 +222,8 @@ class CosineDecay(keras.optimizers.schedules.LearningRateSchedule):
         >>> [round(float(schedule(t)), 4) for t in (0, 5, 10, 60, 110)]
         [0.0, 0.05, 0.1, 0.05, 0.0]
 
-    In practice: the default for transformers, whose first steps with Adam are wild: warm up over some hundred steps.
-    The length has to be known beforehand; training on after the end does nothing with `alpha=0`.
+    In practice: the usual choice for transformers. Their first steps with Adam are unstable: warm up over some hundred
+    steps. The number of steps must be known in advance; with `alpha=0` steps after the end change nothing.
 
     Source: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017; warm-up: Goyal et al.,
     "Accurate, Large Minibatch SGD", 2017.
@@ -272,7 +272,7 @@ class CosineDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
-    r"""Up to a rate that would be too large to stay at, then down to almost nothing.
+    r"""One cycle: rise to a peak that is too large for a constant rate, then fall to almost zero.
 
     With step $t$, $p$ = `peak`, $T$ = `total_steps`, $w$ = `warmup_fraction` $\cdot\, T$,
     $s = p$ / `start_divisor` and $e = p$ / `end_divisor`:
@@ -280,20 +280,20 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
     $$\alpha_t = s + (p - s)\, t / w \quad \text{for } t < w$$
     $$\alpha_t = e + (p - e)\, \tfrac12 (1 + \cos(\pi\, (t - w) / (T - w))) \quad \text{for } w \le t \le T$$
 
-    and $e$ for ever after. With `anneal="linear"` the way down is straight: $e + (p - e)\, (T - t) / (T - w)$.
+    and $e$ from then on. With `anneal="linear"` the second part is a straight line: $e + (p - e)\, (T - t) / (T - w)$.
 
-    The large rate in the middle keeps out of narrow valleys, the end settles into a wide one.
+    The large rates keep the weights out of narrow valleys; the small rates at the end let them converge in a wide one.
 
     Range: $[e, p]$.
 
     Args:
         peak: the largest rate.
         total_steps: all optimizer steps of the training: epochs times batches.
-        warmup_fraction: the share of them spent on the way up, in [0, 1]. Defaults to `0.3`.
-        start_divisor: how much smaller than the peak the first rate is. Defaults to `25.0`.
-        end_divisor: how much smaller than the peak the last rate is. Defaults to `1e4`.
-        anneal: the way down, `"cosine"` or `"linear"`. Defaults to `"cosine"`.
-        name: its name. Defaults to `"OneCycle"`.
+        warmup_fraction: the share of steps in which the rate rises, in [0, 1]. Defaults to `0.3`.
+        start_divisor: the peak divided by the first rate. Defaults to `25.0`.
+        end_divisor: the peak divided by the last rate. Defaults to `1e4`.
+        anneal: the shape of the fall, `"cosine"` or `"linear"`. Defaults to `"cosine"`.
+        name: name of the schedule. Defaults to `"OneCycle"`.
 
     Raises:
         ValueError: if an argument is not a number, out of its range, or `anneal` is unknown.
@@ -354,20 +354,20 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
-    r"""A straight line from the learning rate down to zero.
+    r"""Decay on a straight line from the initial learning rate to zero.
 
     With step $t$, $\alpha_0$ = `initial_learning_rate`, $T$ = `total_steps`:
 
     $$\alpha_t = \alpha_0 \max(0,\, 1 - t / T)$$
 
-    Derivative: $-\alpha_0 / T$ until $T$.
+    Derivative: $-\alpha_0 / T$ up to step $T$, then 0.
 
     Range: $[0, \alpha_0]$.
 
     Args:
         initial_learning_rate: the rate at step 0.
         total_steps: the step at which it is 0.
-        name: its name. Defaults to `"LinearDecay"`.
+        name: name of the schedule. Defaults to `"LinearDecay"`.
 
     Raises:
         ValueError: if an argument is not a number, or not above 0.
@@ -377,8 +377,8 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
         >>> [round(float(schedule(t)), 4) for t in (0, 25, 100, 200)]
         [0.1, 0.075, 0.0, 0.0]
 
-    In practice: hard to beat for a known number of steps, and nothing to tune but the first rate. Going all the
-    way to zero matters: the last steps average the noise out.
+    In practice: hard to beat for a known number of steps, with the initial rate as the only number to tune. It is
+    important that the rate reaches zero: the last small steps average the noise out.
 
     Source: Defazio et al., "Optimal Linear Decay Learning Rate Schedules and Further Refinements", 2023.
     """

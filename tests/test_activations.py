@@ -1,4 +1,4 @@
-"""Activations: the curve, its slope, and what neither may do."""
+"""Activations: values, derivatives, ranges, kinks, and special values such as NaN."""
 
 import json
 import math
@@ -78,7 +78,7 @@ def test_curve_and_slope_are_those_of_keras(case, scale, gradient):
     assert_same(
         gradient(lambda x: upstream * ours(*case)(x), x)[0],
         gradient(lambda x: upstream * theirs(*case)(x), x)[0],
-        # the tanh form takes 1 - tanh^2 times 5 x: in float32 Keras's own slope is only so near the true one
+        # the tanh form multiplies 1 - tanh^2 by 5 x: in float32 Keras's slope has this error too
         1e-5 if case == ("gelu", {"approximate": True}) else 1e-6,
     )
 
@@ -117,7 +117,7 @@ def central_difference(f, x, h=1e-5):
 
 @pytest.fixture
 def float64():
-    """Double precision, which not every backend keeps by itself."""
+    """Double precision, which not every backend uses by default."""
     with gradients.float64():
         yield
 
@@ -130,9 +130,9 @@ ELEMENTWISE_CASES = [case for case in [*CASES, *OWN_CASES] if case[0] in ELEMENT
 def test_derivative_is_the_slope_of_the_curve(case, gradient):
     x = np.linspace(-5.03, 5.07, 203)
     measured = central_difference(lambda x: numpy(ours(*case)(ops.convert_to_tensor(x))), x)
-    for found in (numpy(slope(*case)(ops.convert_to_tensor(x))), gradient(ours(*case), x)[0]):
-        assert found.dtype == "float64"
-        np.testing.assert_allclose(found, measured, rtol=1e-6, atol=1e-9)
+    for slopes in (numpy(slope(*case)(ops.convert_to_tensor(x))), gradient(ours(*case), x)[0]):
+        assert slopes.dtype == "float64"
+        np.testing.assert_allclose(slopes, measured, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.usefixtures("float64")
@@ -163,7 +163,7 @@ def test_jacobian_of_softmax_is_the_one_in_its_docstring(gradient):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_range_is_where_the_values_lie_and_how_far_they_reach(name):
+def test_values_lie_in_the_range_and_reach_its_ends(name):
     low, high = getattr(activations, name).range
     x = np.concatenate([np.linspace(-10, 10, 2001), [-1e6, 1e6]]).astype("float32")
     y = numpy(ours(name)(x if name in ELEMENTWISE else np.stack([x, -x], axis=1)))
@@ -175,7 +175,7 @@ def test_range_is_where_the_values_lie_and_how_far_they_reach(name):
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_kinks_are_where_the_slope_jumps(name):
+def test_kinks_are_at_the_jumps_of_the_slope(name):
     def value(x):
         return numpy(ours(name)(ops.convert_to_tensor(x)))
 
@@ -198,7 +198,7 @@ def test_softmax_sums_to_one_keeps_the_order_and_ignores_a_shift(x, shift):
 
 
 @given(x=scores)
-def test_relatives(x):
+def test_identities_between_activations(x):
     a = activations
     assert_same(np.exp(numpy(a.log_softmax(x))), numpy(a.softmax(x)), 1e-5)
     assert_same(numpy(a.sigmoid(x)) + numpy(a.sigmoid(-x)), np.ones_like(x))
@@ -247,7 +247,7 @@ def test_gradients_check_agrees(case):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_name_and_function_come_back_from_a_config(name):
+def test_a_config_restores_name_and_function(name):
     function = getattr(activations, name)
     config = json.loads(json.dumps(keras.activations.serialize(function)))
     assert keras.activations.deserialize(config) is function
@@ -270,7 +270,7 @@ def test_works_on_lists_integers_scalars_and_symbols(name):
 @pytest.mark.parametrize(
     "x", ["one", None, [True, False], 1j, object()], ids=["text", "nothing", "booleans", "complex", "object"]
 )
-def test_what_is_not_a_real_number_is_named(name, x):
+def test_input_that_is_not_real_numbers_is_named(name, x):
     with pytest.raises(ValueError, match="`x` must be"):
         getattr(activations, name)(x)
 

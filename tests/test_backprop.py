@@ -1,4 +1,4 @@
-"""The backward pass written by hand finds what automatic differentiation finds."""
+"""The backward pass by hand gives the gradients of automatic differentiation."""
 
 import keras
 import numpy as np
@@ -52,7 +52,7 @@ def test_by_hand_equals_automatic_to_twelve_digits_in_float64(activation, loss, 
             np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
-def test_the_same_weights_give_what_keras_gives():
+def test_outputs_and_loss_equal_keras_with_the_same_weights():
     ours = network()
     theirs = keras.Sequential([keras.layers.Dense(4, "tanh"), keras.layers.Dense(4, "tanh"), keras.layers.Dense(2)])
     theirs.build((None, 3))
@@ -80,8 +80,8 @@ def test_the_losses_gradients_are_right(loss):
         derivative = ops.convert_to_numpy(analytic(ops.convert_to_tensor(y_hat)))
     result = gradients.check(of_prediction, y_hat)
     assert result.ok
-    scale = result.compared[0].gradient / derivative[tuple(map(int, result.compared[0].place[2:-1].split(",")))]
-    for entry in result.compared:
+    scale = result.comparisons[0].gradient / derivative[tuple(map(int, result.comparisons[0].place[2:-1].split(",")))]
+    for entry in result.comparisons:
         place = tuple(map(int, entry.place[2:-1].split(",")))
         assert entry.gradient == pytest.approx(scale * derivative[place], rel=1e-6)
 
@@ -92,7 +92,7 @@ def test_a_small_step_goes_downhill(rate):
     assert losses[0] > losses[1] > losses[2]
 
 
-def test_a_deep_sigmoid_network_starves_its_first_layer():
+def test_the_gradient_vanishes_in_the_first_layer_of_a_deep_sigmoid_network():
     layers = [Dense(3, 3, activations.sigmoid, seed=i) for i in range(8)]
     net = Network(layers)
     net.backward(DATA.normal(size=(5, 3)), net.forward(X))
@@ -119,6 +119,6 @@ def test_weights_that_start_at_zero_never_learn_exclusive_or():
         (lambda: network().fit(X, Y[:, :1]), "y"),
     ],
 )
-def test_what_does_not_fit_is_named(call, argument):
+def test_bad_shapes_are_named(call, argument):
     with pytest.raises(ValueError, match=f"`{argument}`"):
         call()

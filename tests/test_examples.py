@@ -18,14 +18,14 @@ SKIPPED = {
 
 def modules():
     yield "kerasfound"
-    for found in pkgutil.walk_packages(kerasfound.__path__, "kerasfound."):
-        if found.name not in SKIPPED:
-            yield found.name
-    for room in ("recipes", "export", "serving"):  # mapped into the package from folders beside it
-        package = importlib.import_module(f"kerasfound.{room}")
-        for found in pkgutil.walk_packages(package.__path__, f"kerasfound.{room}."):
-            if found.name not in SKIPPED:
-                yield found.name
+    for module in pkgutil.walk_packages(kerasfound.__path__, "kerasfound."):
+        if module.name not in SKIPPED:
+            yield module.name
+    for package_name in ("recipes", "export", "serving"):  # folders at the root that are sub-packages
+        package = importlib.import_module(f"kerasfound.{package_name}")
+        for module in pkgutil.walk_packages(package.__path__, f"kerasfound.{package_name}."):
+            if module.name not in SKIPPED:
+                yield module.name
 
 
 @pytest.mark.parametrize("name", sorted(set(modules())))

@@ -1,4 +1,4 @@
-"""The gradient check passes what is right, fails what is wrong, and names what has no gradient."""
+"""The gradient check passes right gradients, fails wrong ones, and lists kinks, which have none."""
 
 import keras
 import numpy as np
@@ -28,12 +28,12 @@ def normal(*shape):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_layers_of_keras_are_right(name):
+def test_gradients_of_keras_layers_pass(name):
     layer, shape = LAYERS[name]()
     result = gradients.check(layer, normal(*shape))
     assert result.ok, str(result)
     assert not result.kinks
-    assert len(result.compared) >= np.prod(shape)
+    assert len(result.comparisons) >= np.prod(shape)
 
 
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16", "float16"])
@@ -41,7 +41,7 @@ def test_a_layer_of_any_precision_is_checked_in_float64(dtype):
     assert gradients.check(keras.layers.Dense(3, activation="tanh", dtype=dtype), normal(2, 4)).ok
 
 
-def test_a_built_layers_own_weights_are_checked():
+def test_a_built_layer_is_checked_with_its_weights():
     layer = keras.layers.Dense(1, activation="relu", bias_initializer="ones")
     layer(np.zeros((1, 2), "float32"))
     layer.set_weights([np.array([[1.0], [2.0]]), np.array([-3.0])])
@@ -50,17 +50,17 @@ def test_a_built_layers_own_weights_are_checked():
     assert layer.compute_dtype == "float32"
 
 
-def test_whole_numbers_are_passed_on():
+def test_whole_numbers_are_inputs_without_a_gradient():
     result = gradients.check(keras.layers.Embedding(5, 2), np.array([[1, 2, 2]]))
     assert result.ok
-    assert {entry.place.split("[")[0] for entry in result.compared} == {"embeddings"}
+    assert {entry.place.split("[")[0] for entry in result.comparisons} == {"embeddings"}
 
 
 def test_several_inputs():
     two = [normal(2, 3), normal(2, 3) + 1]
     for result in (gradients.check(keras.layers.Multiply(), two), gradients.check(ops.multiply, two)):
         assert result.ok
-        assert {entry.place.split("[")[0] for entry in result.compared} == {"x0", "x1"}
+        assert {entry.place.split("[")[0] for entry in result.comparisons} == {"x0", "x1"}
 
 
 @given(st.lists(st.floats(-20, 20), min_size=3, max_size=3))
@@ -74,15 +74,15 @@ def test_smooth_functions_have_no_kinks(x):
 
 
 @given(factor=st.floats(-3, 3).filter(lambda f: abs(f - 1) > 1e-5), x=st.floats(-3, 3))
-def test_a_wrong_derivative_is_caught(factor, x):
+def test_a_wrong_derivative_fails(factor, x):
     assert gradients.check(ops.sigmoid, [x], lambda x: ops.sigmoid(x) * (1 - ops.sigmoid(x))).ok
     wrong = gradients.check(ops.sigmoid, [x], lambda x: factor * ops.sigmoid(x) * (1 - ops.sigmoid(x)))
     assert not wrong.ok
-    assert wrong.compared[0].by == "analytic"
-    assert wrong.compared[-1].by == "automatic"
+    assert wrong.comparisons[0].by == "analytic"
+    assert wrong.comparisons[-1].by == "automatic"
 
 
-def test_a_wrong_automatic_gradient_is_caught():
+def test_a_wrong_automatic_gradient_fails():
     def forgets_half(x):
         return x * ops.stop_gradient(x)
 
@@ -91,7 +91,7 @@ def test_a_wrong_automatic_gradient_is_caught():
     assert "WRONG" in str(result)
 
 
-def test_softmax_is_not_hidden_by_its_constant_sum():
+def test_the_constant_sum_of_softmax_does_not_hide_an_error():
     def wrong(x):
         return x * ops.stop_gradient(ops.softmax(x) / x)
 
@@ -120,29 +120,29 @@ def test_an_analytic_derivative_is_a_diagonal_or_a_whole_jacobian():
         (ops.max, [1.0, 1.0, 0.0], ["x[0]", "x[1]"]),
         (ops.square, [0.0, 1e-9], []),
         (ops.gelu, [-0.7517916], []),  # where its slope is zero
-        (lambda x: ops.sigmoid(1e4 * x), [0.0, 1e-4], []),  # steep is not bent
+        (lambda x: ops.sigmoid(1e4 * x), [0.0, 1e-4], []),  # steep, but smooth
     ],
 )
-def test_kinks_are_named_instead_of_failed(function, x, kinks):
+def test_kinks_are_listed_and_do_not_fail(function, x, kinks):
     result = gradients.check(function, x)
     assert result.ok, str(result)
     assert [kink.place for kink in result.kinks] == kinks
 
 
-def test_the_table_shows_the_worst_first_and_both_sides_of_a_kink():
+def test_the_table_shows_the_largest_error_first_and_both_slopes_of_a_kink():
     lines = str(gradients.check(ops.relu, [-1.0, 0.0, 1.0])).splitlines()
     assert lines[0].startswith("gradients right")
     assert lines[-1].split()[:3] == ["x[1]", "automatic", lines[-1].split()[2]]
     assert [float(lines[-1].split()[3]), float(lines[-1].split()[4]) > 0] == [0.0, True]
-    errors = [entry.error for entry in gradients.check(ops.tanh, normal(5)).compared]
+    errors = [entry.error for entry in gradients.check(ops.tanh, normal(5)).comparisons]
     assert errors == sorted(errors, reverse=True)
 
 
 def test_a_large_array_is_sampled():
-    assert len(gradients.check(ops.tanh, normal(50, 50), entries=30).compared) == 30
+    assert len(gradients.check(ops.tanh, normal(50, 50), entries=30).comparisons) == 30
 
 
-def test_no_answer_is_not_a_right_answer():
+def test_a_gradient_that_is_nan_fails():
     assert not gradients.check(ops.log, [-1.0]).ok
 
 
@@ -151,16 +151,19 @@ def test_no_answer_is_not_a_right_answer():
     [
         (lambda: gradients.check(ops.tanh, [1, 2]), "`x` must hold floating-point numbers"),
         (lambda: gradients.check(lambda x: ops.cast(x, "float32"), [1.0]), "must compute in float64"),
-        (lambda: gradients.check(lambda x: ops.cast(ops.cast(x, "float32"), "float64"), [1 / 3]), "rounds to fewer"),
+        (
+            lambda: gradients.check(lambda x: ops.cast(ops.cast(x, "float32"), "float64"), [1 / 3]),
+            "a step of lower precision",
+        ),
         (lambda: gradients.check(ops.tanh, [1.0, 2.0], derivative=ops.sum), r"`derivative\(x\)` must have shape"),
     ],
 )
-def test_what_cannot_be_checked_is_refused(call, message):
+def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 
 
-def test_everything_is_as_before_afterwards():
+def test_the_float64_context_restores_all_settings():
     with gradients.float64():
         assert keras.backend.standardize_dtype(ops.tanh(ops.ones(2)).dtype) == "float64"
     with pytest.raises(ValueError, match="one"), gradients.float64():

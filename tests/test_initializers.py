@@ -1,4 +1,4 @@
-"""Initializers: the variance they promise, and a signal that arrives as large as it left."""
+"""Initializers: the documented variance, and a signal that keeps its size through many layers."""
 
 import keras
 import numpy as np
@@ -32,30 +32,30 @@ def numpy(x):
 def test_same_seed_same_numbers_as_keras(name, shape):
     if name == "Orthogonal" and len(shape) < 2:
         pytest.skip("there is no orthogonal vector")
-    ours, theirs = (getattr(room, name)(seed=42)(shape) for room in (initializers, keras.initializers))
+    ours, theirs = (getattr(module, name)(seed=42)(shape) for module in (initializers, keras.initializers))
     np.testing.assert_allclose(numpy(ours), numpy(theirs), rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", SCALED)
 def test_axes_of_inputs_and_outputs_as_in_keras(name):
     axes = {"input_axes": [0, 1], "output_axes": [2]}
-    ours, theirs = (getattr(room, name)(seed=42, **axes)((4, 5, 6)) for room in (initializers, keras.initializers))
+    ours, theirs = (getattr(module, name)(seed=42, **axes)((4, 5, 6)) for module in (initializers, keras.initializers))
     np.testing.assert_allclose(numpy(ours), numpy(theirs), rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
-def test_dtype_is_the_one_asked_for_as_in_keras(name, dtype):
+def test_dtype_is_the_requested_one_as_in_keras(name, dtype):
     if (name, dtype) in [("Orthogonal", "float16"), ("Orthogonal", "bfloat16")]:
         pytest.skip("no backend factorizes in half precision, nor does Keras")
-    ours, theirs = (getattr(room, name)(seed=42)((7, 5), dtype) for room in (initializers, keras.initializers))
+    ours, theirs = (getattr(module, name)(seed=42)((7, 5), dtype) for module in (initializers, keras.initializers))
     assert ours.dtype == theirs.dtype
     np.testing.assert_array_equal(numpy(ops.cast(ours, "float32")), numpy(ops.cast(theirs, "float32")))
 
 
 @pytest.mark.parametrize("name", SCALED)
 @pytest.mark.parametrize("shape", [(600, 200), (200, 600), (3, 3, 60, 200)], ids=str)
-def test_variance_is_the_promised_one_and_the_mean_is_zero(name, shape):
+def test_variance_is_the_documented_one_and_the_mean_is_zero(name, shape):
     w = numpy(EXAMPLES[name]().__class__(seed=0)(shape))
     taps = np.prod(shape[:-2], initial=1)
     expected = VARIANCE[name.removesuffix("Uniform").removesuffix("Normal")](taps * shape[-2], taps * shape[-1])
@@ -64,7 +64,7 @@ def test_variance_is_the_promised_one_and_the_mean_is_zero(name, shape):
 
 
 def growth(initializer, activation, depth=20, width=512, stacks=3):
-    """How many times larger the variance is behind the last of so many layers than behind the first."""
+    """The variance after the last of `depth` layers, divided by the variance after the first."""
     seed = keras.random.SeedGenerator(0)
     logarithms = []
     for _ in range(stacks):
@@ -82,7 +82,7 @@ def growth(initializer, activation, depth=20, width=512, stacks=3):
 def test_deep_linear_stack_keeps_its_variance(name):
     initializer = getattr(initializers, name)
     assert 0.4 < growth(initializer, activations.linear) < 2.5
-    assert growth(initializer, activations.relu) < 1e-3  # ReLU throws half away, each time
+    assert growth(initializer, activations.relu) < 1e-3  # each ReLU removes half of the mean square
 
 
 def test_deep_orthogonal_stack_keeps_every_length():
@@ -97,11 +97,11 @@ def test_deep_orthogonal_stack_keeps_every_length():
 def test_deep_relu_stack_keeps_its_variance(name):
     initializer = getattr(initializers, name)
     assert 0.4 < growth(initializer, activations.relu) < 2.5
-    assert growth(initializer, activations.linear) > 1e4  # without ReLU it doubles, each time
+    assert growth(initializer, activations.linear) > 1e4  # without ReLU it doubles in each layer
 
 
 def test_glorot_keeps_the_gradient_as_well_as_the_signal(gradient):
-    """With as many outputs as inputs; LeCun's numbers are then the same, and differ in a funnel."""
+    """For as many outputs as inputs; LeCun's variance is the same there, but differs for fewer outputs."""
     rng = np.random.default_rng(0)
 
     def ways(initializer, inputs, outputs):
@@ -122,7 +122,7 @@ def test_orthogonal_has_one_singular_value_the_gain(rows, columns, gain, seed):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_comes_back_from_its_config_and_fills_a_layer(name):
+def test_config_restores_it_and_it_initializes_a_layer(name):
     initializer = EXAMPLES[name]()
     again = keras.initializers.deserialize(keras.initializers.serialize(initializer))
     assert type(again) is type(initializer)
@@ -136,7 +136,7 @@ def test_comes_back_from_its_config_and_fills_a_layer(name):
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_arguments_and_config_are_those_of_keras(name):
-    ours, theirs = (getattr(room, name)(seed=3) for room in (initializers, keras.initializers))
+    ours, theirs = (getattr(module, name)(seed=3) for module in (initializers, keras.initializers))
     assert ours.get_config() == theirs.get_config()
 
 

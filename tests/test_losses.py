@@ -1,4 +1,4 @@
-"""Losses: least at the truth, Keras's numbers, and never a finite number for what has none."""
+"""Losses: minimal at the target, equal to Keras, and NaN for labels that have no loss."""
 
 import inspect
 import math
@@ -126,7 +126,7 @@ def test_huge_and_tiny_predictions_as_in_keras(case, scale, gradient):
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case[3] is CHANCES], ids=ids)
-def test_certain_and_wrong_as_in_keras(case, gradient):
+def test_certain_but_wrong_predictions_as_in_keras(case, gradient):
     name, arguments, y_true, _ = case
     for certain in (1 - y_true, y_true):
         assert_same(value(ours(name, arguments), y_true, certain), value(theirs(name, arguments), y_true, certain))
@@ -161,17 +161,17 @@ def test_masked_entries_count_as_in_keras(name, reduction):
 
 
 @pytest.mark.parametrize("from_logits", [True, False])
-def test_ignored_class_counts_for_nothing_and_its_rows_may_be_nan(from_logits, gradient):
+def test_ignored_class_does_not_count_and_its_rows_may_be_nan(from_logits, gradient):
     loss = losses.SparseCategoricalCrossentropy(from_logits=from_logits, ignore_class=IGNORED)
-    kept = CLASSES != IGNORED
+    is_counted = CLASSES != IGNORED
     expected = losses.SparseCategoricalCrossentropy(from_logits=from_logits)
-    padded = np.where(kept[:, None], DISTRIBUTION, np.nan).astype("float32")
-    assert_same(value(loss, CLASSES, padded), value(expected, CLASSES[kept], padded[kept]))
+    padded = np.where(is_counted[:, None], DISTRIBUTION, np.nan).astype("float32")
+    assert_same(value(loss, CLASSES, padded), value(expected, CLASSES[is_counted], padded[is_counted]))
     slope = gradient(lambda p: loss(CLASSES, p), padded)[0]
-    assert_same(slope[kept], gradient(lambda p: expected(CLASSES[kept], p), padded[kept])[0])
-    assert (slope[~kept] == 0).all()
+    assert_same(slope[is_counted], gradient(lambda p: expected(CLASSES[is_counted], p), padded[is_counted])[0])
+    assert (slope[~is_counted] == 0).all()
     unreduced = losses.SparseCategoricalCrossentropy(from_logits=from_logits, ignore_class=IGNORED, reduction=None)
-    assert (value(unreduced, CLASSES, padded)[~kept] == 0).all()
+    assert (value(unreduced, CLASSES, padded)[~is_counted] == 0).all()
 
 
 def test_ignored_class_is_left_out_of_a_training_step_as_in_keras():
@@ -200,7 +200,7 @@ def test_ignored_class_is_left_out_of_a_training_step_as_in_keras():
 )
 @pytest.mark.parametrize("scale", [1.0, 30.0])
 def test_a_model_with_probabilities_trains_as_with_keras(name, head, y_true, scale):
-    """On TensorFlow Keras's losses use the scores behind a softmax, so that certain mistakes are unlearned too."""
+    """On TensorFlow Keras's losses use the scores behind a softmax, so that certain mistakes have a gradient too."""
 
     def trained(loss):
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, activation=head)])
@@ -218,13 +218,13 @@ def test_gradient_is_the_slope_of_the_loss(case, gradient):
     y_pred, places, h = y_pred.astype("float64"), list(np.ndindex(y_pred.shape))[::3], 2e-6
     with gradients.float64():
         loss = ours(name, arguments)
-        found = gradient(lambda p: loss(y_true, p), y_pred)[0]
-        assert found.dtype == "float64"
+        slopes = gradient(lambda p: loss(y_true, p), y_pred)[0]
+        assert slopes.dtype == "float64"
         for place in places:
             step = np.zeros_like(y_pred)
             step[place] = h
             high, low = (value(loss, y_true, y_pred + s) for s in (step, -step))
-            np.testing.assert_allclose(found[place], (high - low) / (2 * h), rtol=1e-6, atol=1e-9)
+            np.testing.assert_allclose(slopes[place], (high - low) / (2 * h), rtol=1e-6, atol=1e-9)
 
 
 def sigmoid(z):
@@ -255,7 +255,7 @@ def test_derivative_is_the_one_in_the_docstring(name, arguments, y_true, y_pred,
     assert_same(gradient(lambda p: loss(y_true, p), y_pred)[0], slope, 2e-6)
 
 
-def test_perceptron_loss_pays_for_the_wrong_side_only():
+def test_perceptron_loss_is_zero_on_the_right_side():
     signs = 2 * YES_NO - 1
     expected = np.mean(np.maximum(0, -signs * NUMBERS))
     assert value(losses.PerceptronLoss(), signs, NUMBERS) == pytest.approx(expected, rel=1e-6)
@@ -274,7 +274,7 @@ def test_nan_stays_nan(case, where):
 
 
 @pytest.mark.parametrize("label", [-1, 4, 1.5, math.nan, math.inf])
-def test_a_label_that_is_no_class_has_no_finite_loss(label):
+def test_the_loss_of_a_label_that_is_not_a_class_is_nan(label):
     if keras.backend.backend() == "torch" and label == 4:
         pytest.skip("torch's one-hot raises, which is as good")
     y_true = np.array([0.0, label], "float32")
@@ -284,14 +284,14 @@ def test_a_label_that_is_no_class_has_no_finite_loss(label):
 
 
 @pytest.mark.parametrize("case", CASES, ids=ids)
-def test_mixed_precision_computes_in_float32_unless_told(case):
+def test_mixed_precision_computes_in_float32_by_default(case):
     name, arguments, y_true, y_pred = case
     half = ops.cast(y_pred, "float16")
     loss = ours(name, arguments)(y_true, half)
     assert keras.backend.standardize_dtype(loss.dtype) == "float32"
     assert_same(ops.convert_to_numpy(loss), value(theirs(name, arguments), y_true, half))
-    told = ours(name, arguments | {"dtype": "bfloat16"})(y_true, half)
-    assert keras.backend.standardize_dtype(told.dtype) == "bfloat16"
+    bfloat16 = ours(name, arguments | {"dtype": "bfloat16"})(y_true, half)
+    assert keras.backend.standardize_dtype(bfloat16.dtype) == "bfloat16"
 
 
 @pytest.mark.parametrize("name", ["MeanSquaredError", "BinaryCrossentropy", "Hinge"])
@@ -312,7 +312,7 @@ def test_last_axis_of_size_one_is_aligned_as_in_keras(name, reduction, true_shap
 @pytest.mark.parametrize(
     ("true_shape", "pred_shape"), [((4, 1), (4, 3)), ((4, 3), (4, 1)), ((3,), (4, 3)), ((1, 3), (4, 3)), ((), (4, 3))]
 )
-def test_other_shapes_are_refused_not_broadcast(name, true_shape, pred_shape):
+def test_different_shapes_are_refused_and_not_broadcast(name, true_shape, pred_shape):
     if name == SPARSE and (true_shape, pred_shape) == ((4, 1), (4, 3)):
         pytest.skip("labels as a column are right for it")
     with pytest.raises(ValueError, match=r"`y_true` and `y_pred` must have"):
@@ -320,7 +320,7 @@ def test_other_shapes_are_refused_not_broadcast(name, true_shape, pred_shape):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_comes_back_from_its_config_with_the_same_number(name):
+def test_config_restores_the_same_loss(name):
     loss = EXAMPLES[name]()
     again = keras.losses.deserialize(keras.losses.serialize(loss))
     assert type(again) is type(loss)
@@ -331,9 +331,9 @@ def test_comes_back_from_its_config_with_the_same_number(name):
 
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "PerceptronLoss"])
 def test_arguments_and_defaults_are_those_of_keras(name):
-    mine, keras_loss = (inspect.signature(getattr(room, name)).parameters for room in (losses, keras.losses))
+    mine, keras_loss = (inspect.signature(getattr(module, name)).parameters for module in (losses, keras.losses))
     assert {k: p.default for k, p in mine.items()} == {k: p.default for k, p in keras_loss.items()}
-    assert theirs(name).get_config().items() <= ours(name).get_config().items()  # Keras forgets `delta` and one `axis`
+    assert theirs(name).get_config().items() <= ours(name).get_config().items()  # Keras loses `delta` and one `axis`
 
 
 rows = arrays("float32", (3, 4), elements=st.floats(-20, 20, width=32))
@@ -341,7 +341,7 @@ positive = arrays("float32", (3, 4), elements=st.floats(0.125, 1, width=32))
 
 
 @given(y=rows, other=rows)
-def test_errors_are_least_at_the_truth(y, other):
+def test_errors_are_minimal_at_the_target(y, other):
     for name in ("MeanSquaredError", "MeanAbsoluteError", "Huber"):
         assert value(ours(name), y, y) == 0
         assert value(ours(name), y, other) >= 0
@@ -349,7 +349,7 @@ def test_errors_are_least_at_the_truth(y, other):
 
 
 @given(y=positive, other=positive)
-def test_surprise_is_least_at_the_true_distribution(y, other):
+def test_cross_entropy_is_minimal_at_the_true_distribution(y, other):
     y, other = (x / x.sum(axis=-1, keepdims=True) for x in (y, other))
     classes = y.argmax(axis=-1)
     for name in ("BinaryCrossentropy", "CategoricalCrossentropy", "KLDivergence"):
@@ -362,7 +362,7 @@ def test_surprise_is_least_at_the_true_distribution(y, other):
 
 
 @given(z=rows, shift=st.floats(-20, 20, width=32), seed=st.integers(0, 99))
-def test_classification_losses_are_least_at_a_sure_and_right_answer(z, shift, seed):
+def test_classification_losses_are_minimal_for_a_certain_right_prediction(z, shift, seed):
     classes = np.random.default_rng(seed).integers(0, 4, size=3)
     one_hot = np.eye(4, dtype="float32")[classes]
     for name in (
@@ -381,7 +381,7 @@ def test_classification_losses_are_least_at_a_sure_and_right_answer(z, shift, se
 
 
 @given(y=arrays("float32", (3, 4), elements=st.sampled_from([0.0, 1.0])), p=positive)
-def test_focal_loss_without_focus_is_cross_entropy_and_with_it_less(y, p):
+def test_focal_loss_with_gamma_0_is_cross_entropy_and_otherwise_smaller(y, p):
     p = p * 0.9
     plain = value(losses.BinaryCrossentropy(), y, p)
     assert value(losses.BinaryFocalCrossentropy(gamma=0.0), y, p) == pytest.approx(plain, rel=1e-5)
@@ -389,7 +389,7 @@ def test_focal_loss_without_focus_is_cross_entropy_and_with_it_less(y, p):
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
-def test_focal_loss_has_a_slope_where_the_model_is_sure_and_right(gamma, gradient):
+def test_focal_loss_has_a_gradient_for_a_certain_right_prediction(gamma, gradient):
     """Keras's is NaN there for a focus below 1."""
     focal = losses.BinaryFocalCrossentropy(from_logits=True, gamma=gamma)
     z, right = np.array([[-40.0], [40.0], [90.0]], "float32"), np.array([[0.0], [1.0], [1.0]], "float32")
@@ -397,7 +397,7 @@ def test_focal_loss_has_a_slope_where_the_model_is_sure_and_right(gamma, gradien
 
 
 @pytest.mark.parametrize("smoothing", [0.1, 0.5])
-def test_smoothed_labels_are_a_mixture_with_the_even_distribution(smoothing):
+def test_smoothed_labels_are_a_mixture_with_the_uniform_distribution(smoothing):
     dense, binary = losses.CategoricalCrossentropy, losses.BinaryCrossentropy
     even = np.full_like(ONE_HOT, 0.25)
     mixed = (1 - smoothing) * ONE_HOT + smoothing * even

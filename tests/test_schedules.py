@@ -1,4 +1,4 @@
-"""Schedules: where the rate starts, peaks and ends, and that it is Keras's rate where Keras has the schedule."""
+"""Schedules: first, largest and last rate, and the same rates as Keras where Keras has the schedule."""
 
 import keras
 import numpy as np
@@ -63,22 +63,22 @@ def test_step_decay_is_exponential_decay_in_stairs():
 @pytest.mark.parametrize("fraction", [0.0, 0.3, 1.0])
 def test_one_cycle_climbs_to_the_peak_and_falls_to_the_end(anneal, fraction):
     schedule = OneCycle(0.2, 200, fraction, 20, 1000, anneal)
-    found = rates(schedule, range(201))
+    alpha = rates(schedule, range(201))
     top = round(200 * fraction)
-    assert found[top] == pytest.approx(0.2, rel=1e-6)
-    assert found[:top] == sorted(found[:top])
-    assert found[top:] == sorted(found[top:], reverse=True)
+    assert alpha[top] == pytest.approx(0.2, rel=1e-6)
+    assert alpha[:top] == sorted(alpha[:top])
+    assert alpha[top:] == sorted(alpha[top:], reverse=True)
     if fraction > 0:
-        assert found[0] == pytest.approx(0.2 / 20, rel=1e-6)
+        assert alpha[0] == pytest.approx(0.2 / 20, rel=1e-6)
     if fraction < 1:
         assert rates(schedule, (200, 300)) == pytest.approx([0.2 / 1000] * 2, rel=1e-4)
 
 
 def test_one_cycle_is_straight_on_the_way_up_and_half_a_wave_on_the_way_down():
-    found = np.array(rates(OneCycle(1.0, 100, 0.3, 25, 1e4), range(101)))
-    np.testing.assert_allclose(np.diff(found[:31]), (1 - 1 / 25) / 30, rtol=1e-5)
+    alpha = np.array(rates(OneCycle(1.0, 100, 0.3, 25, 1e4), range(101)))
+    np.testing.assert_allclose(np.diff(alpha[:31]), (1 - 1 / 25) / 30, rtol=1e-5)
     wave = 1e-4 + (1 - 1e-4) * (1 + np.cos(np.pi * np.arange(71) / 70)) / 2
-    np.testing.assert_allclose(found[30:], wave, atol=1e-6)
+    np.testing.assert_allclose(alpha[30:], wave, atol=1e-6)
 
 
 @given(
@@ -93,14 +93,14 @@ def test_one_cycle_stays_between_its_end_and_its_peak(peak, total, fraction, ste
     assert peak / 1e4 * (1 - 1e-3) <= rate <= peak * (1 + 1e-6)
 
 
-def test_linear_to_zero_is_a_line_and_then_nothing():
-    found = np.array(rates(LinearDecay(0.3, 30), range(40)))
-    np.testing.assert_allclose(np.diff(found[:31]), -0.01, rtol=1e-4)
-    assert not found[30:].any()
+def test_linear_decay_is_a_line_to_zero_and_then_zero():
+    alpha = np.array(rates(LinearDecay(0.3, 30), range(40)))
+    np.testing.assert_allclose(np.diff(alpha[:31]), -0.01, rtol=1e-4)
+    assert not alpha[30:].any()
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_schedule_drives_an_optimizer_and_comes_back_from_its_config(name):
+def test_schedule_sets_the_rate_of_an_optimizer_and_config_restores_it(name):
     schedule = EXAMPLES[name]()
     optimizer = keras.optimizers.SGD.from_config(keras.optimizers.SGD(schedule).get_config())
     w = keras.Variable(0.0)

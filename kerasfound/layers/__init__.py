@@ -4,12 +4,10 @@ from .activation import ELU as ELU
 from .activation import GELU as GELU
 from .activation import LeakyReLU as LeakyReLU
 from .activation import Linear as Linear
-from .activation import LogSoftmax as LogSoftmax
 from .activation import ReLU as ReLU
 from .activation import Sigmoid as Sigmoid
 from .activation import Sign as Sign
 from .activation import SiLU as SiLU
-from .activation import Softmax as Softmax
 from .activation import Softplus as Softplus
 from .activation import SquaredReLU as SquaredReLU
 from .activation import Step as Step
@@ -50,6 +48,8 @@ from .recurrent import SimpleRNN as SimpleRNN
 from .recurrent import SimpleRNNCell as SimpleRNNCell
 from .regularization import Dropout as Dropout
 from .regularization import RandomTranslation as RandomTranslation
+from .softmax import LogSoftmax as LogSoftmax
+from .softmax import Softmax as Softmax
 from .table import BatchEnsembleScaling as BatchEnsembleScaling
 from .table import CategoryEmbedding as CategoryEmbedding
 from .table import Imputation as Imputation

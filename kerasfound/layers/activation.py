@@ -1,13 +1,13 @@
-"""Activations as layers, for where one stands on its own; each calls the function of `kerasfound.activations`."""
+"""Activations as layers; each calls the function of the same name in `kerasfound.activations`."""
 
 import keras
-from keras import ops
+from keras import ops  # noqa: F401  the examples use it
 
 from kerasfound import activations
 
 
-class _Activation(keras.layers.Layer):
-    """What they share: the shape stays, and a mask passes through."""
+class ActivationLayer(keras.layers.Layer):
+    """The base class: the output has the shape of the input, and a mask passes through."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -19,7 +19,7 @@ class _Activation(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class ReLU(keras.layers.ReLU):
-    r"""Pass what is positive, stop what is not: `kerasfound.activations.relu` as a layer.
+    r"""Keep positive inputs, set the others to zero: `kerasfound.activations.relu` as a layer.
 
     $$y = \max(x, 0)$$
 
@@ -34,7 +34,7 @@ class ReLU(keras.layers.ReLU):
     Args:
         max_value: the largest value returned, at least 0; `None` for no limit. Defaults to `None`.
         negative_slope: slope below `threshold`, at least 0. Defaults to `0.0`.
-        threshold: what is not above it counts as negative, at least 0. Defaults to `0.0`.
+        threshold: inputs at or below it count as negative, at least 0. Defaults to `0.0`.
         **kwargs: what every Keras layer takes.
 
     Raises:
@@ -44,13 +44,13 @@ class ReLU(keras.layers.ReLU):
         >>> [float(y) for y in ReLU(max_value=6.0)(ops.array([-2.0, 3.0, 9.0]))]
         [0.0, 3.0, 6.0]
 
-    In practice: `Dense(8, activation=relu)` is shorter; a layer of its own can stand after a normalization.
+    In practice: `Dense(8, activation=relu)` is shorter; a separate layer can stand after a normalization.
 
     Source: Nair and Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", 2010.
     """
 
     def __init__(self, max_value=None, negative_slope=0.0, threshold=0.0, **kwargs):
-        activations.relu(0.0, negative_slope, max_value, threshold)  # its checks, now instead of at the first call
+        activations.relu(0.0, negative_slope, max_value, threshold)  # checks the arguments now, not at the first call
         super().__init__(max_value, negative_slope, threshold, **kwargs)
 
     def call(self, inputs):
@@ -59,7 +59,7 @@ class ReLU(keras.layers.ReLU):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class LeakyReLU(keras.layers.LeakyReLU):
-    r"""ReLU that lets a little through below zero: `kerasfound.activations.leaky_relu` as a layer.
+    r"""ReLU with a small slope below zero: `kerasfound.activations.leaky_relu` as a layer.
 
     With $a$ = `negative_slope`:
 
@@ -86,7 +86,7 @@ class LeakyReLU(keras.layers.LeakyReLU):
     """
 
     def __init__(self, negative_slope=0.3, **kwargs):
-        activations.leaky_relu(0.0, negative_slope)  # its check, now instead of at the first call
+        activations.leaky_relu(0.0, negative_slope)  # checks the argument now, not at the first call
         super().__init__(negative_slope, **kwargs)
 
     def call(self, inputs):
@@ -116,14 +116,14 @@ class ELU(keras.layers.ELU):
         >>> [round(float(y), 4) for y in ELU()(ops.array([-1.0, 3.0]))]
         [-0.6321, 3.0]
 
-    In practice: its outputs average near zero, which helps networks without normalization. Keras's own layer forgets
+    In practice: its outputs average near zero, which helps networks without normalization. Keras's own layer loses
     `alpha` when it is saved; this one keeps it.
 
     Source: Clevert, Unterthiner and Hochreiter, "Fast and Accurate Deep Network Learning by ELUs", 2016.
     """
 
     def __init__(self, alpha=1.0, **kwargs):
-        activations.elu(0.0, alpha)  # its check, now instead of at the first call
+        activations.elu(0.0, alpha)  # checks the argument now, not at the first call
         super().__init__(alpha, **kwargs)
 
     def call(self, inputs):
@@ -134,93 +134,8 @@ class ELU(keras.layers.ELU):
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class Softmax(keras.layers.Softmax):
-    r"""Turn scores into probabilities: `kerasfound.activations.softmax` as a layer, with a mask.
-
-    $$p_i = \frac{m_i\, e^{x_i}}{\sum_j m_j\, e^{x_j}}$$
-
-    with $m_i$ = 1 where `mask` is true, or where there is none, else 0. Where all is masked, all is 0.
-
-    Derivative: $\partial p_i / \partial x_j = p_i (\delta_{ij} - p_j)$.
-
-    Shapes: any; kept. `mask` is broadcast to it.
-
-    Args:
-        axis: the axis, or a list of axes, that sums to 1. Defaults to `-1`.
-        **kwargs: what every Keras layer takes.
-
-    Raises:
-        ValueError: if there is no such axis, or `mask` has not the shape of the inputs, an axis of size 1 aside.
-
-    Example:
-        >>> x, mask = ops.array([1.0, 2.0, 3.0]), ops.array([True, True, False])
-        >>> [round(float(p), 4) for p in Softmax()(x, mask=mask)]
-        [0.2689, 0.7311, 0.0]
-
-    In practice: for the last layer of a classifier with classes that exclude each other, and for attention.
-
-    Source: Bridle, "Probabilistic Interpretation of Feedforward Classification Network Outputs", 1990.
-    """
-
-    def call(self, inputs, mask=None):
-        axis = tuple(self.axis) if isinstance(self.axis, list) else self.axis
-        if mask is None:
-            return activations.softmax(inputs, axis)
-        self._check_mask(mask, inputs)
-        m = ops.cast(mask, inputs.dtype) > 0.5
-        far_below = -3e4 if inputs.dtype == "float16" else -1e9  # -inf would be NaN where all is masked
-        p = activations.softmax(ops.where(m, inputs, far_below), axis)
-        return ops.where(m, p, 0.0)
-
-    def _check_mask(self, mask, inputs):
-        pairs = zip(reversed(mask.shape), reversed(inputs.shape), strict=False)
-        fits = all(m in (1, None, x) or x is None for m, x in pairs)
-        if len(mask.shape) > len(inputs.shape) or not fits:
-            expected = "that of the inputs, or 1, on each axis"
-            raise ValueError(f"`mask` must have the shape {tuple(inputs.shape)}, {expected}, got {tuple(mask.shape)}.")
-
-
-@keras.saving.register_keras_serializable(package="kerasfound")
-class LogSoftmax(_Activation):
-    r"""The logarithm of softmax: `kerasfound.activations.log_softmax` as a layer.
-
-    $$y_i = x_i - \log \sum_j e^{x_j}$$
-
-    Derivative: $\partial y_i / \partial x_j = \delta_{ij} - e^{y_j}$.
-
-    Shapes: any; kept.
-
-    Args:
-        axis: the axis, or a list of axes, over which $e^y$ sums to 1. Defaults to `-1`.
-        **kwargs: what every Keras layer takes.
-
-    Raises:
-        ValueError: if the inputs have no such axis.
-
-    Example:
-        >>> [round(float(y), 4) for y in LogSoftmax()(ops.array([0.0, 200.0]))]
-        [-200.0, 0.0]
-
-    In practice: for a model that answers with log-likelihoods. A loss wants scores instead, with `from_logits=True`.
-
-    Source: Goodfellow, Bengio and Courville, "Deep Learning", section 6.2.2.3, 2016.
-    """
-
-    def __init__(self, axis=-1, **kwargs):
-        super().__init__(**kwargs)
-        self.axis = axis
-
-    def call(self, inputs):
-        axis = tuple(self.axis) if isinstance(self.axis, list) else self.axis
-        return activations.log_softmax(inputs, axis)
-
-    def get_config(self):
-        return super().get_config() | {"axis": self.axis}
-
-
-@keras.saving.register_keras_serializable(package="kerasfound")
-class GELU(_Activation):
-    r"""Weigh the input by the probability of a smaller one: `kerasfound.activations.gelu` as a layer.
+class GELU(ActivationLayer):
+    r"""The input times the probability of a smaller normal number: `kerasfound.activations.gelu` as a layer.
 
     With the normal distribution function $\Phi$:
 
@@ -247,7 +162,7 @@ class GELU(_Activation):
     """
 
     def __init__(self, approximate=False, **kwargs):
-        activations.gelu(0.0, approximate)  # its check, now instead of at the first call
+        activations.gelu(0.0, approximate)  # checks the argument now, not at the first call
         super().__init__(**kwargs)
         self.approximate = approximate
 
@@ -259,8 +174,8 @@ class GELU(_Activation):
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class Swish(_Activation):
-    r"""SiLU with a slope that is learned: `kerasfound.activations.swish` as a layer.
+class Swish(ActivationLayer):
+    r"""SiLU with a learned slope: `kerasfound.activations.swish` as a layer.
 
     With the weight $\beta$, which starts at `beta`:
 
@@ -272,8 +187,8 @@ class Swish(_Activation):
     Shapes: any; kept. $\beta$ is one number for the whole layer.
 
     Args:
-        beta: what $\beta$ starts at. Defaults to `1.0`.
-        **kwargs: what every Keras layer takes; with `trainable=False`, $\beta$ stays.
+        beta: the initial $\beta$. Defaults to `1.0`.
+        **kwargs: what every Keras layer takes; with `trainable=False`, $\beta$ stays constant.
 
     Raises:
         ValueError: if `beta` is not a number.
@@ -288,7 +203,7 @@ class Swish(_Activation):
     """
 
     def __init__(self, beta=1.0, **kwargs):
-        activations.swish(0.0, beta)  # its check, now instead of at the first call
+        activations.swish(0.0, beta)  # checks the argument now, not at the first call
         super().__init__(**kwargs)
         self.initial_beta = beta
 
@@ -303,7 +218,7 @@ class Swish(_Activation):
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class SiLU(_Activation):
+class SiLU(ActivationLayer):
     r"""The input, gated by its own sigmoid: `kerasfound.activations.silu` as a layer.
 
     $$y = x\, \sigma(x)$$
@@ -322,7 +237,7 @@ class SiLU(_Activation):
         >>> [round(float(y), 4) for y in SiLU()(ops.array([-1.0, 0.0, 3.0]))]
         [-0.2689, 0.0, 2.8577]
 
-    In practice: in EfficientNet and in today's language models.
+    In practice: in EfficientNet and in current language models.
 
     Source: Elfwing, Uchibe and Doya, "Sigmoid-Weighted Linear Units for Neural Network Function Approximation", 2018.
     """
@@ -332,8 +247,8 @@ class SiLU(_Activation):
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class Sigmoid(_Activation):
-    r"""Turn a score into the probability of yes: `kerasfound.activations.sigmoid` as a layer.
+class Sigmoid(ActivationLayer):
+    r"""Turn a score into the probability of the positive class: `kerasfound.activations.sigmoid` as a layer.
 
     $$y = \sigma(x) = \frac{1}{1 + e^{-x}}$$
 
@@ -351,7 +266,7 @@ class Sigmoid(_Activation):
         >>> [round(float(y), 4) for y in Sigmoid()(ops.array([-1000.0, 0.0, 2.0]))]
         [0.0, 0.5, 0.8808]
 
-    In practice: for yes-or-no outputs; in deep hidden layers the gradient vanishes.
+    In practice: for binary outputs; in deep hidden layers the gradient vanishes.
 
     Source: Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", 1986.
     """
@@ -361,7 +276,7 @@ class Sigmoid(_Activation):
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class Tanh(_Activation):
+class Tanh(ActivationLayer):
     r"""The sigmoid stretched to -1 ... 1: `kerasfound.activations.tanh` as a layer.
 
     $$y = \tanh x$$
@@ -380,7 +295,7 @@ class Tanh(_Activation):
         >>> [round(float(y), 4) for y in Tanh()(ops.array([-1000.0, 0.0, 0.5]))]
         [-1.0, 0.0, 0.4621]
 
-    In practice: where the output has to be bounded; it saturates as the sigmoid does.
+    In practice: where the output must be bounded; it saturates like the sigmoid.
 
     Source: LeCun, Bottou, Orr and Müller, "Efficient BackProp", 1998.
     """
@@ -390,7 +305,7 @@ class Tanh(_Activation):
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class Softplus(_Activation):
+class Softplus(ActivationLayer):
     r"""A smooth ReLU that is positive everywhere: `kerasfound.activations.softplus` as a layer.
 
     $$y = \log(1 + e^x)$$
@@ -419,7 +334,7 @@ class Softplus(_Activation):
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class SquaredReLU(_Activation):
+class SquaredReLU(ActivationLayer):
     r"""ReLU, squared: `kerasfound.activations.squared_relu` as a layer.
 
     $$y = \max(x, 0)^2$$
@@ -448,12 +363,12 @@ class SquaredReLU(_Activation):
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class Step(_Activation):
-    r"""Fire or do not: `kerasfound.activations.step` as a layer.
+class Step(ActivationLayer):
+    r"""One or zero: `kerasfound.activations.step` as a layer.
 
     $$y = \begin{cases} 1 & x \ge 0 \\ 0 & x < 0 \end{cases}$$
 
-    Derivative: $0$ wherever there is one.
+    Derivative: $0$ except at the jump.
 
     Shapes: any; kept.
 
@@ -467,7 +382,7 @@ class Step(_Activation):
         >>> [round(float(y), 4) for y in Step()(ops.array([-0.1, 0.0, 7.0]))]
         [0.0, 1.0, 1.0]
 
-    In practice: for reading off a decision: nothing before it learns by gradient descent.
+    In practice: to turn a score into a decision: layers before it cannot learn by gradient descent.
 
     Source: McCulloch and Pitts, "A logical calculus of the ideas immanent in nervous activity", 1943.
     """
@@ -477,12 +392,12 @@ class Step(_Activation):
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class Sign(_Activation):
-    r"""Which side of zero: `kerasfound.activations.sign` as a layer.
+class Sign(ActivationLayer):
+    r"""The side of zero: `kerasfound.activations.sign` as a layer.
 
     $$y = \begin{cases} 1 & x > 0 \\ 0 & x = 0 \\ -1 & x < 0 \end{cases}$$
 
-    Derivative: $0$ wherever there is one.
+    Derivative: $0$ except at the jump.
 
     Shapes: any; kept.
 
@@ -496,7 +411,7 @@ class Sign(_Activation):
         >>> [round(float(y), 4) for y in Sign()(ops.array([-0.1, 0.0, 7.0]))]
         [-1.0, 0.0, 1.0]
 
-    In practice: for reading off a decision: nothing before it learns by gradient descent.
+    In practice: to turn a score into a decision: layers before it cannot learn by gradient descent.
 
     Source: Rosenblatt, "The Perceptron: A Probabilistic Model for Information Storage and Organization", 1958.
     """
@@ -506,7 +421,7 @@ class Sign(_Activation):
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class Linear(_Activation):
+class Linear(ActivationLayer):
     r"""No activation at all: `kerasfound.activations.linear` as a layer.
 
     $$y = x$$
@@ -525,7 +440,7 @@ class Linear(_Activation):
         >>> [round(float(y), 4) for y in Linear()(ops.array([-2.5, 3.0]))]
         [-2.5, 3.0]
 
-    In practice: to say that nothing is meant, and as the one to compare others with.
+    In practice: to state that there is no activation, and as a baseline for comparisons.
 
     Source: Widrow and Hoff, "Adaptive Switching Circuits", 1960.
     """

@@ -1,4 +1,4 @@
-"""Attention: every query looks at every key, and takes the values in proportion."""
+"""Attention: the output for a query is a mean of the values, weighted by how well their keys match."""
 
 import functools
 
@@ -11,15 +11,15 @@ from .regularization import Dropout
 
 
 def attention_weights(query, key, mask=None):
-    r"""How much each query looks at each key.
+    r"""The weight of each key for each query.
 
     With queries $Q$ = `query` and keys $K$ = `key` of width $d$:
 
     $$A = \mathrm{softmax}(Q K^\top / \sqrt{d})$$
 
-    Where `mask` is false the score counts as $-\infty$. Each row sums to 1, also that of a query that may see nothing:
-    it looks at everything alike.
-    The scale keeps the scores' variance at 1 when $Q$ and $K$ have variance 1, so that the softmax does not saturate.
+    Where `mask` is false the score counts as $-\infty$. Each row sums to 1. If a query may attend to no key at all, its
+    weights are all equal. The scale keeps the scores' variance at 1 when $Q$ and $K$ have variance 1, so that the
+    softmax does not saturate.
 
     Derivative: for a row $a$ of $A$ and its scores $s$, $\partial a / \partial s = \mathrm{diag}(a) - a a^\top$.
 
@@ -30,7 +30,7 @@ def attention_weights(query, key, mask=None):
     Args:
         query: the tensor $Q$.
         key: the tensor $K$.
-        mask: boolean, true where a query may look. Defaults to `None`: everywhere.
+        mask: boolean, true where a query may attend to a key. Defaults to `None`: everywhere.
 
     Example:
         >>> A = attention_weights(ops.ones((1, 4)), ops.ones((2, 4)), mask=ops.array([[True, False]]))
@@ -55,27 +55,28 @@ def scaled_dot_product_attention(query, key, value, mask=None):
 
     $$Y = \mathrm{softmax}(Q K^\top / \sqrt{d})\, V$$
 
-    A dictionary that is looked up softly: every entry answers, the matching ones loudest.
+    It is a soft lookup in a dictionary: every entry contributes, and a better match has a larger weight.
 
     Derivative: $\partial Y / \partial V = A$, the weights; through $Q$ and $K$ by the softmax (`attention_weights`).
 
     Shapes: `query` `(..., T, d)`, `key` `(..., S, d)`, `value` `(..., S, e)` to `(..., T, e)`.
 
-    Range: each row lies in the convex hull of the values it may see.
+    Range: each row lies in the convex hull of the values that are not masked.
 
     Args:
         query: the tensor $Q$.
         key: the tensor $K$.
         value: the tensor $V$.
-        mask: boolean, broadcastable to `(..., T, S)`, true where a query may look. Defaults to `None`: everywhere.
+        mask: boolean, broadcastable to `(..., T, S)`, true where a query may attend to a key. Defaults to `None`:
+            everywhere.
 
     Example:
         >>> y = scaled_dot_product_attention(ops.zeros((1, 4)), ops.ones((2, 4)), ops.array([[1.0], [3.0]]))
-        >>> float(y[0, 0])  # no preference: the mean
+        >>> float(y[0, 0])  # equal weights: the mean
         2.0
 
-    In practice: time and memory grow with $T \cdot S$; `keras.ops.dot_product_attention` is the same with
-    fused kernels.
+    In practice: time and memory grow with $T \cdot S$; `keras.ops.dot_product_attention` computes the same with fused
+    kernels.
 
     Source: Vaswani et al., "Attention Is All You Need", 2017, section 3.2.1.
     """
@@ -92,7 +93,7 @@ def combine_masks(
     use_causal_mask=False,
     sliding_window=None,
 ):
-    r"""Which key each query may look at, from all that is known: true where every mask is true.
+    r"""Combine all masks into one: true where a query may attend to a key.
 
     $$M_{ts} = m^q_t \wedge m^v_s \wedge m^k_s \wedge M'_{ts} \wedge (s \le t) \wedge (|t - s| < w)$$
 
@@ -106,15 +107,15 @@ def combine_masks(
         value_mask: $m^v$, `(batch, S)`, false at padding. Defaults to `None`.
         key_mask: $m^k$, `(batch, S)`, false at padding. Defaults to `None`.
         attention_mask: $M'$, `(batch, T, S)`. Defaults to `None`.
-        use_causal_mask: whether position $t$ is kept from seeing $s > t$. Defaults to `False`.
-        sliding_window: $w$, how near a key must be. Defaults to `None`: any distance.
+        use_causal_mask: whether position $t$ may attend to positions $s \le t$ only. Defaults to `False`.
+        sliding_window: $w$; only keys nearer than $w$ steps are allowed. Defaults to `None`: any distance.
 
     Example:
         >>> x = ops.zeros((1, 2, 4))
         >>> [[bool(m) for m in row] for row in combine_masks(x, x, use_causal_mask=True)[0]]
         [[True, False], [True, True]]
 
-    In practice: padding is masked by hiding it as a key; what a padded query answers is of no use and later ignored.
+    In practice: padding is masked as a key; the outputs for padded queries have no meaning and are ignored later.
 
     Source: Vaswani et al., "Attention Is All You Need", 2017, section 3.2.3.
     """
@@ -198,7 +199,7 @@ class DotProductAttention(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class MultiHeadAttention(keras.layers.MultiHeadAttention):
-    r"""Several attentions side by side, each in its own projection.
+    r"""Several attentions in parallel, each with its own projections.
 
     With $X$ = `query`, $Z_k$ = `key`, $Z_v$ = `value` and, for head $h$, projections $W$ and $b$ to width
     $d$ = `key_dim`:
@@ -207,7 +208,7 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
     $$A_h = \mathrm{softmax}(Q_h K_h^\top / \sqrt{d})$$
     $$Y = \sum_h \mathrm{dropout}(A_h)\, V_h\, W^O_h + b^O$$
 
-    The sum over heads is the concatenation of the heads times one matrix. Each head can look for something else.
+    The sum over heads is the concatenation of the heads times one matrix. Each head can attend to different features.
 
     Derivative: as for `scaled_dot_product_attention`, through four linear maps.
 
@@ -218,7 +219,7 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
     Args:
         num_heads: number of heads, at least 1.
         key_dim: $d$, the width of each head's queries and keys.
-        rotary: whether queries and keys are turned by `RotaryPosition`. Defaults to `False`.
+        rotary: whether `RotaryPosition` rotates queries and keys. Defaults to `False`.
         **kwargs: as for `keras.layers.MultiHeadAttention`: `value_dim` (defaults to `key_dim`), `dropout` (`0.0`),
             `use_bias` (`True`), `output_shape` (that of `query`), `attention_axes`, `sliding_window`,
             `flash_attention`, `use_gate`, initializers, regularizers, constraints, `seed`.
@@ -234,10 +235,10 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         >>> y.shape == (1, 3, 8), [[round(float(a), 2) for a in row] for row in A[0, 0]]
         (True, [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.33, 0.33, 0.33]])
 
-    In practice: `key_dim * num_heads` is commonly the width of the input. Masks of the inputs (`mask_zero`) are used by
-    themselves. In half precision, without dropout and returned scores, it takes the backend's fused kernel (flash
-    attention on a GPU with JAX), as Keras does. A query that may see nothing answers as in Keras: with the mean of all
-    values, but with 0 where weights are dropped or returned.
+    In practice: `key_dim * num_heads` is commonly the width of the input. Masks of the inputs (`mask_zero`) apply
+    automatically. In half precision, without dropout and returned scores, it uses the backend's fused kernel (flash
+    attention on a GPU with JAX), as Keras does. If all keys of a query are masked, the output is as in Keras: the mean
+    of all values, or 0 where weights are dropped or returned.
 
     Source: Vaswani et al., "Attention Is All You Need", 2017, section 3.2.2.
     """
@@ -257,7 +258,7 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
             raise ValueError(f"`query` must have shape (batch, time, features) with `rotary`, got {query_shape}.")
         for projection in (self.query_dense, self.key_dense, self.value_dense, getattr(self, "_gate_dense", None)):
             if projection is not None:
-                projection.supports_masking = True  # each step by itself: nothing to mask, nothing to warn of
+                projection.supports_masking = True  # it acts on each step alone, so Keras need not warn of a lost mask
 
     def call(
         self,
@@ -274,12 +275,12 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
     ):
         key = value if key is None else key
         masks = (query_mask, value_mask, key_mask, attention_mask)
-        if len(query.shape) != 3:  # attention over several axes, of images or films: Keras's general einsum
+        if len(query.shape) != 3:  # attention over several axes, of images or videos: Keras's general einsum
             return super().call(query, value, key, *masks, return_attention_scores, training, use_causal_mask)
-        # The names with an underscore are Keras's own: its arguments that have no public name.
-        shown = self.dropout or return_attention_scores
-        fused = not shown and (self.compute_dtype in ("float16", "bfloat16") or self._flash_attention)
-        fused = fused and self.value_dim == self.key_dim  # JAX's kernel knows one width only
+        # The names with an underscore are Keras's: its arguments have no public name.
+        needs_weights = self.dropout or return_attention_scores
+        fused = not needs_weights and (self.compute_dtype in ("float16", "bfloat16") or self._flash_attention)
+        fused = fused and self.value_dim == self.key_dim  # JAX's kernel supports one width only
         mask = combine_masks(
             query, value, *masks, use_causal_mask and not fused, getattr(self, "_sliding_window", None)
         )
@@ -295,8 +296,8 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         else:
             Q, K, V = (ops.swapaxes(x, 1, 2) for x in (Q, K, V))  # heads before time
             A = attention_weights(Q, K, mask)
-            if shown and mask is not None:
-                A = ops.where(mask, A, 0.0)  # a query that may see nothing: Keras's two ways to answer
+            if needs_weights and mask is not None:
+                A = ops.where(mask, A, 0.0)  # all keys masked: Keras has 0 in this branch, and the mean in the other
             Y = ops.swapaxes(self._dropout_layer(A, training=training) @ V, 1, 2)
         if getattr(self, "_use_gate", False):
             Y = Y * self._gate_dense(query)
@@ -309,7 +310,7 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class CausalSelfAttention(keras.layers.Layer):
-    r"""Attention of each step to itself and the steps before it, with a memory of their keys and values.
+    r"""Attention of each step to itself and to earlier steps, with a cache of their keys and values.
 
     For head $h$ of `num_heads`, each $d$ wide, $\rho_t$ a rotation by the position (`RotaryPosition`) and
     $\mathrm{rms}(u) = u / \sqrt{\mathrm{mean}(u^2)}$:
@@ -318,18 +319,18 @@ class CausalSelfAttention(keras.layers.Layer):
     $$a_{ts} = \frac{\exp(q_t \cdot k_s / \sqrt d)}{\sum_{r \le t} \exp(q_t \cdot k_r / \sqrt d)}, \qquad
       y_t = \sum_h \sum_{s \le t} a_{ts} v_s W^O_h$$
 
-    Normalized, no query or key outgrows the softmax. To go on by one step only $q_t$, $k_t$, $v_t$ are new: with a
-    `cache` of the keys and values so far a step costs $t$ products instead of $t^2$.
+    The normalization keeps large queries and keys from saturating the softmax. For the next step only $q_t$, $k_t$ and
+    $v_t$ are new: with a `cache` of earlier keys and values a step costs $t$ products instead of $t^2$.
 
     Derivative: $\partial y_t / \partial x_s = 0$ for $s > t$.
 
     Shapes: `(batch, T, features)` to the same; all four $W$ `(features, features)`; the cache
-        `(batch, 2, length, num_heads, d)`, keys then values, with zeros where no step has been yet.
+        `(batch, 2, length, num_heads, d)`, keys then values, zero for steps to come.
 
     Args:
         num_heads: number of heads, at least 1; `features / num_heads` is $d$, an even number.
         kernel_initializer: of $W^Q, W^K, W^V$. Defaults to `"glorot_uniform"`.
-        output_initializer: of $W^O$. Defaults to `"zeros"`: the layer starts by adding nothing to a residual path.
+        output_initializer: of $W^O$. Defaults to `"zeros"`: at the start the layer adds 0 to a residual path.
         **kwargs: as for every Keras layer.
 
     Raises:
@@ -340,12 +341,12 @@ class CausalSelfAttention(keras.layers.Layer):
         >>> x = keras.random.normal((1, 3, 8), seed=0)
         >>> y = attention(x)
         >>> first, cache = attention(x[:, :2], cache=ops.zeros((1, 2, 3, 2, 4)))
-        >>> last, cache = attention(x[:, 2:], cache=cache, start=2)  # the third step alone, with what was kept
+        >>> last, cache = attention(x[:, 2:], cache=cache, start=2)  # the third step alone, with the cache
         >>> float(ops.max(ops.abs(last - y[:, 2:]))) < 1e-6
         True
 
     In practice: for training on whole sequences, then generating one step at a time. For masks, cross-attention,
-    dropout or returned scores take `MultiHeadAttention`.
+    dropout or returned scores use `MultiHeadAttention`.
 
     Source: Vaswani et al., "Attention Is All You Need", 2017; normalized queries and keys: Henry et al., "Query-Key
     Normalization for Transformers", 2020; the cache: Shazeer, "Fast Transformer Decoding", 2019.
@@ -368,10 +369,10 @@ class CausalSelfAttention(keras.layers.Layer):
                 f"{self.num_heads} heads, got {input_shape}."
             )
         for name in ("query", "key", "value", "output"):
-            chosen = self.output_initializer if name == "output" else self.kernel_initializer
-            # Written out, so that each layer makes an initializer of its own: one object draws the same numbers twice.
-            chosen = keras.initializers.serialize(chosen)
-            dense = Dense(features, use_bias=False, kernel_initializer=chosen, dtype=self.dtype_policy, name=name)
+            initializer = self.output_initializer if name == "output" else self.kernel_initializer
+            # Serialized, so that each layer makes its own initializer: one object would draw the same numbers twice.
+            initializer = keras.initializers.serialize(initializer)
+            dense = Dense(features, use_bias=False, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
             dense.build(input_shape)
             setattr(self, f"{name}_dense", dense)
 
@@ -386,11 +387,11 @@ class CausalSelfAttention(keras.layers.Layer):
         t, s = start + ops.arange(T), ops.arange(T)
         if cache is not None:
             s = ops.arange(cache.shape[2])
-            place = ops.cast(t[:, None] == s, x.dtype)  # (T, length): where each new step is kept
-            new = ops.einsum("ts,bcthd->bcshd", place, ops.stack([k, v], axis=1))
+            is_slot = ops.cast(t[:, None] == s, x.dtype)  # (T, length): the slot of each new step
+            new = ops.einsum("ts,bcthd->bcshd", is_slot, ops.stack([k, v], axis=1))
             cache = ops.where(ops.any(t[:, None] == s, axis=0)[:, None, None], new, cache)
             k, v = cache[:, 0], cache[:, 1]
-        q, k, v = (ops.swapaxes(each, 1, 2) for each in (q, k, v))  # heads before time
+        q, k, v = (ops.swapaxes(a, 1, 2) for a in (q, k, v))  # heads before time
         y = ops.swapaxes(attention_weights(q, k, s <= t[:, None]) @ v, 1, 2)
         y = self.output_dense(ops.reshape(y, (-1, T, x.shape[-1])))
         return y if cache is None else (y, cache)

@@ -6,15 +6,15 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class Conv2D(keras.layers.Conv2D):
-    r"""The same neurons looking through a small window, at every place of an image.
+    r"""The same neurons applied to a small window at every place of an image.
 
     With image $x$, weights $W$ = `kernel` over a window of `kernel_size` $K \times L$, stride $s$ = `strides`,
     dilation $d$ = `dilation_rate`, $b$ = `bias` and $\phi$ = `activation`, filter $f$ at row $i$, column $j$ gives:
 
     $$y_{ijf} = \phi\Big(b_f + \sum_{k<K} \sum_{l<L} \sum_c W_{klcf}\; x_{s i + d k,\; s j + d l,\; c}\Big)$$
 
-    Two assumptions about images are built in: what matters is near (the window), and it looks the same everywhere
-    (shared weights). A layer has $K L C F + F$ weights, whatever the size of the image.
+    Two assumptions about images are built in: pixels that matter to each other are near (the window), and a feature
+    looks the same everywhere (shared weights). A layer has $K L C F + F$ weights, whatever the size of the image.
 
     Derivative: with $\delta = \partial L / \partial z$ at the sum $z$ before $\phi$:
         $\partial L / \partial W_{klcf} = \sum_{ij} \delta_{ijf}\, x_{si+dk,\,sj+dl,\,c}$, summed over the batch;
@@ -44,9 +44,9 @@ class Conv2D(keras.layers.Conv2D):
         >>> [float(y) for y in ops.reshape(layer(image), (-1,))]
         [0.0, 1.0, 0.0]
 
-    In practice: two 3x3 layers see as far as one 5x5 with fewer weights and one more activation. It is a
-    cross-correlation: the window is not flipped. `channels_first` is as in Keras: slower on a CPU, where TensorFlow
-    lacks some of it.
+    In practice: two 3x3 layers have the receptive field of one 5x5 layer, with fewer weights and one more activation.
+    It is a cross-correlation: the window is not flipped. `channels_first` is as in Keras: slower on a CPU, and
+    TensorFlow supports it there only in part.
 
     Source: LeCun et al., "Backpropagation Applied to Handwritten Zip Code Recognition", 1989.
     """
@@ -91,8 +91,8 @@ def im2col(x, kernel_size, strides=1, padding="valid", dilation_rate=1):
         >>> [[int(p) for p in window] for window in im2col(image, 2)[0, 0]]
         [[0, 1, 3, 4], [1, 2, 4, 5]]
 
-    In practice: every pixel is copied $KL$ times, and `Conv2D` trains 4 to 6 times faster on a CPU. This is the form in
-    which a convolution can be understood and checked.
+    In practice: every pixel is copied $KL$ times, and `Conv2D` trains 4 to 6 times faster on a CPU. Use this form to
+    understand and to check a convolution.
 
     Source: Chellapilla, Puri and Simard, "High Performance Convolutional Neural Networks for Document
     Processing", 2006.

@@ -1,4 +1,4 @@
-"""The fully connected layer: every output sees every input."""
+"""The fully connected layer: every output depends on every input."""
 
 import keras
 from keras import ops
@@ -49,5 +49,5 @@ class Dense(keras.layers.Dense):
         return z if self.activation is None else self.activation(z)
 
     def quantize(self, mode=None, type_check=True, config=None):
-        # Keras refuses subclasses, whose `call` might mean something else; ours means the same
+        # Keras refuses subclasses, because their `call` may differ; ours computes the same
         return super().quantize(mode, type_check=False, config=config)

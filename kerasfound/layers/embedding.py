@@ -1,4 +1,4 @@
-"""Embeddings: words, categories, numbers and pairs of them as vectors that a network can learn from."""
+"""Embeddings: words, categories and numbers as vectors, and the interaction of vectors."""
 
 import math
 import numbers
@@ -10,7 +10,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class Embedding(keras.layers.Embedding):
-    r"""A table with one learned vector for each word: look up, do not compute.
+    r"""A table with one learned vector for each word; the layer looks vectors up.
 
     With the table $E$ = `embeddings` and an identifier $i$, whose one-hot vector is $e_i$:
 
@@ -18,8 +18,8 @@ class Embedding(keras.layers.Embedding):
 
     Words that occur in the same places get gradients of the same kind, and so end up close to each other.
 
-    Derivative: $\partial L / \partial E_i$ is the sum of $\partial L / \partial y$ over the places where $i$ stood; all
-        other rows get 0.
+    Derivative: $\partial L / \partial E_i$ is the sum of $\partial L / \partial y$ over the positions with $i$; it is 0
+        for all other rows.
 
     Shapes: identifiers `(batch, ...)`, integers in [0, input_dim); $y$ `(batch, ..., output_dim)`;
         $E$ `(input_dim, output_dim)`.
@@ -39,7 +39,7 @@ class Embedding(keras.layers.Embedding):
         [[3.0, 4.0], [1.0, 2.0]]
 
     In practice: keep 0 for padding and 1 for unknown words. An identifier outside the table is an error on a TensorFlow
-    CPU, but zeros on its GPU and NaN on JAX: check identifiers where they are made.
+    CPU, but zeros on its GPU and NaN on JAX: check identifiers where they are created.
 
     Source: Bengio, Ducharme, Vincent and Jauvin, "A Neural Probabilistic Language Model", 2003.
     """
@@ -50,28 +50,29 @@ class Embedding(keras.layers.Embedding):
         return ops.cast(ops.take(E, i, axis=0), self.compute_dtype)
 
     def quantize(self, mode=None, type_check=True, config=None):
-        # Keras refuses subclasses, whose `call` might mean something else; ours means the same
+        # Keras refuses subclasses, because their `call` may differ; ours computes the same
         return super().quantize(mode, type_check=False, config=config)
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class PiecewiseLinearEncoding(keras.layers.Layer):
-    r"""A number as a thermometer: which of its bins are full, and how full the current one is.
+    r"""A number as a thermometer: bins below it are full, bins above it empty, and its own bin is partly full.
 
     With the edges $b_0 < b_1 < \dots < b_T$ of a feature, its value $x$ becomes $T$ numbers:
 
     $$e_t = \frac{x - b_{t-1}}{b_t - b_{t-1}}, \quad \text{clipped to}\ [0, 1]$$
 
-    except that $e_1$ may fall below 0 and $e_T$ rise above 1, so that values outside the edges stay apart.
-    A linear layer on $e$ is any function of $x$ that is straight between the edges.
+    except that $e_1$ may fall below 0 and $e_T$ rise above 1, so that values outside the edges stay distinct. A linear
+    layer on $e$ can represent any function of $x$ that is linear between the edges.
 
-    Derivative: $1 / (b_t - b_{t-1})$ for the bin that holds $x$, 0 for the others.
+    Derivative: $1 / (b_t - b_{t-1})$ for the bin that contains $x$, 0 for other bins.
 
-    Shapes: $x$ `(batch, features)`; $e$ `(batch, features, T)` with $T$ of the feature with the most bins; the
-        missing bins of the others are 0.
+    Shapes: $x$ `(batch, features)`; $e$ `(batch, features, T)` where $T$ is the largest number of bins of a
+        feature; bins that a feature does not have are 0.
 
     Args:
-        bin_edges: for each feature its edges, increasing, at least two. `PiecewiseLinearEncoding.from_data` finds them.
+        bin_edges: for each feature its edges, increasing, at least two. `PiecewiseLinearEncoding.from_data` computes
+            them.
         **kwargs: `name`, `dtype`.
 
     Raises:
@@ -82,9 +83,9 @@ class PiecewiseLinearEncoding(keras.layers.Layer):
         >>> [round(float(e), 4) for e in layer(ops.array([[15.0]]))[0, 0]]
         [1.0, 0.5, 0.0]
 
-    In practice: what makes plain networks compete with boosted trees on tables. Flatten it for a dense network, or
-    give each feature its own weights, `keras.layers.EinsumDense("bft,ftd->bfd", (features, d))`. Edges come from the
-    training data only. NaN stays NaN: fill in missing values first.
+    In practice: with it dense networks compete with boosted trees on tables. Flatten it for a dense network, or give
+    each feature its own weights, `keras.layers.EinsumDense("bft,ftd->bfd", (features, d))`. Compute edges from the
+    training data only. NaN stays NaN: impute missing values first.
 
     Source: Gorishniy, Rubachev and Babenko, "On Embeddings for Numerical Features in Tabular Deep Learning", 2022.
     """
@@ -95,7 +96,7 @@ class PiecewiseLinearEncoding(keras.layers.Layer):
         if not self.bin_edges:
             raise ValueError("`bin_edges` must hold the edges of at least one feature, got none.")
         for feature, edges in enumerate(self.bin_edges):
-            b = np.array(edges, "float32")  # what the layer computes in: edges must differ there
+            b = np.array(edges, "float32")  # the layer computes in float32: edges must differ there
             if b.size < 2 or not np.isfinite(b).all() or not (b[1:] > b[:-1]).all():
                 raise ValueError(
                     f"`bin_edges` of feature {feature} must be two or more increasing finite numbers, got {edges}."
@@ -104,7 +105,7 @@ class PiecewiseLinearEncoding(keras.layers.Layer):
 
     @classmethod
     def from_data(cls, x, bins=16, **kwargs):
-        """The layer whose edges are the quantiles of each column of `x`, so that each bin holds as many examples."""
+        """Return the layer whose edges are the quantiles of each column of `x`: all bins have as many examples."""
         return cls(quantile_edges(x, bins), **kwargs)
 
     def build(self, input_shape):
@@ -132,16 +133,16 @@ class PiecewiseLinearEncoding(keras.layers.Layer):
 
 
 def quantile_edges(x, bins=16):
-    r"""Edges of bins that each hold as many of the values, one list of edges for each column.
+    r"""Edges of bins with the same number of values each, one list of edges for each column.
 
     $$b_t = \text{the}\ t / T\ \text{quantile of the column}, \quad t = 0 \dots T$$
 
-    Equal edges, where many values are the same, are merged: such a column has fewer bins.
+    Where many values are equal, edges coincide and are merged: such a column has fewer bins.
 
     Shapes: `x` `(examples, features)`; the result is a list of `features` lists of at most `bins + 1` numbers.
 
     Args:
-        x: the training data, numbers; NaN is left out.
+        x: the training data, numbers; NaN is ignored.
         bins: number of bins $T$, at least 1. Defaults to `16`.
 
     Raises:
@@ -162,12 +163,12 @@ def quantile_edges(x, bins=16):
         raise ValueError(f"`bins` must be an integer of at least 1, got {bins!r}.")
     all_edges = []
     for feature, column in enumerate(x.T):
-        # float32 is what the layer computes in: edges that differ less are one edge
+        # the layer computes in float32: edges that are equal there are one edge
         known = column[np.isfinite(column)].astype("float32")
         edges = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1))) if known.size else known
         if edges.size < 2:
             raise ValueError(
-                f"Column {feature} of `x` holds {edges.size} different finite values, needs 2: leave it out."
+                f"Column {feature} of `x` holds {edges.size} different finite values and needs 2: leave the column out."
             )
         all_edges.append(edges.tolist())
     return all_edges
@@ -175,7 +176,7 @@ def quantile_edges(x, bins=16):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class PeriodicEmbedding(keras.layers.Layer):
-    r"""A number as sines and cosines of learned frequencies: a Fourier series that chooses its own waves.
+    r"""A number as sines and cosines with learned frequencies.
 
     With the frequencies $c_1 \dots c_k$ = `frequencies` of a feature, its value $x$ becomes $2k$ numbers:
 
@@ -203,8 +204,8 @@ class PeriodicEmbedding(keras.layers.Layer):
         >>> [abs(float(v)) for v in y[0, 0]]  # sin 0, cos 0
         [0.0, 1.0]
 
-    In practice: standardize $x$ first. $\sigma$ is the one number to tune (0.01 to 1): too small and it is a line,
-    too large and neighbours look unrelated. Put a dense layer for each feature behind it.
+    In practice: standardize $x$ first. $\sigma$ is the one number to tune (0.01 to 1): too small, and the encoding is a
+    line; too large, and near numbers look unrelated. Put a dense layer for each feature after it.
 
     Source: Gorishniy, Rubachev and Babenko, "On Embeddings for Numerical Features in Tabular Deep Learning", 2022.
     """
@@ -244,7 +245,7 @@ class PeriodicEmbedding(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class FactorizedInteraction(keras.layers.Layer):
-    r"""How well the embeddings of an example's fields go together: the sum of all their dot products.
+    r"""The interaction of the fields of an example: the sum of the dot products of all pairs of embeddings.
 
     With the embeddings $v_1 \dots v_n$ of $n$ fields (a user, a film, a day of the week):
 
@@ -252,7 +253,8 @@ class FactorizedInteraction(keras.layers.Layer):
         = \tfrac{1}{2} \Big( \big\| \textstyle\sum_i v_i \big\|^2 - \sum_i \| v_i \|^2 \Big)$$
 
     The right side costs $n$ instead of $n^2$. With a user and a film it is matrix factorization,
-    $y = \langle u, f \rangle$: a pair's weight comes from two vectors, also for pairs never seen together.
+    $y = \langle u, f \rangle$: the weight of a pair comes from two vectors, also for a pair that is not in the training
+    data.
 
     Derivative: $\partial y / \partial v_i = \sum_{j \ne i} v_j$.
 
@@ -269,8 +271,8 @@ class FactorizedInteraction(keras.layers.Layer):
         >>> float(FactorizedInteraction()(ops.stack([user, film], axis=1))[0, 0])  # 1 * 3 + 2 * 4
         11.0
 
-    In practice: add a bias for each user and film, `Embedding(n, 1)`: most of a rating is that some are generous
-    and some are liked. Regularize the embeddings. For a field with a number $x$ multiply its vector by $x$.
+    In practice: add a bias for each user and film, `Embedding(n, 1)`: most of a rating is how generous the user is and
+    how popular the film is. Regularize the embeddings. For a field with a number $x$ multiply its vector by $x$.
 
     Source: Rendle, "Factorization Machines", 2010.
     """

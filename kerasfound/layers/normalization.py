@@ -5,12 +5,12 @@ from keras import ops
 
 
 def _float32_or_more(x):
-    """Sums over many half-precision values overflow and lose digits: mean and variance want float32."""
+    """Cast to float32 at least: sums over many half-precision values overflow and lose digits."""
     return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
 
 
 def _along(axes, weight, x):
-    """The weight in the precision of x and laid along its axes, so that the two broadcast."""
+    """Return the weight in the dtype of `x`, reshaped along `axes` so that it broadcasts with `x`."""
     axes = [axis % len(x.shape) for axis in axes]
     return ops.cast(ops.reshape(weight, [n if i in axes else 1 for i, n in enumerate(x.shape)]), x.dtype)
 
@@ -32,7 +32,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     $$y = \gamma\, \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta$$
 
-    While training, running means with $\rho$ = `momentum` are kept; afterwards they stand for $\mu$ and $\sigma^2$:
+    Training updates running means with $\rho$ = `momentum`; afterwards they replace $\mu$ and $\sigma^2$:
 
     $$\hat\mu \leftarrow \rho\, \hat\mu + (1 - \rho)\, \mu, \qquad
       \hat\sigma^2 \leftarrow \rho\, \hat\sigma^2 + (1 - \rho)\, \sigma^2$$
@@ -41,7 +41,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     Derivative: while training, with $\hat x = (x - \mu) / \sqrt{\sigma^2 + \epsilon}$, $g = \partial L / \partial y$:
         $\partial L / \partial x = \frac{\gamma}{\sqrt{\sigma^2 + \epsilon}}
-        (g - \mathrm{mean}(g) - \hat x\, \mathrm{mean}(g \hat x))$: what of $g$ would only shift or scale is removed.
+        (g - \mathrm{mean}(g) - \hat x\, \mathrm{mean}(g \hat x))$: the parts of $g$ that only shift or scale
+        are removed.
 
     Shapes: any with a channel `axis`; the four weights $\gamma, \beta, \hat\mu, \hat\sigma^2$ are `(channels,)`.
 
@@ -65,8 +66,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         ([-1.0, 1.0], 0.02)
 
     In practice: small batches give noisy statistics (below about 16: `LayerNormalization`), and after a short training
-    the running means still lag (momentum 0.99 needs some 500 steps): lower `momentum`. With `trainable = False` it
-    uses and keeps the running means, as Keras does. A convolution in front of it needs no bias.
+    the running means still lag (momentum 0.99 needs some 500 steps): lower `momentum`. With `trainable = False` it uses
+    the running means and does not update them, as Keras does. A convolution before it needs no bias.
 
     Source: Ioffe and Szegedy, "Batch Normalization: Accelerating Deep Network Training", 2015.
     """
@@ -86,10 +87,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
         x = _float32_or_more(inputs)
         mean, variance = ops.cast(self.moving_mean, x.dtype), ops.cast(self.moving_variance, x.dtype)
         if training and self.trainable:
-            mean, variance = self._remember(*self._batch_statistics(x, mask))
+            mean, variance = self._batch_statistics(x, mask)
+            self._update_running_means(mean, variance)
         gamma = ops.cast(self.gamma, x.dtype) if self.scale else 1.0
         beta = ops.cast(self.beta, x.dtype) if self.center else 0.0
-        # gamma (x - mean) / sqrt(...) + beta with the two passes over x that it needs: one product, one sum
+        # gamma (x - mean) / sqrt(...) + beta as one product and one sum: two passes over x
         slope = gamma * ops.rsqrt(variance + self.epsilon)
         y = x * _along([self.axis], slope, x) + _along([self.axis], beta - mean * slope, x)
         return ops.cast(y, self.compute_dtype)
@@ -102,19 +104,18 @@ class BatchNormalization(keras.layers.BatchNormalization):
             raise ValueError(
                 f"`mask` must have one axis less than the input {tuple(x.shape)}, got {tuple(mask.shape)}."
             )
-        seen = ops.broadcast_to(ops.expand_dims(ops.cast(mask, "bool"), -1), ops.shape(x))
-        count = ops.sum(ops.cast(seen, x.dtype), axes, keepdims=True) + keras.backend.epsilon()
-        mean = ops.sum(ops.where(seen, x, 0.0), axes, keepdims=True) / count
-        variance = ops.sum(ops.where(seen, ops.square(x - mean), 0.0), axes, keepdims=True) / count
+        is_unmasked = ops.broadcast_to(ops.expand_dims(ops.cast(mask, "bool"), -1), ops.shape(x))
+        count = ops.sum(ops.cast(is_unmasked, x.dtype), axes, keepdims=True) + keras.backend.epsilon()
+        mean = ops.sum(ops.where(is_unmasked, x, 0.0), axes, keepdims=True) / count
+        variance = ops.sum(ops.where(is_unmasked, ops.square(x - mean), 0.0), axes, keepdims=True) / count
         return ops.reshape(mean, (-1,)), ops.reshape(variance, (-1,))
 
-    def _remember(self, mean, variance):
+    def _update_running_means(self, mean, variance):
         rho = self.momentum
         self.moving_mean.assign(rho * self.moving_mean + (1 - rho) * ops.cast(mean, self.moving_mean.dtype))
         self.moving_variance.assign(
             rho * self.moving_variance + (1 - rho) * ops.cast(variance, self.moving_variance.dtype)
         )
-        return mean, variance
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
@@ -126,7 +127,7 @@ class LayerNormalization(keras.layers.LayerNormalization):
 
     $$y = \gamma\, \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta$$
 
-    The batch plays no part: the same for one example and for many, while training and afterwards.
+    The result does not depend on the batch: it is the same for one example and for many, in training and afterwards.
 
     Derivative: with $s = \sqrt{\sigma^2 + \epsilon}$, $\hat x = (x - \mu) / s$, $g = \gamma\, \partial L / \partial y$:
         $\partial L / \partial x = (g - \mathrm{mean}(g) - \hat x\, \mathrm{mean}(g \hat x)) / s$.
@@ -148,8 +149,8 @@ class LayerNormalization(keras.layers.LayerNormalization):
         >>> [[round(float(v), 4) for v in row] for row in y]
         [[-1.0, 1.0], [-1.0, 1.0]]
 
-    In practice: the choice for sequences and small batches. In a transformer put it in front of each block: such a
-    "pre-norm" network trains without warm-up. A constant example comes out as $\beta$.
+    In practice: the choice for sequences and small batches. In a transformer put it before each block: such a
+    "pre-norm" network trains without warm-up. The output for a constant example is $\beta$.
 
     Source: Ba, Kiros and Hinton, "Layer Normalization", 2016.
     """
@@ -159,7 +160,7 @@ class LayerNormalization(keras.layers.LayerNormalization):
         super().__init__(axis, epsilon, center, scale, *args, **kwargs)
 
     def call(self, inputs):
-        # torch runs op by op: Keras's one kernel is faster, and right over the last axes only
+        # torch runs op by op: Keras's single kernel is faster, but correct over the last axes only
         fused = keras.backend.backend() == "torch" and self._is_over_the_last_axes(inputs)
         if self.rms_scaling or fused:
             return super().call(inputs)
@@ -169,7 +170,9 @@ class LayerNormalization(keras.layers.LayerNormalization):
         gamma = _along(self.axis, self.gamma, x) if self.scale else 1.0
         beta = _along(self.axis, self.beta, x) if self.center else 0.0
         slope = gamma * ops.rsqrt(variance + self.epsilon)
-        y = x * slope + (-mean * slope + beta)  # as `beta - mean * slope` XLA makes it three times slower on a CPU
+        y = x * slope + (
+            -mean * slope + beta
+        )  # written as `beta - mean * slope`, XLA needs three times as long on a CPU
         return ops.cast(y, self.compute_dtype)
 
     def _is_over_the_last_axes(self, x):
@@ -185,7 +188,7 @@ class RMSNormalization(keras.layers.RMSNormalization):
 
     $$y = \gamma\, \frac{x}{\sqrt{\frac{1}{n} \sum_i x_i^2 + \epsilon}}$$
 
-    Layer normalization without the mean, on the finding that the scaling is what helps.
+    Layer normalization without the mean: experiments show that the scaling is the part that helps.
 
     Derivative: with $r$ = the root and $g = \gamma\, \partial L / \partial y$:
         $\partial L / \partial x = (g - x\, \mathrm{mean}(g x) / r^2) / r$.
@@ -216,7 +219,7 @@ class RMSNormalization(keras.layers.RMSNormalization):
         super().__init__(axis, epsilon, **kwargs)
 
     def call(self, inputs):
-        # torch runs op by op: Keras's one kernel is faster (over other axes Keras lays the weight along the last one)
+        # torch runs op by op: Keras's single kernel is faster (over other axes it puts the weight along the last one)
         if keras.backend.backend() == "torch" and self.axis == [-1]:
             return super().call(inputs)
         x = _float32_or_more(inputs)

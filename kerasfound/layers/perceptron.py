@@ -1,4 +1,4 @@
-"""Where it began: one neuron, and Rosenblatt's rule by which it learns."""
+"""One neuron, and Rosenblatt's rule, by which it learns."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ class Neuron(keras.layers.Layer):
 
     $$y = \phi(w \cdot x + b)$$
 
-    $w \cdot x + b = 0$ is a plane: the neuron answers on which side of it, and how far, $x$ lies.
+    $w \cdot x + b = 0$ is a plane: the output tells on which side of it, and how far from it, $x$ lies.
 
     Derivative: with $z = w \cdot x + b$:
         $\partial y / \partial w = \phi'(z)\, x$, $\partial y / \partial b = \phi'(z)$,
@@ -35,8 +35,8 @@ class Neuron(keras.layers.Layer):
         >>> round(float(neuron(ops.array([[1.0, -1.0]]))[0, 0]), 4)  # sigmoid(1 - 1)
         0.5
 
-    In practice: with a sigmoid it is logistic regression. It cannot tell apart what no plane separates (exclusive or);
-    a row of neurons behind another one can: `Dense`.
+    In practice: with a sigmoid it is logistic regression. It cannot separate classes that no plane separates (exclusive
+    or); two layers of neurons can: `Dense`.
 
     Source: McCulloch and Pitts, "A logical calculus of the ideas immanent in nervous activity", 1943.
     """
@@ -71,7 +71,7 @@ class Neuron(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class Mistakes(keras.metrics.Sum):
-    r"""How many answers were wrong, each counted before the rule learned from it.
+    r"""The number of wrong predictions, each counted before the rule learns from the example.
 
     $$\sum_i [\, o_i \ne t_i \,]$$
 
@@ -84,7 +84,7 @@ class Mistakes(keras.metrics.Sum):
         >>> float(mistakes.result())
         2.0
 
-    In practice: the number that Novikoff's theorem bounds. `Perceptron` keeps it while it learns.
+    In practice: Novikoff's theorem bounds this number. `Perceptron` updates it while it learns.
 
     Source: Novikoff, "On Convergence Proofs on Perceptrons", 1962.
     """
@@ -103,23 +103,23 @@ class Perceptron(keras.Model):
     $$o = [\, w \cdot x + b \ge 0 \,]$$
     $$w \leftarrow w + \eta\, (t - o)\, x, \qquad b \leftarrow b + \eta\, (t - o)$$
 
-    Nothing happens where the answer is right. Where it is wrong, $w$ is turned towards $x$ or away from it.
+    A right prediction changes nothing. After a wrong one, $w$ turns towards $x$ or away from it.
 
-    If a plane separates the classes, the rule finds one after at most $(R / \gamma)^2$ mistakes (Novikoff), in any
-    order of the examples: $R$ is the length of the longest $(x, 1)$, $\gamma$ the smallest distance of an $(x, 1)$
-    from the best separating plane through the origin.
+    If a plane separates the classes, the rule reaches such a plane after at most $(R / \gamma)^2$ mistakes (Novikoff),
+    in any order of the examples: $R$ is the length of the longest $(x, 1)$, $\gamma$ the smallest distance of an
+    $(x, 1)$ from the best separating plane through the origin.
 
     Derivative: none; $o$ is flat everywhere but at the threshold. The rule follows the gradient of the perceptron loss
-        $(o - t)(w \cdot x + b)$ with $o$ held fixed, and that is how Keras computes it here.
+        $(o - t)(w \cdot x + b)$ with constant $o$; this is how the code computes it.
 
     Shapes: $x$ `(batch, features)`; $t$ `(batch,)` or `(batch, 1)`; $o$ `(batch, 1)`, 0 or 1.
 
     Args:
-        learning_rate: $\eta$, above 0; from weights of 0 it changes no answer. Defaults to `1.0`.
+        learning_rate: $\eta$, above 0; with initial weights of 0 it changes no prediction. Defaults to `1.0`.
         **kwargs: `name`, `dtype`.
 
     Raises:
-        ValueError: if `learning_rate` is not above 0, or a target given to `fit` is neither 0 nor 1.
+        ValueError: if `learning_rate` is not above 0, or a target in `fit` is neither 0 nor 1.
 
     Example:
         >>> x, t = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([0.0, 0.0, 0.0, 1.0])  # "and"
@@ -128,9 +128,9 @@ class Perceptron(keras.Model):
         >>> [int(o) for o in perceptron.predict(x, verbose=0)[:, 0]], int(history.history["mistakes"][-1])
         ([0, 0, 0, 1], 0)
 
-    In practice: if no plane separates the classes it never comes to rest; then use `Neuron` with cross-entropy. Of the
-    many planes that separate it takes the first: a margin is what support vector machines add. `fit` shows one example
-    a step and stops after an epoch without a mistake.
+    In practice: if no plane separates the classes, the rule never converges; then use `Neuron` with cross-entropy. The
+    rule stops at the first plane that separates; a support vector machine looks for the largest margin. `fit` takes one
+    example in each step and stops after an epoch without a mistake.
 
     Source: Rosenblatt, "The Perceptron: A Probabilistic Model for Information Storage and Organization", 1958.
     """
@@ -161,8 +161,8 @@ class Perceptron(keras.Model):
     def fit(self, x=None, y=None, batch_size=1, epochs=1, verbose="auto", callbacks=None, **kwargs):
         if y is not None and not np.isin(y, (0, 1)).all():
             raise ValueError(f"`y` must hold 0 and 1 only, got {np.unique(y)[:5].tolist()}.")
-        until_right = keras.callbacks.LambdaCallback(on_epoch_end=self._stop_without_mistakes)
-        callbacks = [*keras.tree.flatten(callbacks or []), until_right]
+        stop_without_mistakes = keras.callbacks.LambdaCallback(on_epoch_end=self._stop_without_mistakes)
+        callbacks = [*keras.tree.flatten(callbacks or []), stop_without_mistakes]
         return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
 
     def _stop_without_mistakes(self, epoch, logs):

@@ -1,4 +1,4 @@
-"""Pooling: a window, or the whole image, summarized by one number for each channel."""
+"""Pooling: one number for each channel summarizes a window or the whole image."""
 
 import keras
 from keras import ops
@@ -11,13 +11,13 @@ def _check(padding):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class MaxPooling2D(keras.layers.MaxPooling2D):
-    r"""The largest value in each window: was the feature seen here, no matter exactly where.
+    r"""The largest value in each window: it tells whether a feature is in the window, not where.
 
     With image $x$, window `pool_size` $K \times L$ and stride $s$ = `strides`, for each channel $c$:
 
     $$y_{ijc} = \max_{k<K,\; l<L}\; x_{s i + k,\; s j + l,\; c}$$
 
-    Derivative: 1 for the pixel that was the largest in its window, 0 for the others: only the winner learns.
+    Derivative: 1 for the largest pixel in its window, 0 for other pixels: only the largest one gets a gradient.
 
     Shapes: $x$ `(batch, height, width, channels)`; $y$ `(batch, rows, columns, channels)`, rows are
         $\lfloor (H - K) / s \rfloor + 1$ with `padding="valid"` and $\lceil H / s \rceil$ with `"same"`.
@@ -25,7 +25,7 @@ class MaxPooling2D(keras.layers.MaxPooling2D):
     Args:
         pool_size: the window, an integer or two. Defaults to `(2, 2)`.
         strides: step of the window; `None` is the window itself. Defaults to `None`.
-        padding: `"valid"` drops what no whole window covers, `"same"` keeps it. Defaults to `"valid"`.
+        padding: `"valid"` drops pixels that no whole window covers, `"same"` keeps them. Defaults to `"valid"`.
         data_format: `"channels_last"`, `"channels_first"` or `None` for Keras's setting. Defaults to `None`.
         **kwargs: `name`, `dtype`.
 
@@ -37,8 +37,8 @@ class MaxPooling2D(keras.layers.MaxPooling2D):
         >>> float(MaxPooling2D()(image)[0, 0, 0, 0])
         5.0
 
-    In practice: halves height and width, a quarter of the cost behind it; a shift by one pixel often changes little.
-    Where the place matters (segmentation, boxes) it is lost: use strides in the convolution instead.
+    In practice: it halves height and width, so later layers cost a quarter; a shift by one pixel often changes little.
+    It loses positions: for segmentation or boxes use strides in the convolution instead.
 
     Source: Riesenhuber and Poggio, "Hierarchical models of object recognition in cortex", 1999.
     """
@@ -59,7 +59,7 @@ class AveragePooling2D(keras.layers.AveragePooling2D):
 
     $$y_{ijc} = \frac{1}{K L} \sum_{k<K} \sum_{l<L} x_{s i + k,\; s j + l,\; c}$$
 
-    Derivative: $1 / (K L)$ for each pixel of the window: all share the gradient equally.
+    Derivative: $1 / (K L)$ for each pixel of the window: all pixels get the same gradient.
 
     Shapes: $x$ `(batch, height, width, channels)`; $y$ `(batch, rows, columns, channels)`, rows are
         $\lfloor (H - K) / s \rfloor + 1$ with `padding="valid"` and $\lceil H / s \rceil$ with `"same"`.
@@ -79,8 +79,8 @@ class AveragePooling2D(keras.layers.AveragePooling2D):
         >>> float(AveragePooling2D(2)(image)[0, 0, 0, 0])
         3.0
 
-    In practice: `padding="same"` divides by the number of real pixels in the window, so that a border is not darkened.
-    Between layers `MaxPooling2D` usually serves better; at the end of a network, `GlobalAveragePooling2D`.
+    In practice: `padding="same"` divides by the number of real pixels in the window, so that borders do not get darker.
+    Between layers `MaxPooling2D` is usually better; at the end of a network, `GlobalAveragePooling2D`.
 
     Source: LeCun et al., "Gradient-Based Learning Applied to Document Recognition", 1998 (its subsampling layers).
     """
@@ -99,7 +99,8 @@ class GlobalAveragePooling2D(keras.layers.GlobalAveragePooling2D):
 
     $$y_c = \frac{1}{H W} \sum_{i<H} \sum_{j<W} x_{ijc}$$
 
-    A network that ends so takes images of any size, and its last convolution is a map of evidence for each class.
+    A network with this layer at its end takes images of any size, and its last convolution is a map of evidence for
+    each class.
 
     Derivative: $1 / (H W)$ everywhere.
 
@@ -118,8 +119,8 @@ class GlobalAveragePooling2D(keras.layers.GlobalAveragePooling2D):
         >>> float(GlobalAveragePooling2D()(image)[0, 0])
         3.0
 
-    In practice: has no weights where `Flatten` and `Dense` would have most of the network's. Small objects are diluted
-    by the background: then take `GlobalMaxPooling2D`.
+    In practice: it replaces `Flatten` and a large `Dense`, often most of a network's weights. The background dilutes
+    small objects: use `GlobalMaxPooling2D` for them.
 
     Source: Lin, Chen and Yan, "Network In Network", 2014.
     """
@@ -152,8 +153,8 @@ class GlobalMaxPooling2D(keras.layers.GlobalMaxPooling2D):
         >>> float(GlobalMaxPooling2D()(image)[0, 0])
         5.0
 
-    In practice: answers "is it there at all". One pixel a channel gets a gradient, so it learns more slowly
-    and more noisily than the mean.
+    In practice: it detects whether a feature is anywhere in the image. One pixel of each channel gets a gradient, so it
+    learns more slowly and more noisily than the mean.
 
     Source: Oquab et al., "Is object localization for free?", 2015.
     """

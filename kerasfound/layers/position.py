@@ -1,4 +1,4 @@
-"""Where in the sequence a vector stands: attention alone cannot know, it treats its input as a set."""
+"""Position encodings: attention alone treats its input as a set and cannot use the order."""
 
 import math
 
@@ -15,8 +15,8 @@ class SinusoidalPosition(keras.layers.Layer):
     $$P_{t, 2i} = \sin(t / \lambda^{2i / d}), \qquad P_{t, 2i+1} = \cos(t / \lambda^{2i / d})$$
     $$y_t = x_t + P_t$$
 
-    Each pair is the hand of a clock, the first fast, the last slow. $P_{t+k}$ is $P_t$ turned by angles that depend on
-    $k$ only, so a linear layer can learn to look $k$ steps back.
+    Each pair is like the hand of a clock: the first is fast, the last is slow. $P_{t+k}$ is $P_t$ rotated by angles
+    that depend on $k$ only, so a linear layer can learn to look $k$ steps back.
 
     Derivative: $\partial y / \partial x = I$.
 
@@ -25,7 +25,7 @@ class SinusoidalPosition(keras.layers.Layer):
     Range: $P$ in [-1, 1].
 
     Args:
-        max_wavelength: $\lambda$, above 1: the slowest clock takes about $2 \pi \lambda$ steps. Defaults to `10000`.
+        max_wavelength: $\lambda$, above 1: the slowest pair takes about $2 \pi \lambda$ steps. Defaults to `10000`.
         **kwargs: as for every Keras layer.
 
     Raises:
@@ -36,7 +36,7 @@ class SinusoidalPosition(keras.layers.Layer):
         >>> [[round(float(v), 2) for v in step] for step in y[0]]
         [[0.0, 1.0, 0.0, 1.0], [0.84, 0.54, 0.01, 1.0]]
 
-    In practice: embeddings start within 0.05 of zero (Keras's default) and would drown in $P$: multiply them by
+    In practice: Keras's embeddings start within 0.05 of zero, which is small compared with $P$: multiply them by
     $\sqrt{d}$ first, as the paper does.
 
     Source: Vaswani et al., "Attention Is All You Need", 2017, section 3.5.
@@ -71,13 +71,13 @@ class SinusoidalPosition(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class LearnedPosition(keras.layers.Layer):
-    r"""Adds to each vector a learned vector of its position.
+    r"""Adds to each vector a learned vector for its position.
 
     With position $t = 0, 1, \dots$ and the weight $P$ = `position_embeddings`:
 
     $$y_t = x_t + P_t$$
 
-    Derivative: $\partial y_t / \partial P_t = I$: a row learns only from sequences that reach it.
+    Derivative: $\partial y_t / \partial P_t = I$: a row learns only from sequences that are long enough.
 
     Shapes: `(batch, time, features)` to the same, with time at most `sequence_length`;
         $P$ `(sequence_length, features)`.
@@ -96,8 +96,8 @@ class LearnedPosition(keras.layers.Layer):
         >>> [[float(v) for v in step] for step in y[0]]
         [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]
 
-    In practice: nothing is known about positions beyond those trained on; the sinusoidal and the rotary form go
-    further, though seldom well. Pad at the end, not at the start, or the positions shift.
+    In practice: it has no vectors for positions beyond `sequence_length`; the sinusoidal and the rotary form work
+    there, though seldom well. Pad at the end, not at the start, or the positions shift.
 
     Source: Gehring et al., "Convolutional Sequence to Sequence Learning", 2017; used by BERT and GPT-2.
     """
@@ -118,7 +118,7 @@ class LearnedPosition(keras.layers.Layer):
         )
 
     def call(self, x):
-        # a length that is not known before running is no int: None, or a symbol when JAX exports
+        # a dynamic length is not an int: it is None, or a symbol when JAX exports
         if isinstance(x.shape[1], int) and x.shape[1] > self.sequence_length:
             raise ValueError(
                 f"The input must have at most `sequence_length` = {self.sequence_length} steps, got {x.shape}."
@@ -136,7 +136,7 @@ class LearnedPosition(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class RotaryPosition(keras.layers.Layer):
-    r"""Turns queries and keys by an angle that grows with their position.
+    r"""Rotates queries and keys by an angle that grows with their position.
 
     With position $t = 0, 1, \dots$, width $d$, feature pair $i < d / 2$ and $\lambda$ = `max_wavelength`:
 
@@ -144,8 +144,8 @@ class RotaryPosition(keras.layers.Layer):
     $$(y_{t,i},\, y_{t,i+d/2}) = (x_{t,i} \cos t\theta_i - x_{t,i+d/2} \sin t\theta_i,\;
                                   x_{t,i} \sin t\theta_i + x_{t,i+d/2} \cos t\theta_i)$$
 
-    A query turned by $t\theta$ and a key turned by $s\theta$ have a dot product that depends on $t - s$ only: positions
-    become relative, and no length is changed.
+    The dot product of a query rotated by $t\theta$ and a key rotated by $s\theta$ depends on $t - s$ only: positions
+    become relative, and lengths do not change.
 
     Derivative: $\partial y_t / \partial x_t$ is the rotation itself; its inverse is the rotation by $-t\theta$.
 
@@ -161,12 +161,13 @@ class RotaryPosition(keras.layers.Layer):
 
     Example:
         >>> y = RotaryPosition()(ops.ones((1, 2, 2)))
-        >>> [[round(float(v), 2) for v in step] for step in y[0]]  # not at all, then by 1 radian
+        >>> [[round(float(v), 2) for v in step] for step in y[0]]  # rotated by 0, then by 1 radian
         [[1.0, 1.0], [-0.3, 1.38]]
 
     In practice: for queries and keys only, not for values and not added to embeddings:
-    `MultiHeadAttention(..., rotary=True)` does it. The paper turns neighbours $(2i, 2i+1)$; halves $(i, i+d/2)$, as in
-    GPT-NeoX and Llama, are the same up to the order of features, but weights of one form do not fit the other.
+    `MultiHeadAttention(..., rotary=True)` does it. The paper rotates neighbours $(2i, 2i+1)$; this layer rotates halves
+    $(i, i+d/2)$, as GPT-NeoX and Llama do. Both are the same up to the order of features, but weights of one form do
+    not fit the other.
 
     Source: Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021.
     """
@@ -189,7 +190,7 @@ class RotaryPosition(keras.layers.Layer):
         steps = ops.arange(ops.shape(x)[1], dtype="float32")  # float16 has no whole numbers beyond 2048
         t = (ops.cast(start, "float32") + steps)[:, None]
         theta = ops.exp(-math.log(self.max_wavelength) * 2 * ops.arange(d // 2, dtype="float32") / d)
-        if len(x.shape) == 4:  # written out for every head: ONNX Runtime would else multiply d/2 numbers at a time
+        if len(x.shape) == 4:  # broadcast to every head: otherwise ONNX Runtime multiplies only d/2 numbers at a time
             t, theta = t[:, None], ops.broadcast_to(theta, (ops.shape(x)[2], d // 2))
         angle = t * theta
         cos, sin = ops.cast(ops.cos(angle), x.dtype), ops.cast(ops.sin(angle), x.dtype)

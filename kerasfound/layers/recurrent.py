@@ -1,6 +1,6 @@
 """Networks with memory: one cell applied at every time step, forward, backward or both.
 
-The cells are the theory and written out. The layers that run them over time are Keras's, with our cell inside:
+The cells contain the equations. The layers that run them over time are Keras's, with our cell inside:
 masks, states, dropout, unknown lengths and cuDNN's kernel on a GPU are Keras's own.
 """
 
@@ -27,7 +27,7 @@ class SimpleRNNCell(keras.layers.SimpleRNNCell):
 
     $$h_t = \phi(W x_t + U h_{t-1} + b)$$
 
-    The same weights act at every step: what is learned about one position in time holds for all.
+    The same weights act at every step: a pattern learned at one position in time applies to all positions.
 
     Derivative: $\partial h_t / \partial h_{t-1} = \mathrm{diag}(\phi'(\cdot))\, U$. Over $k$ steps it is a product of
         $k$ such matrices, which shrinks or grows exponentially: vanishing and exploding gradients.
@@ -48,7 +48,7 @@ class SimpleRNNCell(keras.layers.SimpleRNNCell):
         >>> round(float(h[0, 0]), 4)  # tanh(1)
         0.7616
 
-    In practice: it forgets within some ten steps. Use `LSTMCell` or `GRUCell` for anything longer; clip gradients.
+    In practice: it forgets within about ten steps. Use `LSTMCell` or `GRUCell` for longer sequences; clip gradients.
 
     Source: Elman, "Finding Structure in Time", 1990.
     """
@@ -65,7 +65,7 @@ class SimpleRNNCell(keras.layers.SimpleRNNCell):
             h = h * self.get_recurrent_dropout_mask(h)
 
         z = x @ self.kernel + h @ self.recurrent_kernel
-        # `ops.add` rather than `+`: on TensorFlow it knows a bias by its shape, and has a faster gradient
+        # `ops.add` instead of `+`: on TensorFlow it recognizes a bias by its shape, and its gradient is faster
         h = self.activation(ops.add(z, self.bias) if self.use_bias else z)
         return h, [h] if isinstance(states, (list, tuple)) else h
 
@@ -74,17 +74,17 @@ class SimpleRNNCell(keras.layers.SimpleRNNCell):
 class LSTMCell(keras.layers.LSTMCell):
     r"""One time step of a long short-term memory.
 
-    With input $x_t$, hidden state $h_{t-1}$, cell state $c_{t-1}$, elementwise product $\odot$,
-    $\sigma$ = `recurrent_activation`, $\tanh$ = `activation`; $W$, $U$, $b$ are the four gates' parts of
-    `kernel`, `recurrent_kernel`, `bias`, side by side in the order i, f, c, o:
+    With input $x_t$, hidden state $h_{t-1}$, cell state $c_{t-1}$, elementwise product $\odot$, $\sigma$ =
+    `recurrent_activation`, $\tanh$ = `activation`; $W$, $U$, $b$ are the four gates' parts of `kernel`,
+    `recurrent_kernel`, `bias`, concatenated in the order i, f, c, o:
 
     $$i, f, o = \sigma(W_{i,f,o}\, x_t + U_{i,f,o}\, h_{t-1} + b_{i,f,o})$$
     $$\tilde c = \tanh(W_c\, x_t + U_c\, h_{t-1} + b_c)$$
     $$c_t = f \odot c_{t-1} + i \odot \tilde c$$
     $$h_t = o \odot \tanh(c_t)$$
 
-    Derivative: along the cell state, $\partial c_t / \partial c_{t-1} = f$ (the gates held fixed): the gradient passes
-        through time multiplied by a gate that can stay near 1 instead of by a weight matrix. That is what remembers.
+    Derivative: along the cell state, $\partial c_t / \partial c_{t-1} = f$ (for constant gates): each step back
+        in time multiplies the gradient by a gate that can stay near 1, not by a weight matrix. So the cell remembers.
 
     Shapes: $x_t$ `(batch, features)`; $h_t$ and $c_t$ `(batch, units)`; $W$ `(features, 4 * units)`;
         $U$ `(units, 4 * units)`.
@@ -105,7 +105,8 @@ class LSTMCell(keras.layers.LSTMCell):
         0.7311
 
     In practice: the forget gate's bias starts at 1 (`unit_forget_bias`; Jozefowicz et al., 2015), so that an untrained
-    cell remembers. `recurrent_dropout` draws one mask a gate and has no cuDNN kernel: several times slower on a GPU.
+    cell remembers. `recurrent_dropout` draws one mask for each gate and has no cuDNN kernel: several times slower on a
+    GPU.
 
     Source: Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997; the forget gate is Gers et al., 2000.
     """
@@ -115,14 +116,14 @@ class LSTMCell(keras.layers.LSTMCell):
         super().__init__(units, *args, **kwargs)
 
     def call(self, inputs, states, training=False):
-        if self.implementation == 1:  # a mask for each gate: the same equation with the four gates apart
+        if self.implementation == 1:  # one mask for each gate: the same equation with four separate gates
             return super().call(inputs, states, training=training)
         x, (h, c) = inputs, states
         if training and self.dropout:
             x = x * self.get_dropout_mask(x)
 
         z = x @ self.kernel + h @ self.recurrent_kernel
-        # `ops.add` rather than `+`: on TensorFlow it knows a bias by its shape, and has a faster gradient
+        # `ops.add` instead of `+`: on TensorFlow it recognizes a bias by its shape, and its gradient is faster
         i, f, candidate, o = ops.split(ops.add(z, self.bias) if self.use_bias else z, 4, axis=-1)
         c = self.recurrent_activation(f) * c + self.recurrent_activation(i) * self.activation(candidate)
         h = self.recurrent_activation(o) * self.activation(c)
@@ -133,9 +134,9 @@ class LSTMCell(keras.layers.LSTMCell):
 class GRUCell(keras.layers.GRUCell):
     r"""One time step of a gated recurrent unit.
 
-    With input $x_t$, hidden state $h_{t-1}$, elementwise product $\odot$, $\sigma$ = `recurrent_activation`,
-    $\tanh$ = `activation`; $W$, $U$, $b$ are the three parts of `kernel`, `recurrent_kernel`, `bias`, side by side in
-    the order z, r, h, and $d$ is a second bias for the recurrent part:
+    With input $x_t$, hidden state $h_{t-1}$, elementwise product $\odot$, $\sigma$ = `recurrent_activation`, $\tanh$ =
+    `activation`; $W$, $U$, $b$ are the three parts of `kernel`, `recurrent_kernel`, `bias`, concatenated in the order
+    z, r, h, and $d$ is a second bias for the recurrent part:
 
     $$z, r = \sigma(W_{z,r}\, x_t + b_{z,r} + U_{z,r}\, h_{t-1} + d_{z,r})$$
     $$\tilde h = \tanh(W_h\, x_t + b_h + r \odot (U_h\, h_{t-1} + d_h))$$
@@ -144,7 +145,7 @@ class GRUCell(keras.layers.GRUCell):
     That is `reset_after=True`, as in cuDNN. With `reset_after=False`, the paper's order, the reset gate comes before
     the product, $\tilde h = \tanh(W_h\, x_t + b_h + U_h (r \odot h_{t-1}))$, and there is no $d$.
 
-    Derivative: $\partial h_t / \partial h_{t-1} = z$ (the gates and $\tilde h$ held fixed): a gate near 1 carries the
+    Derivative: $\partial h_t / \partial h_{t-1} = z$ (for constant gates and $\tilde h$): a gate near 1 preserves the
         gradient.
 
     Shapes: $x_t$ `(batch, features)`; $h_t$ `(batch, units)`; $W$ `(features, 3 * units)`; $U$ `(units, 3 * units)`;
@@ -165,8 +166,8 @@ class GRUCell(keras.layers.GRUCell):
         >>> round(float(h[0, 0]), 4)  # z = sigmoid(0): half the old state, half of a candidate of 0
         0.5
 
-    In practice: about as good as an LSTM with three quarters of its weights and one state instead of two.
-    The paper writes $z$ and $1 - z$ the other way round in places; here $z$ near 1 means "keep".
+    In practice: about as good as an LSTM with three quarters of its weights and one state instead of two. Some papers
+    exchange $z$ and $1 - z$; here $z$ near 1 keeps the old state.
 
     Source: Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", 2014.
     """
@@ -176,7 +177,7 @@ class GRUCell(keras.layers.GRUCell):
         super().__init__(units, *args, **kwargs)
 
     def call(self, inputs, states, training=False):
-        if self.implementation == 1:  # a mask for each gate: the same equation with the three gates apart
+        if self.implementation == 1:  # one mask for each gate: the same equation with three separate gates
             return super().call(inputs, states, training=training)
         x, h = inputs, states[0] if isinstance(states, (list, tuple)) else states
         if training and self.dropout:
@@ -209,7 +210,7 @@ class SimpleRNN(keras.layers.SimpleRNN):
     The output is $h_T$, or all $h_t$ with `return_sequences`.
 
     Derivative: through time, $\partial L / \partial h_k = \sum_{t \ge k} (\partial L / \partial y_t)\,
-        (\partial h_t / \partial h_k)$, where $L$ sees the outputs $y_t = h_t$.
+        (\partial h_t / \partial h_k)$, where $L$ depends on the outputs $y_t = h_t$.
 
     Shapes: `(batch, time, features)` to `(batch, units)`, or `(batch, time, units)` with `return_sequences`;
         time may be unknown.
@@ -224,11 +225,11 @@ class SimpleRNN(keras.layers.SimpleRNN):
 
     Example:
         >>> rnn = SimpleRNN(1, activation="linear", kernel_initializer="ones", recurrent_initializer="ones")
-        >>> float(rnn(ops.ones((1, 5, 1)))[0, 0])  # with U = 1 and no activation it counts
+        >>> float(rnn(ops.ones((1, 5, 1)))[0, 0])  # with U = 1 and no activation it counts the steps
         5.0
 
-    In practice: masked steps keep the state as it was. Do not `unroll` beyond some twenty steps: compiling
-    takes minutes.
+    In practice: masked steps leave the state unchanged. Do not `unroll` more than about twenty steps: compiling takes
+    minutes.
 
     Source: Elman, "Finding Structure in Time", 1990.
     """
@@ -236,9 +237,9 @@ class SimpleRNN(keras.layers.SimpleRNN):
     def __init__(self, units, *args, activity_regularizer=None, **kwargs):
         _check(units, **kwargs)
         super().__init__(units, *args, **kwargs)
-        # Keras has just made its cell from all the arguments: keep them, change the equation.
+        # Keras has built its cell from all arguments: this keeps them and changes the equation.
         self.cell.__class__ = SimpleRNNCell
-        # Keras 3.15 takes this argument, and `seed` below, and forgets both.
+        # Keras 3.15 accepts this argument, and `seed` below, but loses both.
         self.activity_regularizer = keras.regularizers.get(activity_regularizer)
 
     def get_config(self):
@@ -255,7 +256,7 @@ class LSTM(keras.layers.LSTM):
 
     The output is $h_T$, or all $h_t$ with `return_sequences`; `LSTMCell` holds the equation.
 
-    Derivative: along the cell state, $\partial c_t / \partial c_k = \prod_{j=k+1}^{t} f_j$ (the gates held fixed).
+    Derivative: along the cell state, $\partial c_t / \partial c_k = \prod_{j=k+1}^{t} f_j$ (for constant gates).
 
     Shapes: `(batch, time, features)` to `(batch, units)`, or `(batch, time, units)` with `return_sequences`;
         time may be unknown.
@@ -274,8 +275,8 @@ class LSTM(keras.layers.LSTM):
         (True, 48)
 
     In practice: on a GPU, tanh and sigmoid with a bias and without `recurrent_dropout` and `unroll` run in cuDNN's
-    kernel, the same equation in one launch; anything else steps through `LSTMCell`. With TensorFlow on a GPU a mask
-    must hide the end of a sequence, not its start.
+    kernel, the same equation in one launch; all other settings run `LSTMCell` step by step. With TensorFlow on a GPU a
+    mask must hide the end of a sequence, not its start.
 
     Source: Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997.
     """
@@ -299,7 +300,7 @@ class GRU(keras.layers.GRU):
 
     The output is $h_T$, or all $h_t$ with `return_sequences`; `GRUCell` holds the equation.
 
-    Derivative: $\partial h_t / \partial h_k = \prod_{j=k+1}^{t} z_j$ (the gates and candidates held fixed).
+    Derivative: $\partial h_t / \partial h_k = \prod_{j=k+1}^{t} z_j$ (for constant gates and candidates).
 
     Shapes: `(batch, time, features)` to `(batch, units)`, or `(batch, time, units)` with `return_sequences`;
         time may be unknown.
@@ -318,7 +319,7 @@ class GRU(keras.layers.GRU):
         (True, 42)
 
     In practice: Keras's backends have a faster loop for the default arguments (cuDNN for TensorFlow on a GPU; for JAX a
-    scan with the inputs multiplied beforehand); `use_cudnn=False` always steps through `GRUCell`.
+    scan with the inputs multiplied beforehand); with `use_cudnn=False` `GRUCell` always runs step by step.
 
     Source: Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", 2014.
     """
@@ -341,8 +342,8 @@ class Bidirectional(keras.layers.Bidirectional):
 
     $$y_t = \mathrm{merge}(\overrightarrow{h}_t, \overleftarrow{h}_t)$$
 
-    `merge_mode`: `"concat"` side by side, `"sum"`, `"mul"`, `"ave"` half the sum, or `None` both as they are.
-    Each $y_t$ has seen the whole sequence; without `return_sequences` both directions give their last state.
+    `merge_mode`: `"concat"`, `"sum"`, `"mul"` (product), `"ave"` (mean), or `None` for a list of both. Each $y_t$
+    depends on the whole sequence; without `return_sequences` the output has the last state of each direction.
 
     Shapes: as `layer`, twice as wide with `"concat"`.
 
@@ -350,20 +351,20 @@ class Bidirectional(keras.layers.Bidirectional):
         layer: a recurrent layer (`LSTM(16)`); it is copied, with fresh weights.
         merge_mode: one of `"concat"`, `"sum"`, `"mul"`, `"ave"`, `None`. Defaults to `"concat"`.
         weights: initial weights, the first half for the forward layer. Defaults to `None`.
-        backward_layer: a layer with `go_backwards=True`. Defaults to `layer` turned around.
+        backward_layer: a layer with `go_backwards=True`. Defaults to a reversed copy of `layer`.
         **kwargs: as for every Keras layer.
 
     Raises:
-        ValueError: if `layer` is no layer, `merge_mode` is unknown, or the two layers do not fit together.
+        ValueError: if `layer` is not a layer, `merge_mode` is unknown, or the two layers do not fit together.
 
     Example:
         >>> ones = {"kernel_initializer": "ones", "recurrent_initializer": "ones"}
         >>> y = Bidirectional(SimpleRNN(1, "linear", return_sequences=True, **ones))(ops.ones((1, 3, 1)))
-        >>> [[float(v) for v in step] for step in y[0]]  # steps seen from the start, and from the end
+        >>> [[float(v) for v in step] for step in y[0]]  # steps counted from the start, and from the end
         [[1.0, 3.0], [2.0, 2.0], [3.0, 1.0]]
 
-    In practice: it needs the whole sequence, so neither a stream nor the generation of text can use it. Padding must be
-    masked, or the backward layer starts in the padding. Two cuDNN passes are one on the JAX backend.
+    In practice: it needs the whole sequence, so it fits neither streams nor text generation. Padding must be masked, or
+    the backward layer starts in the padding. The JAX backend runs both directions in one cuDNN pass.
 
     Source: Schuster and Paliwal, "Bidirectional Recurrent Neural Networks", 1997.
     """

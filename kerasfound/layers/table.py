@@ -1,4 +1,4 @@
-"""Tables: missing numbers, categories of many columns, and an ensemble that shares its weights."""
+"""Layers for tables: imputation, embeddings of many category columns, and an ensemble with shared weights."""
 
 import numbers
 
@@ -9,18 +9,18 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class Imputation(keras.layers.Layer):
-    r"""A value of its own for each feature wherever the number is missing.
+    r"""Replace missing values (NaN) by a constant for each feature.
 
-    With the value $v_j$ of feature $j$ = `values`:
+    With the constants $v$ = `values`, one for each feature $j$:
 
     $$y_j = \begin{cases} v_j & \text{if}\ x_j\ \text{is NaN} \\ x_j & \text{otherwise} \end{cases}$$
 
-    Derivative: $\partial y_j / \partial x_j$ is 0 where the number is missing, 1 elsewhere.
+    Derivative: $\partial y_j / \partial x_j$ is 0 where the value is missing, 1 elsewhere.
 
     Shapes: $x$ and $y$ `(..., features)`.
 
     Args:
-        values: one finite number $v_j$ for each feature, from the training data: the median, as a rule.
+        values: one finite number $v_j$ for each feature, from the training data, usually the median.
         **kwargs: `name`, `dtype`.
 
     Raises:
@@ -31,8 +31,8 @@ class Imputation(keras.layers.Layer):
         >>> [float(v) for v in layer(ops.array([[np.nan, 7.0]]))[0]]
         [3.0, 7.0]
 
-    In practice: that a number is missing often tells something: give the network `ops.isnan(x)` as well.
-    Raw numbers may not fit into half precision: give it `dtype="float32"` there.
+    In practice: that a value is missing is often informative: use `ops.isnan(x)` as further features. Raw numbers may
+    not fit into half precision: use `dtype="float32"` for this layer.
 
     Source: Little and Rubin, "Statistical Analysis with Missing Data", 1987.
     """
@@ -61,14 +61,14 @@ class Imputation(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class CategoryEmbedding(keras.layers.Layer):
-    r"""A table of vectors for each of several columns of categories, side by side.
+    r"""One embedding table for each column of categories; the layer concatenates the vectors of a row.
 
     With the code $i_j \in \{0, \dots, n_j - 1\}$ of column $j$ and its table $E^{(j)}$, $n_j$ = `sizes`:
 
     $$y_j = E^{(j)}_{i_j}, \qquad y = (y_1, \dots, y_m)$$
 
-    A code outside its table counts as 0: keep 0 for what was not seen in training. While training, each code is taken
-    for 0 with the probability `unknown_rate`, so that this vector learns its meaning too.
+    A code outside its table counts as 0: keep 0 for categories that are not in the training data. In training, the
+    layer replaces each code by 0 with probability `unknown_rate`, so that this vector is trained too.
 
     Derivative: $\partial L / \partial E^{(j)}_c$ is the sum of $\partial L / \partial y_j$ over the rows with
         $i_j = c$.
@@ -79,9 +79,9 @@ class CategoryEmbedding(keras.layers.Layer):
     Args:
         sizes: number of codes $n_j$ of each column, at least 1.
         output_dim: length of each vector, at least 1.
-        stddev: of the first vectors' numbers, which are normally distributed. Defaults to `0.1`.
-        unknown_rate: how often a known category is taken for an unknown one while training, in [0, 1). Defaults to `0`.
-        seed: an integer for the same ones every time. Defaults to `None`.
+        stddev: standard deviation of the initial vectors, which are normally distributed. Defaults to `0.1`.
+        unknown_rate: probability that a code is replaced by 0 in training, in [0, 1). Defaults to `0`.
+        seed: an integer for the same replacements every time. Defaults to `None`.
         **kwargs: `name`, `dtype`.
 
     Raises:
@@ -95,7 +95,7 @@ class CategoryEmbedding(keras.layers.Layer):
         >>> bool(ops.all(layer(ops.array([[9, 0]])) == layer(ops.array([[0, 0]]))))
         True
 
-    In practice: 4 to 16 numbers a category do, and an `unknown_rate` of 0.01.
+    In practice: an `output_dim` of 4 to 16 and an `unknown_rate` of 0.01 are good first values.
 
     Source: Guo and Berkhahn, "Entity Embeddings of Categorical Variables", 2016.
     """
@@ -113,7 +113,7 @@ class CategoryEmbedding(keras.layers.Layer):
         self.unknown_rate = unknown_rate
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self.autocast = False  # float16 has no whole numbers above 2048 one by one
+        self.autocast = False  # float16 cannot represent all whole numbers above 2048
 
     def build(self, input_shape):
         if len(input_shape) != 2 or input_shape[-1] != len(self.sizes):
@@ -126,14 +126,14 @@ class CategoryEmbedding(keras.layers.Layer):
 
     def call(self, inputs, training=False):
         n = np.array(self.sizes, "int32")
-        first = np.cumsum(n, dtype="int32") - n
+        offset = np.cumsum(n, dtype="int32") - n
         i = ops.cast(inputs, "int32")
-        known = ops.logical_and(i >= 0, i < n)
+        is_known = ops.logical_and(i >= 0, i < n)
         if training and self.unknown_rate:
-            drawn = keras.random.uniform(ops.shape(i), seed=self.seed_generator, dtype="float32")
-            known = ops.logical_and(known, drawn >= self.unknown_rate)
-        i = ops.where(known, i, 0)
-        y = ops.take(ops.cast(self.embeddings, self.compute_dtype), i + first, axis=0)
+            u = keras.random.uniform(ops.shape(i), seed=self.seed_generator, dtype="float32")
+            is_known = ops.logical_and(is_known, u >= self.unknown_rate)
+        i = ops.where(is_known, i, 0)
+        y = ops.take(ops.cast(self.embeddings, self.compute_dtype), i + offset, axis=0)
         return ops.reshape(y, (-1, len(self.sizes) * self.output_dim))
 
     def compute_output_shape(self, input_shape):
@@ -151,14 +151,14 @@ class CategoryEmbedding(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class BatchEnsembleScaling(keras.layers.Layer):
-    r"""The same features once for each member of an ensemble, scaled by that member's own weights.
+    r"""Copy the features for each member of an ensemble and scale each copy by the member's own weights.
 
     With the weights $r_k$ of member $k = 1 \dots K$, $K$ = `members`, and elementwise product $\odot$:
 
     $$y_k = r_k \odot x, \qquad r_{kj} = \pm 1\ \text{at first}$$
 
-    Dense layers behind it are shared, and yet each member computes something else:
-    $W y_k = (W \operatorname{diag} r_k)\, x$. An ensemble for little more weights than one network has.
+    The members share the dense layers after it, but each member computes a different function:
+    $W y_k = (W \operatorname{diag} r_k)\, x$. The ensemble has only few weights more than one network.
 
     Derivative: $\partial y_k / \partial x = \operatorname{diag} r_k$,
         $\partial y_k / \partial r_k = \operatorname{diag} x$.
@@ -167,7 +167,7 @@ class BatchEnsembleScaling(keras.layers.Layer):
 
     Args:
         members: number of members $K$, at least 1. Defaults to `8`.
-        seed: an integer for the same first signs every time. Defaults to `None`.
+        seed: an integer for the same initial signs every time. Defaults to `None`.
         **kwargs: `name`, `dtype`.
 
     Raises:
@@ -178,8 +178,8 @@ class BatchEnsembleScaling(keras.layers.Layer):
         >>> y.shape == (2, 3, 5), bool(ops.all(ops.abs(y) == 1))
         (True, True)
 
-    In practice: give each member a head of its own, train each on its own loss (the mean of the losses, not the loss of
-    the mean), and average their answers in use.
+    In practice: give each member its own output layer, train on the mean of the losses of the members (not on the loss
+    of their mean), and average their predictions at inference.
 
     Source: Wen, Tran and Ba, "BatchEnsemble", 2020; Gorishniy, Kotelnikov and Babenko, "TabM", 2024.
     """

@@ -1,4 +1,4 @@
-"""The transformer's blocks: attention mixes the steps, a small network works on each, both around a residual path."""
+"""Transformer blocks: attention over the steps, then a small network on each step, both with a residual path."""
 
 import numbers
 
@@ -22,14 +22,14 @@ def _check(intermediate_dim, num_heads=1, dropout=0.0):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class FeedForward(keras.layers.Layer):
-    r"""Two dense layers on each step by itself: widen, bend, narrow again.
+    r"""Two dense layers on each step: widen, apply the activation, narrow.
 
     With $\phi$ = `activation` and a hidden width of `intermediate_dim`:
 
     $$y_t = \phi(x_t W_1 + b_1)\, W_2 + b_2$$
 
-    Derivative: $\partial y_t / \partial x_t = W_1\, \mathrm{diag}(\phi'(\cdot))\, W_2$ in row vectors; the steps do not
-        touch.
+    Derivative: $\partial y_t / \partial x_t = W_1\, \mathrm{diag}(\phi'(\cdot))\, W_2$ in row vectors; a step does not
+        depend on other steps.
 
     Shapes: `(..., features)` to the same; $W_1$ `(features, intermediate_dim)`, $W_2$ `(intermediate_dim, features)`.
 
@@ -46,10 +46,10 @@ class FeedForward(keras.layers.Layer):
     Example:
         >>> x = keras.ops.array([[1.0, 1.0], [-1.0, -1.0]])
         >>> y = FeedForward(3, kernel_initializer="ones")(x)
-        >>> [[float(v) for v in row] for row in y]  # relu lets through three times 2, and nothing
+        >>> [[float(v) for v in row] for row in y]  # relu keeps three times 2, and sets -2 to 0
         [[6.0, 6.0], [0.0, 0.0]]
 
-    In practice: two thirds of a transformer block's weights are here.
+    In practice: it holds two thirds of the weights of a transformer block.
 
     Source: Vaswani et al., "Attention Is All You Need", 2017, section 3.3.
     """
@@ -71,7 +71,7 @@ class FeedForward(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape):
-        # Written out, so that each layer makes an initializer of its own: one object draws the same numbers twice.
+        # Serialized, so that each layer makes its own initializer: one object would draw the same numbers twice.
         settings = {
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "bias_initializer": keras.initializers.serialize(self.bias_initializer),
@@ -98,7 +98,7 @@ class FeedForward(keras.layers.Layer):
 
 
 class _Block(keras.layers.Layer):
-    """What encoder and decoder share: the arguments, and the residual path with its normalization."""
+    """The base class of encoder and decoder: the arguments, and the residual path with its normalization."""
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class _Block(keras.layers.Layer):
         return feed_forward
 
     def _initializers(self):
-        # Written out, so that each layer makes an initializer of its own: one object draws the same numbers twice.
+        # Serialized, so that each layer makes its own initializer: one object would draw the same numbers twice.
         return {
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "bias_initializer": keras.initializers.serialize(self.bias_initializer),
@@ -179,7 +179,7 @@ class _Block(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class TransformerEncoder(_Block):
-    r"""One block of a transformer that sees the whole sequence: self-attention, then a network on each step.
+    r"""A transformer block over the whole sequence: self-attention, then a feed-forward network on each step.
 
     With $\mathrm{Att}$ a `MultiHeadAttention` of `num_heads` heads, $\mathrm{FF}$ a `FeedForward` of width
     `intermediate_dim` and $\mathrm{LN}$ a layer normalization:
@@ -190,7 +190,7 @@ class TransformerEncoder(_Block):
 
     $$a = x + \mathrm{Att}(\mathrm{LN}(x)), \qquad y = a + \mathrm{FF}(\mathrm{LN}(a))$$
 
-    In training each sublayer's output and the attention's weights pass a dropout.
+    In training, dropout acts on the output of each sublayer and on the attention weights.
 
     Derivative: with `normalize_first`, $\partial y / \partial x = I + \dots$: the residual path carries the gradient
         through any number of blocks unchanged.
@@ -206,7 +206,7 @@ class TransformerEncoder(_Block):
         kernel_initializer: of all kernels. Defaults to `"glorot_uniform"`.
         bias_initializer: of all biases. Defaults to `"zeros"`.
         normalize_first: whether to normalize before each sublayer instead of after it. Defaults to `False`.
-        rotary: whether queries and keys are turned by their position (`RotaryPosition`). Defaults to `False`.
+        rotary: whether `RotaryPosition` rotates queries and keys. Defaults to `False`.
         **kwargs: as for every Keras layer.
 
     Raises:
@@ -219,10 +219,10 @@ class TransformerEncoder(_Block):
         >>> block(x).shape == (1, 3, 8), block.count_params()  # 4 * 8 * 9 + 8 * 16 + 16 + 16 * 8 + 8 + 2 * 2 * 8
         (True, 600)
 
-    In practice: without positions the block treats its input as a set. Normalizing first trains deep stacks without a
-    warm-up, but needs one more normalization after the last block.
-    Arguments and defaults are those of `keras_hub.layers.TransformerEncoder`. Call it with `mask` (or on a masked
-    input), `attention_mask`, `return_attention_scores`.
+    In practice: without positions the block treats its input as a set. With `normalize_first` deep stacks train without
+    a warm-up, but need one more normalization after the last block. Arguments and defaults are those of
+    `keras_hub.layers.TransformerEncoder`. Call it with `mask` (or on a masked input), `attention_mask`,
+    `return_attention_scores`.
 
     Source: Vaswani et al., "Attention Is All You Need", 2017; the order, Xiong et al., "On Layer Normalization in the
     Transformer Architecture", 2020.
@@ -255,11 +255,11 @@ class TransformerEncoder(_Block):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class TransformerDecoder(_Block):
-    r"""One block of a transformer that generates: attention to the past, to a context if there is one, then a network.
+    r"""A transformer block for generation: causal self-attention, optional cross-attention, a feed-forward network.
 
-    With $\mathrm{Att}$, $\mathrm{Att}'$ two `MultiHeadAttention`s of `num_heads` heads, the first causal (step $t$ sees
-    $s \le t$), the second from $x$ to the encoder's output $z$ = `context`; $\mathrm{FF}$ a `FeedForward` of width
-    `intermediate_dim`; $\mathrm{LN}$ a layer normalization:
+    With $\mathrm{Att}$, $\mathrm{Att}'$ two `MultiHeadAttention`s of `num_heads` heads, the first causal (step $t$
+    attends to $s \le t$), the second from $x$ to the encoder's output $z$ = `context`; $\mathrm{FF}$ a `FeedForward` of
+    width `intermediate_dim`; $\mathrm{LN}$ a layer normalization:
 
     $$a = \mathrm{LN}(x + \mathrm{Att}(x)), \qquad b = \mathrm{LN}(a + \mathrm{Att}'(a, z)), \qquad
       y = \mathrm{LN}(b + \mathrm{FF}(b))$$
@@ -269,12 +269,13 @@ class TransformerDecoder(_Block):
     $$a = x + \mathrm{Att}(\mathrm{LN}(x)), \qquad b = a + \mathrm{Att}'(\mathrm{LN}(a), z), \qquad
       y = b + \mathrm{FF}(\mathrm{LN}(b))$$
 
-    Without a context $b = a$: the block of GPT. In training each sublayer's output and the attention's weights pass a
-    dropout.
+    Without a context $b = a$: the block of GPT. In training, dropout acts on the output of each sublayer and on the
+    attention weights.
 
-    Derivative: $\partial y_t / \partial x_s = 0$ for $s > t$: all steps can be trained at once, none sees its answer.
+    Derivative: $\partial y_t / \partial x_s = 0$ for $s > t$: all steps train at once, and no step has access to its
+        target.
 
-    Shapes: $x$ `(batch, T, features)`, `context` `(batch, S, features of its own)` to `(batch, T, features)`,
+    Shapes: $x$ `(batch, T, features)`, `context` `(batch, S, context features)` to `(batch, T, features)`,
         `features` a multiple of `num_heads`; $T$ and $S$ may be unknown.
 
     Args:
@@ -286,24 +287,23 @@ class TransformerDecoder(_Block):
         kernel_initializer: of all kernels. Defaults to `"glorot_uniform"`.
         bias_initializer: of all biases. Defaults to `"zeros"`.
         normalize_first: whether to normalize before each sublayer instead of after it. Defaults to `False`.
-        rotary: whether the self-attention's queries and keys are turned by their position (`RotaryPosition`).
-            Defaults to `False`.
+        rotary: whether `RotaryPosition` rotates the queries and keys of the self-attention. Defaults to `False`.
         **kwargs: as for every Keras layer.
 
     Raises:
         ValueError: if `intermediate_dim` or `num_heads` is below 1, `dropout` is outside [0, 1), the input's width is
-            not a multiple of `num_heads`, or a context comes to a block built without one or the other way round.
+            not a multiple of `num_heads`, or a context is missing in one call and present in another.
 
     Example:
         >>> block = TransformerDecoder(intermediate_dim=16, num_heads=2)
         >>> x = keras.random.normal((1, 3, 8), seed=0)
-        >>> past = block(x[:, :2])  # what the first steps answer does not depend on the next
+        >>> past = block(x[:, :2])  # the outputs of the first steps do not depend on the next
         >>> float(keras.ops.max(keras.ops.abs(block(x)[:, :2] - past))) < 1e-6
         True
 
-    In practice: whether a block has cross-attention is settled by its first call. Pad at the end; then causality hides
-    the padding by itself. Call it with `mask`, `context_mask` (or on masked inputs), `attention_mask`,
-    `use_causal_mask`, `return_attention_scores` (the self-attention's, then the cross-attention's).
+    In practice: the first call decides whether a block has cross-attention. Pad at the end; then the causal mask hides
+    the padding. Call it with `mask`, `context_mask` (or on masked inputs), `attention_mask`, `use_causal_mask`,
+    `return_attention_scores` (the self-attention's, then the cross-attention's).
 
     Source: Vaswani et al., "Attention Is All You Need", 2017; without context, Radford et al., "Improving Language
     Understanding by Generative Pre-Training", 2018.
@@ -331,9 +331,9 @@ class TransformerDecoder(_Block):
         use_causal_mask=True,
     ):
         if (context is None) != (self.cross_attention is None):
-            built = "without" if self.cross_attention is None else "with"
-            came = "none" if context is None else f"one of shape {context.shape}"
-            raise ValueError(f"`context` must be as in the first call, {built} one, got {came}.")
+            expected = "None" if self.cross_attention is None else "a tensor"
+            actual = "None" if context is None else f"a tensor of shape {context.shape}"
+            raise ValueError(f"`context` must be {expected}, as in the first call, got {actual}.")
         options = {"return_attention_scores": return_attention_scores, "training": training}
 
         y = self.before(self.attention_norm, x)
@@ -361,15 +361,15 @@ class TransformerDecoder(_Block):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class CausalTransformerBlock(keras.layers.Layer):
-    r"""One block of a language model as they are built today: normalize, attend to the past, normalize, think.
+    r"""A block of a modern language model: normalized causal self-attention, then a normalized feed-forward network.
 
     With $\mathrm{RMS}$ an `RMSNormalization`, $\mathrm{Att}$ a `CausalSelfAttention` of `num_heads` heads and
     $\phi$ = `activation`, without biases:
 
     $$a = x + \mathrm{Att}(\mathrm{RMS}(x)), \qquad y = a + \phi(\mathrm{RMS}(a)\, W_1)\, W_2$$
 
-    Both maps that write to the residual path, $W_2$ and the attention's output, start at zero: at first the block is
-    the identity, however many are stacked, and gradients reach the embedding unchanged.
+    $W_2$ and the output matrix of the attention start at zero, so every block starts as the identity, and at first
+    gradients reach the embedding unchanged through any number of blocks.
 
     Derivative: $\partial y_t / \partial x_s = 0$ for $s > t$, and the identity plus a correction for $s = t$.
 
@@ -380,7 +380,7 @@ class CausalTransformerBlock(keras.layers.Layer):
         intermediate_dim: width of the hidden layer, at least 1; commonly four times `features`.
         num_heads: number of attention heads.
         activation: $\phi$. Defaults to `"kerasfound>squared_relu"`, which is sparse and cheap.
-        kernel_initializer: of the maps that do not start at zero. Defaults to `"glorot_uniform"`.
+        kernel_initializer: of the matrices that do not start at zero. Defaults to `"glorot_uniform"`.
         **kwargs: as for every Keras layer.
 
     Raises:
@@ -393,8 +393,8 @@ class CausalTransformerBlock(keras.layers.Layer):
         >>> float(keras.ops.max(keras.ops.abs(block(x) - x)))  # the identity, before training
         0.0
 
-    In practice: trains with larger steps than `TransformerDecoder`, which is the block of the papers, with layer
-    normalization, biases, dropout and masks. The width of the stack matters more than `num_heads`.
+    In practice: it trains with larger learning rates than `TransformerDecoder`, which is the block of the papers, with
+    layer normalization, biases, dropout and masks. The width matters more than `num_heads`.
 
     Source: squared ReLU: So et al., "Primer: Searching for Efficient Transformers", 2021; zero start: Bachlechner et
     al., "ReZero is All You Need", 2020; the combination: Jordan et al., "modded-nanogpt", 2024.
@@ -411,7 +411,7 @@ class CausalTransformerBlock(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape):
-        # Written out, so that each layer makes an initializer of its own: one object draws the same numbers twice.
+        # Serialized, so that each layer makes its own initializer: one object would draw the same numbers twice.
         kernel = {"kernel_initializer": keras.initializers.serialize(self.kernel_initializer)}
         policy = {"dtype": self.dtype_policy}
         self.attention_norm = RMSNormalization(name="attention_norm", **policy)

@@ -1,4 +1,4 @@
-"""The optimizers, one file per family: each `update_step` is the equation and nothing else."""
+"""The optimizers, one file per family: each `update_step` is only the equation."""
 
 from .adagrad import Adagrad as Adagrad
 from .adam import Adam as Adam

@@ -1,4 +1,4 @@
-"""Adagrad: a weight that has moved much moves less."""
+"""Adagrad: weights with large past gradients take smaller steps."""
 
 import keras
 from keras import ops
@@ -8,7 +8,7 @@ from .base import Optimizer
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class Adagrad(Optimizer):
-    r"""Each weight's gradient over the root of the sum of all its squared gradients so far.
+    r"""Each gradient, divided by the root of the sum of all squared gradients of the weight so far.
 
     With gradient $g_t$, weight $w_t$, $\alpha$ = `learning_rate`, $\epsilon$ = `epsilon`
     and $s_0$ = `initial_accumulator_value`:
@@ -16,13 +16,13 @@ class Adagrad(Optimizer):
     $$s_t = s_{t-1} + g_t^2$$
     $$w_t = w_{t-1} - \alpha\, g_t / \sqrt{s_t + \epsilon}$$
 
-    A rare feature keeps a small $s$ and so takes large steps when it does appear; a frequent one settles down.
+    A rare feature keeps a small $s$ and takes large steps when it appears; the steps of a frequent feature shrink.
 
     Args:
         learning_rate: a float, or a `keras.optimizers.schedules.LearningRateSchedule`. Defaults to `0.001`.
-        initial_accumulator_value: where the sum starts, at least 0. Defaults to `0.1`.
+        initial_accumulator_value: initial value of the sum, at least 0. Defaults to `0.1`.
         epsilon: added to the sum, above 0. Defaults to `1e-7`.
-        **kwargs: what every Keras optimizer takes (`clipnorm`, `weight_decay`, `use_ema`, ...).
+        **kwargs: arguments of every Keras optimizer (`clipnorm`, `weight_decay`, `use_ema`, ...).
 
     Raises:
         ValueError: if `initial_accumulator_value` is negative or `epsilon` is not above 0.
@@ -36,11 +36,13 @@ class Adagrad(Optimizer):
         0.8293
 
     In practice: $s$ only grows, so the steps shrink like $1 / \sqrt{t}$ and long trainings stall: use `RMSprop` or
-    `Adam` there. The default `learning_rate` is small for it; the paper's experiments are nearer to `0.1` or `1.0`.
+    `Adam` for them. The default `learning_rate` is small; the experiments of the paper use values near `0.1` or `1.0`.
 
     Source: Duchi, Hazan and Singer, "Adaptive Subgradient Methods for Online Learning and Stochastic Optimization",
     2011.
     """
+
+    torch_kernel = "adagrad"
 
     def __init__(self, learning_rate=0.001, initial_accumulator_value=0.1, epsilon=1e-7, **kwargs):
         if not isinstance(initial_accumulator_value, int | float) or not initial_accumulator_value >= 0:
@@ -62,7 +64,7 @@ class Adagrad(Optimizer):
 
     def update_step(self, gradient, variable, learning_rate):
         alpha = ops.cast(learning_rate, variable.dtype)
-        # on TensorFlow an embedding's gradient is a list of rows, some of them twice: `reshape` adds them up
+        # on TensorFlow the gradient of an embedding is a list of rows with repetitions: `reshape` adds them up
         g = ops.reshape(ops.cast(gradient, variable.dtype), variable.shape)
         s = self.square_sum[self._get_variable_index(variable)]
 

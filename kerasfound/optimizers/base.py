@@ -1,19 +1,28 @@
-"""What our optimizers share: on torch the equation runs in place and on all weights at once."""
+"""The base class of our optimizers: on torch a kernel updates all weights at once, in place."""
 
 import keras
 
 
 class Optimizer(keras.optimizers.Optimizer):
-    """Keras's optimizer with a second, faster way to do the same update on torch.
+    """Keras's optimizer with a second, faster way to compute the same update on torch.
 
-    TensorFlow and JAX compile `update_step`. On torch each of its operations costs microseconds in Keras before torch
-    begins, for every weight again: for small layers most of a step. A class that has its equation in
-    `kerasfound.optimizers.torch_kernels` takes it from there; a subclass with an `update_step` of its own does not.
+    TensorFlow and JAX compile `update_step`. On torch each operation in it costs microseconds in Keras before torch
+    begins, again for every weight: for small layers this is most of a step. A class therefore names the function of
+    `kerasfound.optimizers.torch_kernels` that computes the same equation for all weights at once.
     """
 
-    def _backend_update_step(self, grads, trainable_variables, learning_rate):
-        if keras.backend.backend() != "torch":
-            return super()._backend_update_step(grads, trainable_variables, learning_rate)
-        from . import torch_kernels
+    torch_kernel = None
+    """The name of the torch kernel, set next to the `update_step` that it equals. `None`: `update_step` runs."""
 
-        return torch_kernels.update(self, grads, trainable_variables, learning_rate)
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        kernel = self._torch_kernel_of_update_step()
+        if kernel is None or keras.backend.backend() != "torch":
+            return super()._backend_update_step(grads, trainable_variables, learning_rate)
+        from . import torch_kernels  # imports torch
+
+        return torch_kernels.update(getattr(torch_kernels, kernel), self, grads, trainable_variables, learning_rate)
+
+    def _torch_kernel_of_update_step(self):
+        """The kernel named by the class that defines `update_step`: a subclass with a new equation inherits none."""
+        owner = next(cls for cls in type(self).__mro__ if "update_step" in vars(cls))
+        return vars(owner).get("torch_kernel")

@@ -1,4 +1,4 @@
-"""Lion: only the sign of the momentum counts."""
+"""Lion: steps by the sign of a running mean of the gradient."""
 
 import keras
 from keras import ops
@@ -16,13 +16,13 @@ class Lion(Optimizer):
     $$w_t = w_{t-1} - \alpha\, \mathrm{sign}(c_t)$$
     $$m_t = \beta_2 m_{t-1} + (1 - \beta_2)\, g_t$$
 
-    The formula was found by a search over programs, not derived. It keeps one number per weight where Adam keeps two.
+    A search over programs discovered the formula. Lion keeps one number for each weight, Adam keeps two.
 
     Args:
         learning_rate: a float, or a `keras.optimizers.schedules.LearningRateSchedule`. Defaults to `0.001`.
-        beta_1: weight of the past in the step, in (0, 1]. Defaults to `0.9`.
-        beta_2: weight of the past in the memory, in [0, 1]. Defaults to `0.99`.
-        **kwargs: what every Keras optimizer takes (`clipnorm`, `weight_decay`, `use_ema`, ...).
+        beta_1: weight of the running mean in the step, in (0, 1]. Defaults to `0.9`.
+        beta_2: decay of the running mean, in [0, 1]. Defaults to `0.99`.
+        **kwargs: arguments of every Keras optimizer (`clipnorm`, `weight_decay`, `use_ema`, ...).
 
     Raises:
         ValueError: if `beta_1` is outside (0, 1] or `beta_2` outside [0, 1].
@@ -34,12 +34,14 @@ class Lion(Optimizer):
         >>> [round(float(x), 4) for x in w.value]
         [0.9, 1.1]
 
-    In practice: take a `learning_rate` 3 to 10 times smaller and a `weight_decay` as much larger than for `AdamW`.
-    The steps never shrink by themselves, so it needs a schedule that ends near zero; small batches, whose signs are
-    mostly noise, suit it badly.
+    In practice: use a `learning_rate` 3 to 10 times smaller than for `AdamW`, and a `weight_decay` larger by the same
+    factor. The steps do not shrink with the gradient, so use a schedule that ends near zero. Small batches work badly:
+    their signs are mostly noise.
 
     Source: Chen et al., "Symbolic Discovery of Optimization Algorithms", 2023.
     """
+
+    torch_kernel = "lion"
 
     def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.99, **kwargs):
         if not isinstance(beta_1, int | float) or not 0 < beta_1 <= 1:
@@ -58,7 +60,7 @@ class Lion(Optimizer):
 
     def update_step(self, gradient, variable, learning_rate):
         alpha, beta_1, beta_2 = ops.cast(learning_rate, variable.dtype), self.beta_1, self.beta_2
-        # on TensorFlow an embedding's gradient is a list of rows, some of them twice: `reshape` adds them up
+        # on TensorFlow the gradient of an embedding is a list of rows with repetitions: `reshape` adds them up
         g = ops.reshape(ops.cast(gradient, variable.dtype), variable.shape)
         m = self.mean[self._get_variable_index(variable)]
 

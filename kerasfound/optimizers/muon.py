@@ -1,4 +1,4 @@
-"""Muon: a matrix moves equally far in all of its directions."""
+"""Muon: a weight matrix moves equally far in all directions."""
 
 import re
 
@@ -10,7 +10,7 @@ from .adam import Adam
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class Muon(Adam):
-    r"""Momentum for matrices, made orthogonal before it is taken as a step; `AdamW` for everything else.
+    r"""Orthogonalized momentum for matrices, `AdamW` for all other weights.
 
     With gradient $G_t$ of a weight matrix $W_t$ of shape $p \times q$, $\alpha$ = `learning_rate`,
     $\mu$ = `momentum`, $\lambda$ = `weight_decay`, $r$ = `rms_rate`:
@@ -20,33 +20,33 @@ class Muon(Adam):
     $$W_t = (1 - \alpha \lambda)\, W_{t-1} - \alpha\, r \sqrt{\max(p, q)}\; O_t$$
 
     If $U S V^\top$ is the singular value decomposition of a matrix, $U V^\top$ is the nearest orthogonal one: the same
-    directions, all of the same length. It is found by matrix products alone (Newton-Schulz), `ns_steps` times
-    with $a, b, c$ = `muon_a`, `muon_b`, `muon_c`, from $X = G / \lVert G \rVert$:
+    directions, all of the same length. The Newton-Schulz iteration computes it with matrix products only, in `ns_steps`
+    steps with $a, b, c$ = `muon_a`, `muon_b`, `muon_c`, from $X = G / \lVert G \rVert$:
 
     $$A = X X^\top \qquad X \leftarrow a X + (b A + c A^2) X$$
 
-    which lets a singular value $s$ become $a s + b s^3 + c s^5$; five rounds bring all but the tiniest to 0.7 .. 1.2.
-    Gradients of matrices are nearly of low rank; Adam leaves them so, Muon lets the rare directions learn as well.
+    which maps a singular value $s$ to $a s + b s^3 + c s^5$; after five steps all but the tiniest are in 0.7 .. 1.2.
+    Gradients of matrices are nearly of low rank, and so are the steps of Adam; Muon also moves in rare directions.
 
     Args:
         learning_rate: a float, or a `keras.optimizers.schedules.LearningRateSchedule`. Defaults to `0.001`.
         adam_beta_1: Adam's decay of the mean, in [0, 1). Defaults to `0.9`.
         adam_beta_2: Adam's decay of the mean square, in [0, 1). Defaults to `0.999`.
-        adam_weight_decay: weight decay of what Adam trains, or None. Defaults to `0.004`.
+        adam_weight_decay: weight decay of the weights that Adam updates, or None. Defaults to `0.004`.
         epsilon: added to Adam's root, above 0. Defaults to `1e-7`.
         weight_decay: weight decay of the matrices, or None. Defaults to `0.004`.
-        exclude_layers: expressions; a matrix in whose path one is found is left to Adam. Defaults to `None`.
-        exclude_embeddings: leave matrices with "embedding" in their path to Adam. Defaults to `True`.
+        exclude_layers: regular expressions; Adam updates a matrix whose path matches one. Defaults to `None`.
+        exclude_embeddings: whether Adam updates matrices with "embedding" in their path. Defaults to `True`.
         muon_a: coefficient of $s$. Defaults to `3.4445`.
         muon_b: coefficient of $s^3$. Defaults to `-4.775`.
         muon_c: coefficient of $s^5$. Defaults to `2.0315`.
         adam_lr_ratio: Adam's learning rate over `learning_rate`. Defaults to `1`.
-        momentum: share of the momentum kept, in [0, 1]. Defaults to `0.95`.
-        ns_steps: rounds of Newton-Schulz, at least 1. Defaults to `5`.
-        nesterov: look ahead, $G_t + \mu M_t$ as above, instead of $M_t$. Defaults to `True`.
-        rms_rate: root mean square of a step over the learning rate, as Adam's steps have about 0.2; None for a bare
-            $\alpha O_t$. Defaults to `0.2`.
-        **kwargs: what every Keras optimizer takes (`clipnorm`, `use_ema`, ...).
+        momentum: share of the momentum that is kept, in [0, 1]. Defaults to `0.95`.
+        ns_steps: steps of Newton-Schulz, at least 1. Defaults to `5`.
+        nesterov: use $G_t + \mu M_t$ as above instead of $M_t$. Defaults to `True`.
+        rms_rate: root mean square of a step, divided by the learning rate (for Adam about 0.2); None for $\alpha O_t$
+            without the factor. Defaults to `0.2`.
+        **kwargs: arguments of every Keras optimizer (`clipnorm`, `use_ema`, ...).
 
     Raises:
         ValueError: if a beta is outside [0, 1), `momentum` outside [0, 1], `epsilon` not above 0, or `ns_steps` not a
@@ -56,11 +56,11 @@ class Muon(Adam):
         >>> w = keras.Variable([[0.0, 0.0], [0.0, 0.0]])
         >>> muon = Muon(learning_rate=0.1, rms_rate=None, weight_decay=None)
         >>> muon.apply([ops.convert_to_tensor([[100.0, 0.0], [0.0, 1.0]])], [w])  # 100 to 1 in the gradient
-        >>> [round(float(w.value[i][i]), 2) for i in range(2)]  # equal enough in the step
+        >>> [round(float(w.value[i][i]), 2) for i in range(2)]  # nearly equal in the step
         [-0.07, -0.07]
 
-    In practice: name the output layer in `exclude_layers`; the theory is for hidden matrices. Convolution kernels
-    are not matrices here and go to Adam, as in Keras. Each step costs `ns_steps` * 3 products of matrices, which is
+    In practice: put the output layer into `exclude_layers`; the theory is for hidden matrices. Convolution kernels do
+    not count as matrices: Adam updates them, as in Keras. Each step costs `ns_steps` * 3 matrix products, which is
     little on a GPU with large batches and much on a CPU with small ones.
 
     Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024;
@@ -112,23 +112,23 @@ class Muon(Adam):
         if self.built:
             return
         keras.optimizers.Optimizer.build(self, variables)
-        self.mean, self.mean_square = [], []  # Muon's M and Adam's m share a place; a matrix has no mean square
+        self.mean, self.mean_square = [], []  # `mean` is Muon's M or Adam's m; a matrix has no mean square
         for variable in variables:
-            by_adam = self._is_left_to_adam(variable)
+            uses_adam = self._is_for_adam(variable)
             self.mean.append(self.add_variable_from_reference(variable, "mean"))
-            self.mean_square.append(self.add_variable_from_reference(variable, "mean_square") if by_adam else None)
+            self.mean_square.append(self.add_variable_from_reference(variable, "mean_square") if uses_adam else None)
 
-    def _is_left_to_adam(self, variable):
+    def _is_for_adam(self, variable):
         excluded = [*self.exclude_layers, *(["(?i)embedding"] if self.exclude_embeddings else [])]
         return len(variable.shape) != 2 or any(re.search(expression, variable.path) for expression in excluded)
 
     def update_step(self, gradient, variable, learning_rate):
         i, alpha, mu = self._get_variable_index(variable), ops.cast(learning_rate, variable.dtype), self.momentum
-        by_adam = self.mean_square[i] is not None
-        decay = self.adam_weight_decay if by_adam else self.weight_decay
+        uses_adam = self.mean_square[i] is not None
+        decay = self.adam_weight_decay if uses_adam else self.weight_decay
         if decay is not None and self._use_weight_decay(variable):
             self.assign_sub(variable, alpha * decay * variable)
-        if by_adam:
+        if uses_adam:
             super().update_step(gradient, variable, learning_rate * self.adam_lr_ratio)
             return
         M, G = self.mean[i], ops.reshape(ops.cast(gradient, variable.dtype), variable.shape)
@@ -139,10 +139,10 @@ class Muon(Adam):
         self.assign_sub(variable, alpha * scale * O)
 
     def orthogonal(self, G):
-        """Nearly the orthogonal matrix nearest to `G`."""
+        """Approximate the orthogonal matrix nearest to `G`."""
         a, b, c = self.muon_a, self.muon_b, self.muon_c
         is_tall = G.shape[0] > G.shape[1]
-        X = ops.transpose(G) if is_tall else G  # A is then the smaller of the two products
+        X = ops.transpose(G) if is_tall else G  # then A is the smaller of the two products
         X = X / (ops.norm(X) + 1e-7)
         for _ in range(self.ns_steps):
             A = X @ ops.transpose(X)
@@ -150,7 +150,7 @@ class Muon(Adam):
         return ops.transpose(X) if is_tall else X
 
     def _apply_weight_decay(self, variables):
-        """Left to `update_step`: Keras's own knows one rate for all, here matrices and the rest have their own."""
+        """Do nothing: `update_step` decays, since matrices and other weights have different rates."""
 
     def get_config(self):
         return keras.optimizers.Optimizer.get_config(self) | {

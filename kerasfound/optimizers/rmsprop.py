@@ -1,4 +1,4 @@
-"""RMSprop: Adagrad that forgets."""
+"""RMSprop: Adagrad with a running mean instead of a sum."""
 
 import keras
 from keras import ops
@@ -8,7 +8,7 @@ from .base import Optimizer
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class RMSprop(Optimizer):
-    r"""Each weight's gradient over the root of a running mean of its square.
+    r"""Each gradient, divided by the root of a running mean of its square.
 
     With gradient $g_t$, weight $w_t$, $\alpha$ = `learning_rate`, $\rho$ = `rho`, $\epsilon$ = `epsilon`:
 
@@ -16,19 +16,19 @@ class RMSprop(Optimizer):
     $$s_t = \alpha\, g_t / \sqrt{v_t + \epsilon}$$
     $$w_t = w_{t-1} - s_t$$
 
-    With `centered=True` the mean square gives way to the variance, $v_t - m_t^2$ for $v_t$ under the root, where
-    $m_t = \rho m_{t-1} + (1 - \rho)\, g_t$. With $\mu$ = `momentum` the steps gather speed:
-    $b_t = \mu b_{t-1} + s_t$ takes the place of $s_t$.
+    With `centered=True` the variance $v_t - m_t^2$ replaces $v_t$ under the root, where
+    $m_t = \rho m_{t-1} + (1 - \rho)\, g_t$. With $\mu$ = `momentum` the step is $b_t = \mu b_{t-1} + s_t$ instead of
+    $s_t$.
 
-    Only the gradient's size against its own recent past counts: scale the loss by 1000 and nothing changes.
+    Only the ratio of the gradient to its recent size counts: scaling the loss by 1000 does not change the steps.
 
     Args:
         learning_rate: a float, or a `keras.optimizers.schedules.LearningRateSchedule`. Defaults to `0.001`.
         rho: decay of the running means, in [0, 1). Defaults to `0.9`.
-        momentum: share of the last step kept, in [0, 1]. Defaults to `0.0`.
+        momentum: share of the last step that is kept, in [0, 1]. Defaults to `0.0`.
         epsilon: added under the root, above 0. Defaults to `1e-7`.
         centered: divide by the standard deviation instead of the root mean square. Defaults to `False`.
-        **kwargs: what every Keras optimizer takes (`clipnorm`, `weight_decay`, `use_ema`, ...).
+        **kwargs: arguments of every Keras optimizer (`clipnorm`, `weight_decay`, `use_ema`, ...).
 
     Raises:
         ValueError: if `rho` is outside [0, 1), `momentum` outside [0, 1], or `epsilon` is not above 0.
@@ -40,13 +40,15 @@ class RMSprop(Optimizer):
         >>> round(float(w.value), 4)
         9.6838
 
-    In practice: $v$ starts at zero and is not corrected, so the first steps are up to $1 / \sqrt{1 - \rho}$ times
-    too long: warm the learning rate up, or use `Adam`. With `centered=True` a steady gradient leaves nearly nothing
-    under the root and rounding may make that negative: raise `epsilon`.
+    In practice: $v$ starts at zero and is not corrected, so the first steps are up to $1 / \sqrt{1 - \rho}$ times too
+    long: warm the learning rate up, or use `Adam`. With `centered=True` and a constant gradient the variance is nearly
+    0, and rounding may make it negative: raise `epsilon`.
 
     Source: Tieleman and Hinton, "Lecture 6.5: rmsprop", Coursera, 2012; centered: Graves,
     "Generating Sequences With Recurrent Neural Networks", 2013.
     """
+
+    torch_kernel = "rmsprop"
 
     def __init__(self, learning_rate=0.001, rho=0.9, momentum=0.0, epsilon=1e-7, centered=False, **kwargs):
         if not isinstance(rho, int | float) or not 0 <= rho < 1:
@@ -73,7 +75,7 @@ class RMSprop(Optimizer):
 
     def update_step(self, gradient, variable, learning_rate):
         i, alpha, rho = self._get_variable_index(variable), ops.cast(learning_rate, variable.dtype), self.rho
-        # on TensorFlow an embedding's gradient is a list of rows, some of them twice: `reshape` adds them up
+        # on TensorFlow the gradient of an embedding is a list of rows with repetitions: `reshape` adds them up
         g = ops.reshape(ops.cast(gradient, variable.dtype), variable.shape)
         v = self.mean_square[i]
 

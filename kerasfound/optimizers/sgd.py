@@ -1,4 +1,4 @@
-"""Downhill along the gradient, with or without momentum."""
+"""Gradient descent, with or without momentum."""
 
 import keras
 from keras import ops
@@ -8,25 +8,25 @@ from .base import Optimizer
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class SGD(Optimizer):
-    r"""One step against the gradient of a mini-batch, with momentum on request.
+    r"""A step against the gradient of a mini-batch, with optional momentum.
 
     With gradient $g_t$, weight $w_t$, velocity $v_t$ (zero at first), $\alpha$ = `learning_rate`, $\mu$ = `momentum`:
 
     $$v_t = \mu v_{t-1} - \alpha g_t$$
     $$w_t = w_{t-1} + v_t$$
 
-    and with `nesterov=True` the weight goes where the velocity is about to carry it:
+    and with `nesterov=True` the weight includes the next step of the velocity:
 
     $$w_t = w_{t-1} + \mu v_t - \alpha g_t$$
 
-    The gradient of a random mini-batch is the gradient of the whole data plus noise of mean zero,
-    so on average each step goes downhill, at a fraction of the price.
+    The gradient of a random mini-batch is the gradient of the whole data plus noise of mean zero, so on average each
+    step goes downhill, at a fraction of the cost.
 
     Args:
         learning_rate: a float, or a `keras.optimizers.schedules.LearningRateSchedule`. Defaults to `0.01`.
         momentum: share of the velocity kept from step to step, in [0, 1]. Defaults to `0.0`: no velocity.
-        nesterov: look ahead along the velocity. Defaults to `False`.
-        **kwargs: what every Keras optimizer takes (`clipnorm`, `weight_decay`, `use_ema`, ...).
+        nesterov: whether to use Nesterov momentum. Defaults to `False`.
+        **kwargs: arguments of every Keras optimizer (`clipnorm`, `weight_decay`, `use_ema`, ...).
 
     Raises:
         ValueError: if `momentum` is outside [0, 1].
@@ -40,11 +40,13 @@ class SGD(Optimizer):
         0.71
 
     In practice: the loss grows or turns NaN when `learning_rate` is too large: divide it by 10. With `momentum` the
-    lasting step is $\alpha / (1 - \mu)$ times the gradient: 0.9 wants a `learning_rate` ten times smaller.
+    long-term step is $\alpha / (1 - \mu)$ times the gradient: for 0.9 use a `learning_rate` ten times smaller.
 
     Source: Robbins and Monro, "A Stochastic Approximation Method", 1951; with momentum: Sutskever et al.,
     "On the importance of initialization and momentum in deep learning", 2013.
     """
+
+    torch_kernel = "sgd"
 
     def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, **kwargs):
         if not isinstance(momentum, int | float) or not 0 <= momentum <= 1:
@@ -76,20 +78,20 @@ class SGD(Optimizer):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class GradientDescent(Optimizer):
-    r"""Straight downhill: the step is the gradient of the whole data, times the learning rate.
+    r"""A step against the gradient of the whole data.
 
     With the loss $L$ over *all* $n$ examples, weight $w_t$ and $\alpha$ = `learning_rate`:
 
     $$g_t = \nabla L(w_{t-1}) = \frac{1}{n} \sum_{i=1}^{n} \nabla L_i(w_{t-1})$$
     $$w_t = w_{t-1} - \alpha g_t$$
 
-    Where the loss curves by at most $\beta$, any $\alpha < 2 / \beta$ lowers it with every step.
-    The optimizer sees gradients, not data: give it full batches, `model.fit(x, y, batch_size=len(x))`.
-    With mini-batches the same line is `SGD`.
+    Where the loss curves by at most $\beta$, any $\alpha < 2 / \beta$ lowers it with every step. The optimizer only
+    receives gradients: train with full batches, `model.fit(x, y, batch_size=len(x))`. With mini-batches the same
+    equation is `SGD`.
 
     Args:
         learning_rate: a float, or a `keras.optimizers.schedules.LearningRateSchedule`. Defaults to `0.01`.
-        **kwargs: what every Keras optimizer takes (`clipnorm`, `weight_decay`, `use_ema`, ...).
+        **kwargs: arguments of every Keras optimizer (`clipnorm`, `weight_decay`, `use_ema`, ...).
 
     Raises:
         ValueError: if `learning_rate` is neither a float nor a schedule.
@@ -102,11 +104,13 @@ class GradientDescent(Optimizer):
         >>> round(float(w.value), 4)
         0.125
 
-    In practice: one step costs a pass over the data, and a narrow valley makes it zigzag: use it to see what the
-    others improve on.
+    In practice: each step costs a pass over the data, and in a narrow valley the path zigzags. Use it as the baseline
+    for other optimizers.
 
     Source: Cauchy, "Methode generale pour la resolution des systemes d'equations simultanees", 1847.
     """
+
+    torch_kernel = "gradient_descent"
 
     def __init__(self, learning_rate=0.01, **kwargs):
         super().__init__(learning_rate=learning_rate, **kwargs)
@@ -118,20 +122,20 @@ class GradientDescent(Optimizer):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class Momentum(Optimizer):
-    r"""A heavy ball: the gradient changes the velocity, the velocity changes the weight.
+    r"""Gradient descent with momentum: the gradient changes the velocity, the velocity changes the weight.
 
     With gradient $g_t$, weight $w_t$, velocity $v_t$ (zero at first), $\alpha$ = `learning_rate`, $\mu$ = `momentum`:
 
     $$v_t = \mu v_{t-1} - \alpha g_t$$
     $$w_t = w_{t-1} + v_t$$
 
-    Written out, $v_t = -\alpha \sum_k \mu^k g_{t-k}$: what the gradients agree on adds up to $1 / (1 - \mu)$ times
-    one step, what they disagree on cancels. The same numbers as `keras.optimizers.SGD(momentum=...)`.
+    Written out, $v_t = -\alpha \sum_k \mu^k g_{t-k}$: components that all gradients share add up to $1 / (1 - \mu)$
+    times one step, components that alternate cancel. The same numbers as `keras.optimizers.SGD(momentum=...)`.
 
     Args:
         learning_rate: a float, or a `keras.optimizers.schedules.LearningRateSchedule`. Defaults to `0.01`.
         momentum: share of the velocity kept from step to step, in [0, 1]. Defaults to `0.9`.
-        **kwargs: what every Keras optimizer takes (`clipnorm`, `weight_decay`, `use_ema`, ...).
+        **kwargs: arguments of every Keras optimizer (`clipnorm`, `weight_decay`, `use_ema`, ...).
 
     Raises:
         ValueError: if `momentum` is outside [0, 1].
@@ -144,11 +148,13 @@ class Momentum(Optimizer):
         >>> round(float(w.value), 4)
         0.71
 
-    In practice: coming from plain SGD divide `learning_rate` by about $1 / (1 - \mu)$. A loss that swings up and down
-    over many steps is a ball that overshoots: lower `momentum`, or use `Nesterov`.
+    In practice: divide the `learning_rate` of plain SGD by about $1 / (1 - \mu)$. If the loss goes up and down over
+    many steps, the momentum overshoots: lower `momentum`, or use `Nesterov`.
 
     Source: Polyak, "Some methods of speeding up the convergence of iteration methods", 1964.
     """
+
+    torch_kernel = "momentum"
 
     def __init__(self, learning_rate=0.01, momentum=0.9, **kwargs):
         if not isinstance(momentum, int | float) or not 0 <= momentum <= 1:
@@ -174,11 +180,11 @@ class Momentum(Optimizer):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class Nesterov(Momentum):
-    r"""Momentum that looks where it is about to be before it corrects its course.
+    r"""Momentum with the gradient at the point to which the velocity leads.
 
-    Nesterov takes the gradient not at the weight $u_t$ but at the point to which the velocity carries it,
-    $w_t = u_t + \mu v_t$. That point is the weight that the network holds, so with gradient $g_t$ at $w_{t-1}$,
-    velocity $v_t$ (zero at first), $\alpha$ = `learning_rate`, $\mu$ = `momentum`:
+    Nesterov takes the gradient not at the weight $u_t$ but at the point to which the velocity leads,
+    $w_t = u_t + \mu v_t$. The network stores this point as its weight, so with gradient $g_t$ at $w_{t-1}$, velocity
+    $v_t$ (zero at first), $\alpha$ = `learning_rate`, $\mu$ = `momentum`:
 
     $$v_t = \mu v_{t-1} - \alpha g_t$$
     $$w_t = w_{t-1} + \mu v_t - \alpha g_t$$
@@ -189,7 +195,7 @@ class Nesterov(Momentum):
     Args:
         learning_rate: a float, or a `keras.optimizers.schedules.LearningRateSchedule`. Defaults to `0.01`.
         momentum: share of the velocity kept from step to step, in [0, 1]. Defaults to `0.9`.
-        **kwargs: what every Keras optimizer takes (`clipnorm`, `weight_decay`, `use_ema`, ...).
+        **kwargs: arguments of every Keras optimizer (`clipnorm`, `weight_decay`, `use_ema`, ...).
 
     Raises:
         ValueError: if `momentum` is outside [0, 1].
@@ -201,12 +207,14 @@ class Nesterov(Momentum):
         >>> round(float(w.value), 4)
         0.81
 
-    In practice: at the same settings it swings less than `Momentum` and takes a slightly larger `learning_rate`;
-    with very noisy mini-batches the two hardly differ.
+    In practice: with the same settings it oscillates less than `Momentum` and tolerates a slightly larger
+    `learning_rate`; with very noisy mini-batches the two hardly differ.
 
     Source: Nesterov, "A method for solving the convex programming problem with convergence rate O(1/k^2)", 1983;
     in this form: Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013.
     """
+
+    torch_kernel = "nesterov"
 
     def update_step(self, gradient, variable, learning_rate):
         alpha, g = ops.cast(learning_rate, variable.dtype), ops.cast(gradient, variable.dtype)

@@ -1,27 +1,20 @@
-"""The equations of the optimizers once more for torch: in place, on the lists of all weights and gradients."""
+"""The equations of the optimizers for torch: in place, on the lists of all weights and gradients.
+
+Each function has the name that an optimizer gives as its `torch_kernel`, and computes what `update_step` computes
+there. `w`: the weights, `g`: the gradients, `state(slots)`: the values of these slots, `alpha`: the learning rate.
+"""
 
 import torch
 from keras import ops
 
-from .adagrad import Adagrad
-from .adam import Adam, AdamW
-from .lion import Lion
-from .rmsprop import RMSprop
-from .sgd import SGD, GradientDescent, Momentum, Nesterov
-
 
 @torch.no_grad()
-def update(optimizer, gradients, variables, learning_rate):
-    """All of `optimizer.update_step(gradient, variable, learning_rate)`, or just that where it is not written here."""
-    equation = EQUATIONS.get(type(optimizer))
-    if equation is None:
-        for gradient, variable in zip(gradients, variables, strict=True):
-            optimizer.update_step(gradient, variable, learning_rate)
-        return
+def update(kernel, optimizer, gradients, variables, learning_rate):
+    """Run `kernel`, one of the functions below, on all variables: the same as `update_step` for each of them."""
     w = [variable.value for variable in variables]
     g = [ops.convert_to_tensor(g, v.dtype) for g, v in zip(gradients, variables, strict=True)]
     indices = [optimizer._get_variable_index(variable) for variable in variables]
-    equation(optimizer, w, g, lambda states: [states[i].value for i in indices], learning_rate)
+    kernel(optimizer, w, g, lambda slots: [slots[i].value for i in indices], learning_rate)
 
 
 def gradient_descent(optimizer, w, g, state, alpha):
@@ -105,16 +98,3 @@ def lion(optimizer, w, g, state, alpha):
     torch._foreach_sub_(w, direction)
     torch._foreach_mul_(m, beta_2)
     torch._foreach_add_(m, g, alpha=1 - beta_2)
-
-
-EQUATIONS = {
-    GradientDescent: gradient_descent,
-    SGD: sgd,
-    Momentum: momentum,
-    Nesterov: nesterov,
-    Adagrad: adagrad,
-    RMSprop: rmsprop,
-    Adam: adam,
-    AdamW: adam,
-    Lion: lion,
-}

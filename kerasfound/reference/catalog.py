@@ -1,4 +1,4 @@
-"""The list of all blocks, each with its docstring in parts."""
+"""The list of all blocks, each with the sections of its docstring."""
 
 import functools
 import inspect
@@ -12,7 +12,7 @@ import keras
 
 from kerasfound import activations, gradients, initializers, layers, losses, optimizers, schedules
 
-ROOMS = {
+MODULES = {
     "activation": activations,
     "loss": losses,
     "initializer": initializers,
@@ -22,9 +22,8 @@ ROOMS = {
     "gradients": gradients,
 }
 
-
 HEADINGS = ("Derivative", "Shapes", "Range", "Units", "Args", "Returns", "Raises", "In practice", "Source", "Example")
-
+"""The headings of a docstring, in the order in which they are shown."""
 
 HEADING = re.compile(rf"^({'|'.join(HEADINGS)}):(?:[ ]|$)", re.MULTILINE)
 
@@ -43,10 +42,10 @@ class Block:
 
     @property
     def sections(self) -> dict[str, str]:
-        """The docstring by heading, in the order of `HEADINGS`; what stands before the first is the "idea"."""
+        """The docstring by heading, in the order of `HEADINGS`; the text before the first heading is the "idea"."""
         idea, *rest = HEADING.split(_docstring(self.object))
-        found = dict(zip(rest[::2], rest[1::2], strict=True))
-        sections = {heading: _dedented(found[heading]) for heading in HEADINGS if heading in found}
+        bodies = dict(zip(rest[::2], rest[1::2], strict=True))
+        sections = {heading: _dedented(bodies[heading]) for heading in HEADINGS if heading in bodies}
         return {"idea": idea.partition("\n")[2].strip()} | sections
 
     @property
@@ -57,9 +56,9 @@ class Block:
 
 @functools.cache
 def blocks() -> tuple[Block, ...]:
-    """Every public block, by kind, in the order of its module."""
+    """All public blocks, by kind, each kind in the order of its module."""
     return tuple(
-        Block(kind, name, getattr(module, name)) for kind, module in ROOMS.items() for name in _public_names(module)
+        Block(kind, name, getattr(module, name)) for kind, module in MODULES.items() for name in _public_names(module)
     )
 
 
@@ -68,7 +67,7 @@ def _public_names(module: Any) -> Iterator[str]:
         yield "check"
     elif hasattr(module, "__all__"):
         yield from module.__all__
-    else:  # what a model can be saved with
+    else:  # the module defines helpers too: only what Keras can load from a file is a block
         registered = (name for name, value in vars(module).items() if _is_registered(value, module))
         yield from (name for name in registered if not name.startswith("_"))
 
@@ -81,8 +80,8 @@ def _is_registered(value: Any, module: Any) -> bool:
     )
 
 
-def folded(name: str) -> str:
-    """A name without case, spaces, hyphens and underscores."""
+def search_key(name: str) -> str:
+    """Return `name` in lower case, without spaces, hyphens and underscores: "leaky relu" equals "LeakyReLU"."""
     return re.sub(r"[\s_-]", "", name).casefold()
 
 

@@ -12,28 +12,28 @@ from typing import Any
 
 from kerasfound.errors import UserError
 
-from .catalog import Block, blocks, folded
+from .catalog import Block, blocks, search_key
 from .latex import readable
 
-EQUATIONS = ("update_step", "call", "__call__", "compute_loss", "update_state")
+EQUATION_METHODS = ("update_step", "call", "__call__", "compute_loss", "update_state")
 """The methods of a block that hold its equation."""
 
 WIDTH = 100
 
 
 def explain(block: Any) -> "Explanation":
-    """Formula, derivative, arguments, practice, source and code of a block.
+    """Explain a block: formula, derivative, arguments, practice, source and code.
 
     Args:
         block: its name (`"Adam"`, `"leaky relu"`, `"gradients.check"`), the function or class itself, an instance of
-            it, or the Keras object of the same name. Of a loss, a schedule or an optimizer, `plot` draws
-            the instance that was given.
+            it, or the Keras object of the same name. `plot` draws an instance of a loss, a schedule or an optimizer
+            with its own settings.
 
     Returns:
-        an `Explanation`, which prints as text, shows in a notebook, and has `plot(path)`.
+        an `Explanation`. It prints as text, a notebook shows it as Markdown, and `plot(path)` draws it.
 
     Raises:
-        kerasfound.errors.UserError: if there is no such block; the nearest names are offered.
+        kerasfound.errors.UserError: if there is no such block; the message suggests similar names.
 
     Example:
         >>> print(*str(explain("tanh")).splitlines()[:4], sep="\\n")
@@ -43,47 +43,49 @@ def explain(block: Any) -> "Explanation":
             y = tanh x = (eˣ - e⁻ˣ) / (eˣ + e⁻ˣ) = 2 σ(2x) - 1
     """
     if isinstance(block, str):
-        found, *others = _named(block)
-        return Explanation(found, found.object, tuple(others))
-    ancestry = (block if inspect.isclass(block) else type(block)).__mro__
-    for candidate in (block, *ancestry):
+        return _explain_name(block)
+    ancestors = (block if inspect.isclass(block) else type(block)).__mro__
+    for candidate in (block, *ancestors):
         for known in blocks():
             if candidate is known.object:
                 return Explanation(known, block)
-    name = getattr(block, "__name__", type(block).__name__)
-    found, *others = _named(name)
-    return Explanation(found, found.object, tuple(others))
+    return _explain_name(getattr(block, "__name__", type(block).__name__))
 
 
-def _named(name: str) -> list[Block]:
-    """The blocks that `name` may mean, the likeliest first."""
-    room, _, last = name.strip().rpartition(".")
-    found = [block for block in blocks() if folded(block.name) == folded(last)]
-    found = [block for block in found if not room or room.split(".")[-1] in block.object.__module__.split(".")]
-    if not found:
-        offer = " or ".join(f'"{near}"' for near in _nearest(last))
-        raise UserError(
-            f'no block "{name}".{f" Did you mean {offer}?" if offer else ""}  See `kerasfound list blocks`.'
-        )
-    return sorted(found, key=lambda block: block.name != last)
+def _explain_name(name: str) -> "Explanation":
+    best, *rest = _matches(name)
+    return Explanation(best, best.object, tuple(rest))
 
 
-def _nearest(name: str) -> list[str]:
-    names = {folded(block.name): block.name for block in reversed(blocks())}  # of two alike, the first
-    near = difflib.get_close_matches(folded(name), names, n=3)
-    near += [known for known in names if len(name) > 2 and folded(name) in known and known not in near]
-    return [names[known] for known in near[:3]]
+def _matches(name: str) -> list[Block]:
+    """The blocks that `name` may mean, the best match first."""
+    module, _, last = name.strip().rpartition(".")
+    matches = [block for block in blocks() if search_key(block.name) == search_key(last)]
+    if module:
+        matches = [block for block in matches if module.split(".")[-1] in block.object.__module__.split(".")]
+    if not matches:
+        suggestions = " or ".join(f'"{similar}"' for similar in _similar_names(last))
+        hint = f" Did you mean {suggestions}?" if suggestions else ""
+        raise UserError(f'no block "{name}".{hint}  See `kerasfound list blocks`.')
+    return sorted(matches, key=lambda block: block.name != last)
+
+
+def _similar_names(name: str) -> list[str]:
+    names = {search_key(block.name): block.name for block in reversed(blocks())}  # the first block wins
+    close = difflib.get_close_matches(search_key(name), names, n=3)
+    close += [key for key in names if len(name) > 2 and search_key(name) in key and key not in close]
+    return [names[key] for key in close[:3]]
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """A block, explained: prints as text, shows as Markdown in a notebook, draws a picture."""
+    """The explanation of a block: prints as text, shows as Markdown in a notebook, draws a plot."""
 
     block: Block
     subject: Any
-    """What was asked about: the block, or an instance of it."""
-    others: tuple[Block, ...] = ()
-    """Blocks whose names are spelled almost alike."""
+    """The object to explain: the block itself, or an instance of it."""
+    see_also: tuple[Block, ...] = ()
+    """Other blocks whose names differ only in case, spaces, hyphens or underscores."""
 
     def __str__(self) -> str:
         block = self.block
@@ -91,9 +93,9 @@ class Explanation:
         for heading, body in list(block.sections.items())[1:]:
             text = _arguments(body) if heading == "Args" else body if heading == "Example" else _paragraphs(body)
             parts.append(f"{_title(heading)}\n{textwrap.indent(text, '    ')}")
-        for piece in equation(block.object):
-            parts.append(f"Code  {piece.place}\n{textwrap.indent(piece.code, '    ')}")
-        parts += [f"See also the {other.kind} `{other.name}`." for other in self.others]
+        for excerpt in equation(block.object):
+            parts.append(f"Code  {excerpt.location}\n{textwrap.indent(excerpt.code, '    ')}")
+        parts += [f"See also the {other.kind} `{other.name}`." for other in self.see_also]
         return "\n\n".join(part for part in parts if part) + "\n"
 
     __repr__ = __str__
@@ -103,26 +105,27 @@ class Explanation:
         parts = [f"### {block.name} ({block.kind})", f"**{block.summary}**", block.sections["idea"]]
         for heading, body in list(block.sections.items())[1:]:
             if heading == "Args":
-                body = "\n".join(f"- {' '.join(entry.split())}" for entry in _entries(body))
+                body = "\n".join(f"- {' '.join(argument.split())}" for argument in _argument_texts(body))
             elif heading == "Example":
                 body = f"```python\n{body}\n```"
             parts.append(f"**{_title(heading)}**\n\n{body}")
-        parts += [f"**Code** `{piece.place}`\n\n```python\n{piece.code}\n```" for piece in equation(block.object)]
-        parts += [f"See also the {other.kind} `{other.name}`." for other in self.others]
+        for excerpt in equation(block.object):
+            parts.append(f"**Code** `{excerpt.location}`\n\n```python\n{excerpt.code}\n```")
+        parts += [f"See also the {other.kind} `{other.name}`." for other in self.see_also]
         return "\n\n".join(part for part in parts if part)
 
     def plot(self, path: str | Path) -> Path:
-        """Draw the block into a file: a .png or a .svg."""
+        """Draw the block into a file, a .png or a .svg, and return its path."""
         path = Path(path)
         if path.suffix.lower() not in (".png", ".svg"):
-            raise UserError(f"{path}: a picture is a .png or a .svg file.")
+            raise UserError(f"{path}: a plot is a .png or a .svg file.")
         try:
-            from .plots import blocks
+            from .plots import blocks, style
         except ModuleNotFoundError as error:
             raise UserError(
-                f'a picture needs {error.name}, which is not installed: pip install "kerasfound[recipes]"'
+                f'a plot needs {error.name}, which is not installed: pip install "kerasfound[recipes]"'
             ) from error
-        blocks.save(blocks.draw(self.block, self.subject), path)
+        style.save(blocks.draw(self.block, self.subject), path)
         return path
 
 
@@ -131,7 +134,7 @@ def _title(heading: str) -> str:
 
 
 def _paragraphs(body: str) -> str:
-    """Prose filled to the width, displayed formulas on lines of their own."""
+    """Wrap the text at `WIDTH`; each displayed formula stands on its own lines."""
     texts: list[str] = []
     for part in re.split(r"\n\s*\n|(\$\$.*?\$\$)", body, flags=re.DOTALL):
         if part and part.startswith("$$"):
@@ -144,7 +147,7 @@ def _paragraphs(body: str) -> str:
 
 
 def _filled(text: str, later_lines: str = "") -> str:
-    text = re.sub(r"\$([^$]+)\$", lambda found: _unbroken(readable(found[1])), " ".join(text.split()))
+    text = re.sub(r"\$([^$]+)\$", lambda match: _unbroken(readable(match[1])), " ".join(text.split()))
     text = textwrap.fill(text, WIDTH, subsequent_indent=later_lines, break_on_hyphens=False, break_long_words=False)
     return text.replace("\N{NO-BREAK SPACE}", " ")
 
@@ -153,40 +156,41 @@ def _unbroken(formula: str) -> str:
     return formula.replace(" ", "\N{NO-BREAK SPACE}") if len(formula) < WIDTH / 2 else formula
 
 
-def _entries(body: str) -> list[str]:
+def _argument_texts(body: str) -> list[str]:
     return re.split(r"\n(?=\S)", body)
 
 
 def _arguments(body: str) -> str:
-    return "\n".join(_filled(entry, "    ") for entry in _entries(body))
+    return "\n".join(_filled(argument, "    ") for argument in _argument_texts(body))
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A part of the code, without its docstring."""
+class Excerpt:
+    """A function or class of the source code, without its docstring."""
 
-    place: str
+    location: str
+    """File and line number."""
     code: str
 
 
-def equation(block: Any) -> list[Piece]:
-    """The code that is the formula: the function, or the methods that hold the equation, and what they call.
+def equation(block: Any) -> list[Excerpt]:
+    """Return the code of the formula: the function, or the methods that hold the equation, and their helpers.
 
-    A class without such a method of its own is shown whole.
+    For a class that inherits all of these methods from Keras this is the whole class.
     """
     if not inspect.isclass(block):
-        return [_piece(function) for function in _with_helpers([inspect.unwrap(block)])]
-    methods = [getattr(block, name) for name in EQUATIONS if _is_ours(getattr(block, name, None))]
-    return [_piece(code) for code in _with_helpers(methods, block)] or [_piece(block)]
+        return [_excerpt(function) for function in _with_helpers([inspect.unwrap(block)])]
+    methods = [getattr(block, name) for name in EQUATION_METHODS if _is_ours(getattr(block, name, None))]
+    return [_excerpt(code) for code in _with_helpers(methods, block)] or [_excerpt(block)]
 
 
 def _with_helpers(functions: list[Any], block: Any = None) -> list[Any]:
-    """`functions`, and what they call in their own class and module."""
+    """Return `functions` and the functions of their own class and module that they call."""
     for function in list(functions):
         source = inspect.getsource(function)
-        called = [getattr(block, name, None) for name in re.findall(r"\bself\.(\w+)\(", source)]
-        called += [function.__globals__.get(name) for name in re.findall(r"(?<![.\w])(_\w+)\(", source)]
-        for helper in called:
+        helpers = [getattr(block, name, None) for name in re.findall(r"\bself\.(\w+)\(", source)]
+        helpers += [function.__globals__.get(name) for name in re.findall(r"(?<![.\w])(_\w+)\(", source)]
+        for helper in helpers:
             is_check = getattr(helper, "__name__", "").startswith("_check")
             if inspect.isfunction(helper) and _is_ours(helper) and not is_check and helper not in functions:
                 functions.append(helper)
@@ -197,18 +201,18 @@ def _is_ours(code: Any) -> bool:
     return getattr(code, "__module__", "").startswith("kerasfound.")
 
 
-def _piece(code: Any) -> Piece:
+def _excerpt(code: Any) -> Excerpt:
     lines, start = inspect.getsourcelines(code)
     source = textwrap.dedent("".join(lines))
     node = ast.parse(source).body[0]
     assert isinstance(node, ast.FunctionDef | ast.ClassDef)
-    kept = source.splitlines()
+    body = source.splitlines()
     if ast.get_docstring(node, clean=False) is not None:
         docstring = node.body[0]
-        del kept[docstring.lineno - 1 : docstring.end_lineno]
-        if kept[docstring.lineno - 1 : docstring.lineno] == [""]:
-            del kept[docstring.lineno - 1]
-    kept = kept[node.lineno - 1 :]  # no decorators
+        del body[docstring.lineno - 1 : docstring.end_lineno]
+        if body[docstring.lineno - 1 : docstring.lineno] == [""]:
+            del body[docstring.lineno - 1]
+    body = body[node.lineno - 1 :]  # no decorators
     file = inspect.getsourcefile(code) or ""
-    shown = os.path.relpath(file) if Path(file).is_relative_to(Path.cwd()) else file
-    return Piece(f"{shown}:{max(start, 1) + node.lineno - 1}", re.sub(r"\n\n+", "\n\n", "\n".join(kept)))
+    path = os.path.relpath(file) if Path(file).is_relative_to(Path.cwd()) else file
+    return Excerpt(f"{path}:{max(start, 1) + node.lineno - 1}", re.sub(r"\n\n+", "\n\n", "\n".join(body)))

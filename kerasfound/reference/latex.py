@@ -12,11 +12,12 @@ _to_text = LatexNodes2Text(math_mode="text").latex_to_text
 
 GROUP = r"\{((?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*)\}"
 ARGUMENT = rf"\s*(?:{GROUP}|(\\[A-Za-z]+|[^\s\\]))"
-SUBSCRIPT, SUPERSCRIPT = "\ue000", "\ue001"  # those that Unicode has no letters for, safe from a second reading
+# where Unicode has no letter these stand for _ and ^, so that no later step converts them again
+SUBSCRIPT, SUPERSCRIPT = "\ue000", "\ue001"
 TAKES_ONE = r"(?:hat|tilde|bar|mathrm|text|operatorname)(?![A-Za-z])"
 CASES = re.compile(r"\\begin\{cases\}(.*?)\\end\{cases\}", re.DOTALL)
 
-# ruff: noqa: RUF001 (letters that look alike are the point here)
+# ruff: noqa: RUF001 (letters that look alike are intended here)
 SUBSCRIPTS = dict(zip("0123456789+-=()aehijklmnoprstuvxβγρϕχ", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓᵦᵧᵨᵩᵪ", strict=True))
 SUPERSCRIPTS = dict(
     zip(
@@ -26,7 +27,7 @@ SUPERSCRIPTS = dict(
     )
 )
 
-# what pylatexenc does not know, or writes as a terminal shows badly
+# what pylatexenc does not know, or converts to text that a terminal shows badly
 BEFORE = (
     (r"\\[Bb]igg?[lr]?(?![A-Za-z])|\\(?:left|right|textstyle|displaystyle)(?![A-Za-z])", ""),
     (r"\\ne(?![A-Za-z])", "≠"),
@@ -51,20 +52,20 @@ AFTER = (
 
 
 def readable(latex: str) -> str:
-    """`latex`, without its dollars, in Unicode; on several lines where it distinguishes cases."""
+    """Return `latex` (without the dollar signs) in Unicode. A formula with cases takes several lines."""
     if cases := CASES.search(latex):
-        return _beside_a_brace(latex[: cases.start()], cases[1], latex[cases.end() :])
+        return _with_cases(latex[: cases.start()], cases[1], latex[cases.end() :])
     return _convert(latex).replace(SUBSCRIPT, "_").replace(SUPERSCRIPT, "^")
 
 
 def _convert(latex: str) -> str:
     for pattern, replacement in BEFORE:
         latex = re.sub(pattern, replacement, latex)
-    latex = re.sub(rf"\\sqrt\[3\]{ARGUMENT}", lambda found: f"∛({_convert(found[1] or found[2])})", latex)
-    latex = re.sub(rf"\\sqrt(?!\[){ARGUMENT}", lambda found: f"√({_convert(found[1] or found[2])})", latex)
+    latex = re.sub(rf"\\sqrt\[3\]{ARGUMENT}", lambda match: f"∛({_convert(match[1] or match[2])})", latex)
+    latex = re.sub(rf"\\sqrt(?!\[){ARGUMENT}", lambda match: f"√({_convert(match[1] or match[2])})", latex)
     latex = re.sub(r"\\tfrac\s*(?:12|\{1\}\s*\{2\})", "½", latex)
-    latex = re.sub(rf"\\[td]?frac\s*{GROUP}\s*{GROUP}", lambda found: _fraction(found[1], found[2]), latex)
-    latex = re.sub(rf"([_^]){ARGUMENT}", lambda found: _script(found[1], found[2] or found[3]), latex)
+    latex = re.sub(rf"\\[td]?frac\s*{GROUP}\s*{GROUP}", lambda match: _fraction(match[1], match[2]), latex)
+    latex = re.sub(rf"([_^]){ARGUMENT}", lambda match: _script(match[1], match[2] or match[3]), latex)
     latex = re.sub(rf"\\(?!{TAKES_ONE})([A-Za-z]+)\s+", r"\\\1{} ", latex)  # LaTeX would swallow the space
     text = _to_text(latex)
     for pattern, replacement in AFTER:
@@ -98,8 +99,8 @@ def _script(kind: str, inside: str) -> str:
     return f"{{}}{SUPERSCRIPT}{text}" if len(text) == 1 else f"{{}}{SUPERSCRIPT}({text})"
 
 
-def _beside_a_brace(before: str, cases: str, after: str) -> str:
-    """One line for each case, with a brace of as many lines, the middle one carrying what stands before and after."""
+def _with_cases(before: str, cases: str, after: str) -> str:
+    """Return one line for each case, behind a brace of that height; the middle line has the text before and after."""
     rows = [[readable(cell) for cell in row.split("&")] for row in re.split(r"\\\\", cases)]
     wide = max(len(row[0]) for row in rows)
     brace = {1: "{", 2: "⎰⎱"}.get(

@@ -1,4 +1,4 @@
-"""Activation layers: the functions of `kerasfound.activations`, with their arguments kept and masks passed on."""
+"""Activation layers: the functions of `kerasfound.activations`, with their arguments and with masks."""
 
 import math
 
@@ -67,7 +67,7 @@ def assert_same(actual, expected):
 
 @pytest.mark.parametrize(("name", "arguments"), IN_KERAS)
 def test_output_and_gradient_are_those_of_keras(name, arguments, gradient):
-    ours, theirs = (getattr(room, name)(**arguments) for room in (layers, keras.layers))
+    ours, theirs = (getattr(module, name)(**arguments) for module in (layers, keras.layers))
     assert_same(numpy(ours(X)), numpy(theirs(X)))
     upstream = ops.convert_to_tensor(np.random.default_rng(1).normal(size=X.shape).astype("float32"))
     assert_same(gradient(lambda x: upstream * ours(x), X)[0], gradient(lambda x: upstream * theirs(x), X)[0])
@@ -80,7 +80,7 @@ def test_layer_is_the_function(name):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_comes_back_from_its_config_and_keeps_shape_and_mask(name):
+def test_config_restores_the_layer_and_shape_and_mask_are_kept(name):
     layer, x = EXAMPLES[name]()
     again = type(layer).from_config(layer.get_config())
     assert_same(numpy(again(x)), numpy(layer(x)))
@@ -102,13 +102,13 @@ MASKS = [
 @pytest.mark.parametrize("axis", [-1, 0, [0, 1]])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_masked_softmax_is_the_one_of_keras(mask, axis, dtype):
-    ours, theirs = (room.Softmax(axis=axis, dtype=dtype) for room in (layers, keras.layers))
+    ours, theirs = (module.Softmax(axis=axis, dtype=dtype) for module in (layers, keras.layers))
     mask = ops.convert_to_tensor(mask)
     tolerance = 1e-6 if dtype == "float32" else 2e-3
     np.testing.assert_allclose(numpy(ours(X, mask=mask)), numpy(theirs(X, mask=mask)), rtol=tolerance, atol=tolerance)
 
 
-def test_masked_softmax_sums_to_one_over_what_is_left_and_ignores_the_rest(gradient):
+def test_masked_softmax_sums_to_one_over_unmasked_entries_and_ignores_the_others(gradient):
     mask = ops.convert_to_tensor(MASKS[0])
     p = numpy(layers.Softmax()(X, mask=mask))
     np.testing.assert_allclose(p.sum(axis=-1), [1, 1, 0], atol=1e-6)
@@ -138,8 +138,8 @@ def test_swish_keeps_a_learned_beta_in_a_file(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["relu", "gelu", "silu", "swish", "softmax", "squared_relu"])
-def test_function_inside_a_saved_layer_comes_back_as_ours(name, tmp_path):
-    """Saved as `kerasfound>swish`, so not as Keras's function of that name, which has no beta."""
+def test_function_in_a_saved_layer_is_restored_as_ours(name, tmp_path):
+    """It is saved as `kerasfound>swish`; Keras's function of that name has no beta."""
     function = getattr(activations, name)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation=function)])
     model.save(tmp_path / "model.keras")
@@ -151,7 +151,7 @@ def test_function_inside_a_saved_layer_comes_back_as_ours(name, tmp_path):
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_half_precision_in_half_precision_out(name, policy):
+def test_half_precision_input_gives_half_precision_output(name, policy):
     layer, x = EXAMPLES[name]()
     half = type(layer).from_config(layer.get_config() | {"dtype": policy})
     y = half(x)
@@ -183,5 +183,5 @@ def test_bad_argument_is_named(name, argument, value):
 
 @pytest.mark.parametrize("shape", [(3, 3), (2, 3, 4), (5, 1)])
 def test_mask_that_does_not_fit_is_refused(shape):
-    with pytest.raises(ValueError, match="`mask` must have"):
+    with pytest.raises(ValueError, match="`mask` must broadcast to the shape"):
         layers.Softmax()(X, mask=ops.ones(shape, "bool"))

@@ -1,4 +1,4 @@
-"""Attention: rows sum to 1, nothing looks ahead, padding changes nothing, Keras's numbers."""
+"""Attention: rows sum to 1, causal masks, padding has no effect, and the numbers equal Keras."""
 
 import warnings
 
@@ -33,7 +33,7 @@ EXAMPLES = {
 MASKS = {
     "none": {},
     "causal": {"use_causal_mask": True},
-    "given": {"attention_mask": np.tril(np.ones((2, 5, 5), "bool"), 1)},
+    "attention mask": {"attention_mask": np.tril(np.ones((2, 5, 5), "bool"), 1)},
     "value": {"value_mask": np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], "bool")},
     "all": {
         "use_causal_mask": True,
@@ -73,7 +73,7 @@ def like_keras(layer, *inputs):
     size=st.sampled_from([0.0, 1e-20, 1.0, 1e3, 1e18]),
     mask=st.none() | st.integers(0, 2**36 - 1),
 )
-@pytest.mark.filterwarnings("ignore:You are using a softmax")  # over a single key: rightly 1
+@pytest.mark.filterwarnings("ignore:You are using a softmax")  # over a single key it is rightly 1
 def test_rows_sum_to_one(T, S, size, mask):
     if mask is not None:
         mask = (mask >> np.arange(36) & 1).astype("bool").reshape(6, 6)[:T, :S]
@@ -86,7 +86,7 @@ def test_rows_sum_to_one(T, S, size, mask):
 
 
 @given(t=st.integers(1, 4), by=st.floats(-1e3, 1e3, width=32))
-def test_causal_attention_never_looks_ahead(t, by):
+def test_causal_attention_does_not_depend_on_later_steps(t, by):
     layer, x = MultiHeadAttention(2, 4, rotary=True, seed=0), sequences()
     changed = x.copy()
     changed[:, t:] += by
@@ -96,7 +96,7 @@ def test_causal_attention_never_looks_ahead(t, by):
 
 @given(padding=st.integers(1, 3), junk=st.floats(-1e3, 1e3, width=32))
 @pytest.mark.parametrize("block", [DotProductAttention, lambda: MultiHeadAttention(2, 4)])
-def test_padding_with_a_mask_changes_nothing(block, padding, junk):
+def test_masked_padding_has_no_effect(block, padding, junk):
     layer, x = block(), sequences()
     padded = np.concatenate([x, np.full((2, padding, 8), junk, "float32")], axis=1)
     mask = np.arange(5 + padding)[None].repeat(2, 0) < 5
@@ -111,12 +111,12 @@ def test_attention_treats_its_input_as_a_set(order):
     np.testing.assert_allclose(layer(x[:, order], x), y[:, order], atol=2e-6)
 
 
-def test_rotary_attention_does_not():
+def test_rotary_attention_does_not_treat_its_input_as_a_set():
     layer, x = MultiHeadAttention(2, 4, rotary=True), sequences()
     assert np.abs(numpy(layer(x, x[:, ::-1]) - layer(x, x))).max() > 1e-3
 
 
-def test_rotary_attention_sees_distances_only():
+def test_rotary_attention_depends_on_distances_only():
     layer, x = MultiHeadAttention(2, 4, rotary=True), sequences()
     later = np.concatenate([sequences(2, 3, seed=3), x], axis=1)
     mask = np.arange(8)[None].repeat(2, 0) >= 3
@@ -133,9 +133,9 @@ def test_the_formula_equals_kerass_fused_operation():
 @pytest.mark.parametrize("mask", ["none", "causal", "value"])
 def test_dot_product_layer_equals_kerass_attention_of_scaled_queries(mask):
     query, value = sequences(), sequences(seed=1)
-    given = MASKS[mask]
-    value_mask, causal = given.get("value_mask"), given.get("use_causal_mask", False)
-    ours = DotProductAttention()(query, value, return_attention_scores=True, **given)
+    masks = MASKS[mask]
+    value_mask, causal = masks.get("value_mask"), masks.get("use_causal_mask", False)
+    ours = DotProductAttention()(query, value, return_attention_scores=True, **masks)
     masks = None if value_mask is None else [None, value_mask]
     theirs = keras.layers.Attention()
     query = query / np.sqrt(np.float32(8))
@@ -193,7 +193,7 @@ def test_dropout_draws_what_keras_draws():
 
 @pytest.mark.parametrize("scores", [False, True])
 def test_masks_of_the_inputs_equal_keras(scores):
-    """Everywhere, also at the padded queries, which may see nothing."""
+    """At all positions, also at padded queries, whose keys are all masked."""
     tokens = np.array([[3, 1, 2, 0, 0], [1, 2, 3, 4, 5]])
     embed = keras.layers.Embedding(9, 8, mask_zero=True)
     layer = MultiHeadAttention(2, 4)
@@ -207,7 +207,7 @@ def test_masks_of_the_inputs_equal_keras(scores):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "mixed_float16"])
-def test_half_precision_takes_the_fused_kernel_and_equals_keras(dtype):
+def test_half_precision_uses_the_fused_kernel_and_equals_keras(dtype):
     x = sequences()
     layer = MultiHeadAttention(2, 4, dtype=dtype)
     theirs = like_keras(layer, x, x)
@@ -256,14 +256,14 @@ def test_bad_arguments_are_named(make, message):
 
 
 def turned(x):
-    """Every step's feature pairs as complex numbers, times exp(i t theta)."""
+    """The feature pairs of each step as complex numbers, times exp(i t theta)."""
     d = x.shape[-1]
     angle = np.arange(x.shape[1])[:, None, None] * 10000.0 ** (-2 * np.arange(d // 2) / d)
     z = (x[..., : d // 2] + 1j * x[..., d // 2 :]) * np.exp(1j * angle)
     return np.concatenate([z.real, z.imag], axis=-1)
 
 
-def test_causal_self_attention_is_its_equation():
+def test_causal_self_attention_equals_its_equation():
     attention, x = CausalSelfAttention(2, output_initializer="orthogonal"), sequences()
     y = numpy(attention(x))
 
@@ -279,6 +279,6 @@ def test_causal_self_attention_is_its_equation():
 
 
 @pytest.mark.parametrize("features", [7, 6])
-def test_causal_self_attention_needs_an_even_width_a_head(features):
+def test_causal_self_attention_needs_an_even_width_for_each_head(features):
     with pytest.raises(ValueError, match="features an even number times 2 heads"):
         CausalSelfAttention(2)(np.ones((1, 3, features), "float32"))

@@ -95,11 +95,11 @@ def test_im2col_has_the_gradient_of_the_convolution(gradient, weight_gradients):
     assert_close(weight_gradients(layer, x)[0].reshape(18, 3), np.stack([by_hand] * 3, 1), tolerance=2e-6)
 
 
-def test_it_moves_with_the_image():
+def test_a_translated_image_gives_a_translated_output():
     x, layer = np.zeros((1, 9, 9, 1), "float32"), Conv2D(2, 3, padding="same")
     x[0, 3:5, 3:5] = 1
-    moved = np.roll(x, (1, 2), axis=(1, 2))
-    assert_close(layer(moved), np.roll(ops.convert_to_numpy(layer(x)), (1, 2), axis=(1, 2)))
+    translated = np.roll(x, (1, 2), axis=(1, 2))
+    assert_close(layer(translated), np.roll(ops.convert_to_numpy(layer(x)), (1, 2), axis=(1, 2)))
 
 
 def test_a_window_of_one_pixel_is_dense_at_every_pixel():
@@ -110,7 +110,7 @@ def test_a_window_of_one_pixel_is_dense_at_every_pixel():
     assert_close(y, dense(x))
 
 
-def test_unknown_sizes_are_unknown_until_the_image_comes():
+def test_dynamic_sizes_are_unknown_until_the_call():
     inputs = keras.Input((None, None, 3))
     model = keras.Model(inputs, Conv2D(2, 3, strides=2)(inputs))
     assert model.output_shape == (None, None, None, 2)

@@ -57,7 +57,7 @@ def test_output_weights_and_gradients_are_those_of_keras(arguments, shape, gradi
 
 
 @given(st.integers(1, 5), st.integers(1, 6), st.integers(1, 4), st.integers(0, 10**6))
-def test_without_activation_it_is_an_affine_map(batch, features, units, seed):
+def test_a_layer_without_activation_is_an_affine_map(batch, features, units, seed):
     x, y = normal(2, batch, features, seed=seed)
     layer = Dense(units, bias_initializer="ones")
     assert_close(layer(x + y), layer(x) + layer(y) - 1)
@@ -85,7 +85,7 @@ def test_a_mask_passes_through():
 
 
 @pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
-def test_quantized_it_gives_the_numbers_of_keras(mode):
+def test_the_quantized_layer_equals_keras(mode):
     x, layer = normal(2, 4), Dense(3, activation="relu")
     theirs = like_keras(layer, x)
     layer.quantize(mode)

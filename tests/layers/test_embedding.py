@@ -1,4 +1,4 @@
-"""Embeddings: a table of vectors, a number as a vector, and how well vectors go together."""
+"""Embeddings: a table of vectors, a number as a vector, and the interaction of vectors."""
 
 import keras
 import numpy as np
@@ -59,7 +59,7 @@ def test_rows_and_gradients_are_those_of_keras(arguments, dtype, weight_gradient
     assert mask is None or (numpy(mask) == numpy(expected)).all()
 
 
-def test_looking_up_is_multiplying_with_a_one_hot_vector():
+def test_a_lookup_equals_a_product_with_a_one_hot_vector():
     i, layer = np.array([[1, 2, 0], [8, 2, 0]]), Embedding(9, 4)
     y = layer(i)
     assert_close(y, ops.one_hot(i, 9) @ layer.embeddings)
@@ -87,7 +87,7 @@ edges = st.lists(st.integers(-50, 50), min_size=2, max_size=6, unique=True).map(
 
 
 @given(st.lists(edges, min_size=1, max_size=3), st.floats(-80, 80, width=32))
-def test_bins_left_of_a_number_are_full_and_bins_right_of_it_empty(bin_edges, value):
+def test_bins_below_a_number_are_full_and_bins_above_it_empty(bin_edges, value):
     x = np.full((1, len(bin_edges)), value, "float32")
     encoded = numpy(PiecewiseLinearEncoding(bin_edges)(x))[0]
     for b, e in zip(bin_edges, encoded, strict=True):
@@ -102,8 +102,8 @@ def test_bins_left_of_a_number_are_full_and_bins_right_of_it_empty(bin_edges, va
 
 
 @given(edges, st.floats(-80, 80, width=32))
-def test_a_linear_layer_on_it_gives_back_the_number(b, value):
-    """The sum of e_t (b_t - b_{t-1}) is x - b_0: nothing is lost."""
+def test_a_linear_layer_can_restore_the_number(b, value):
+    """The sum of e_t (b_t - b_{t-1}) is x - b_0: the encoding loses no information."""
     e = numpy(PiecewiseLinearEncoding([b])(np.array([[value]], "float32")))[0, 0]
     assert abs(e @ np.diff(b) - (value - b[0])) < 1e-3
 
@@ -114,7 +114,7 @@ def test_its_derivative_is_one_over_the_width_of_the_bin(gradient):
     assert_close(gradient(layer, x)[0], [[1], [1], [0.25], [0.5], [0.5]])
 
 
-def test_quantile_edges_hold_as_many_examples_each():
+def test_all_quantile_bins_have_the_same_number_of_examples():
     x = np.random.default_rng(0).lognormal(size=(1600, 2))
     for column, b in zip(x.T, quantile_edges(x, bins=8), strict=True):
         counts, _ = np.histogram(column, np.array(b) * (1 + 1e-6))
@@ -122,7 +122,7 @@ def test_quantile_edges_hold_as_many_examples_each():
         assert abs(counts - 200).max() <= 2
 
 
-def test_equal_values_make_fewer_bins_and_missing_ones_are_left_out():
+def test_equal_values_make_fewer_bins_and_nan_is_ignored():
     x = np.array([[0.0, 1.0], [0.0, np.nan], [0.0, 2.0], [1.0, 3.0]])
     layer = PiecewiseLinearEncoding.from_data(x, bins=4, name="ple")
     assert [len(b) for b in layer.bin_edges] == [3, 5]
@@ -190,7 +190,7 @@ def test_a_bad_argument_of_the_periodic_embedding_is_named(argument, value):
         PeriodicEmbedding(**{argument: value})
 
 
-# How well vectors go together
+# The interaction of vectors
 
 
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(0, 10**6))
@@ -200,7 +200,7 @@ def test_it_is_the_sum_of_the_dot_products_of_all_pairs(fields, dim, seed):
     assert_close(FactorizedInteraction()(v)[:, 0], pairs.astype("float32"), tolerance=1e-5)
 
 
-def test_two_fields_are_keras_s_dot(gradient):
+def test_two_fields_equal_the_dot_layer_of_keras(gradient):
     user, film = normal(4, 5), normal(4, 5, seed=1)
     interaction, dot = FactorizedInteraction(), keras.layers.Dot(axes=-1)
 
@@ -212,7 +212,7 @@ def test_two_fields_are_keras_s_dot(gradient):
         assert_close(a, b, tolerance=2e-6)
 
 
-def test_the_order_of_the_fields_does_not_matter_and_masked_ones_do_not_count():
+def test_the_order_of_fields_and_masked_fields_have_no_effect():
     v, layer = normal(2, 4, 3), FactorizedInteraction()
     assert_close(layer(v), layer(v[:, ::-1]), tolerance=2e-6)
     mask = np.array([[1, 1, 0, 0]] * 2, bool)
@@ -222,7 +222,7 @@ def test_the_order_of_the_fields_does_not_matter_and_masked_ones_do_not_count():
     assert_close(model(np.array([[1, 2, 0, 0]])), model(np.array([[1, 2]])))
 
 
-def test_fields_must_come_as_one_tensor():
+def test_fields_must_be_one_tensor():
     with pytest.raises(ValueError, match="stack"):
         FactorizedInteraction()([normal(2, 3), normal(2, 3)])
     with pytest.raises(ValueError, match="fields"):

@@ -1,4 +1,4 @@
-"""Normalization: mean 0 and variance 1 over the batch or the features, in Keras's numbers, in half precision too."""
+"""Normalization: mean 0 and variance 1 over batch or features, equal to Keras, in half precision too."""
 
 import keras
 import numpy as np
@@ -63,15 +63,13 @@ def test_output_gradients_and_running_means_are_those_of_keras(layer, arguments,
         pytest.skip("Keras's own layer fails on torch over an axis that is not the last")
     x, ours = normal(6, 4, 5), layer(**arguments)
     theirs = like_keras(ours, x)
-    slopes = ops.convert_to_tensor(
-        normal(6, 4, 5, seed=2)
-    )  # a plain sum would hide the gradient: it is 0 through a normalization
+    slopes = ops.convert_to_tensor(normal(6, 4, 5, seed=2))  # the gradient of a plain sum is 0 through a normalization
     for a, b in zip(weight_gradients(ours, x, **call), weight_gradients(theirs, x, **call), strict=True):
         assert_close(
             a, b, tolerance=1e-6 if keras.backend.backend() != "torch" else 1e-5
-        )  # Keras's sum is coarser there
+        )  # Keras's sum is less precise there
     if not ours.trainable_weights or "renorm" not in arguments:
-        found = [
+        results = [
             gradient(
                 lambda v, f=f: (
                     f.stateless_call(f.trainable_variables, f.non_trainable_variables, v, **call)[0] * slopes
@@ -80,7 +78,7 @@ def test_output_gradients_and_running_means_are_those_of_keras(layer, arguments,
             )[0]
             for f in (ours, theirs)
         ]
-        assert_close(*found, tolerance=2e-6)
+        assert_close(*results, tolerance=2e-6)
     assert_close(ours(x, **call), theirs(x, **call))
     for a, b in zip(ours.weights, theirs.weights, strict=True):
         assert (a.name, a.dtype, a.trainable) == (b.name, b.dtype, b.trainable)
@@ -88,7 +86,7 @@ def test_output_gradients_and_running_means_are_those_of_keras(layer, arguments,
 
 
 @given(st.integers(2, 8), st.floats(-100, 100), st.floats(0.5, 100), st.integers(0, 10**6))
-def test_the_result_has_mean_0_and_variance_1_whatever_shift_and_scale_came(features, shift, scale, seed):
+def test_the_result_has_mean_0_and_variance_1_for_any_shift_and_scale(features, shift, scale, seed):
     x = shift + scale * normal(16, features, seed=seed)
     over_batch = numpy(BatchNormalization(epsilon=0.0)(x, training=True))
     over_features = numpy(LayerNormalization(epsilon=0.0)(x))
@@ -99,24 +97,24 @@ def test_the_result_has_mean_0_and_variance_1_whatever_shift_and_scale_came(feat
     np.testing.assert_allclose(np.square(length).mean(1), 1, atol=1e-3)
 
 
-def test_layer_and_rms_normalization_see_one_example_only():
+def test_layer_and_rms_normalization_act_on_each_example_alone():
     x = normal(6, 5)
     for layer in (LayerNormalization(), RMSNormalization()):
         assert_close(layer(x)[2:3], layer(x[2:3]))
 
 
-def test_the_weight_lies_along_its_axis():
-    """Keras's RMSNormalization lays it along the last axis, whatever `axis` is: an error, or another result."""
+def test_the_weight_is_along_its_axis():
+    """Keras's RMSNormalization puts it along the last axis for any `axis`: an error, or a different result."""
     x, layer = normal(2, 4, 3), RMSNormalization(axis=1)
     layer(x)
     layer.set_weights([np.arange(4)])
-    moved = RMSNormalization()
-    moved(np.swapaxes(x, 1, 2))
-    moved.set_weights([np.arange(4)])
-    assert_close(layer(x), np.swapaxes(numpy(moved(np.swapaxes(x, 1, 2))), 1, 2))
+    over_last = RMSNormalization()
+    over_last(np.swapaxes(x, 1, 2))
+    over_last.set_weights([np.arange(4)])
+    assert_close(layer(x), np.swapaxes(numpy(over_last(np.swapaxes(x, 1, 2))), 1, 2))
 
 
-def test_running_means_close_in_on_the_data_and_are_used_afterwards():
+def test_running_means_converge_and_are_used_afterwards():
     layer, x = BatchNormalization(momentum=0.5), normal(64, 3)
     for _ in range(30):
         layer(x, training=True)
@@ -125,7 +123,7 @@ def test_running_means_close_in_on_the_data_and_are_used_afterwards():
     assert_close(layer(x), layer(x, training=True))
 
 
-def test_frozen_it_keeps_and_uses_its_running_means():
+def test_a_frozen_layer_uses_and_keeps_its_running_means():
     layer, x = BatchNormalization(), normal(4, 3)
     layer(x)
     layer.trainable = False
@@ -166,7 +164,7 @@ def test_half_precision_keeps_its_digits_far_from_0(layer, dtype):
     assert_close(y, getattr(keras.layers, layer.__name__)(dtype=dtype)(x, **call), tolerance=1e-2)
 
 
-def test_not_a_number_stays_one():
+def test_nan_stays_nan():
     x = normal(4, 3)
     x[1, 1] = np.nan
     for layer in (LayerNormalization(), RMSNormalization()):

@@ -1,4 +1,4 @@
-"""Rosenblatt's rule finds a separating plane, and within Novikoff's number of mistakes."""
+"""Rosenblatt's rule reaches a separating plane within Novikoff's number of mistakes."""
 
 import keras
 import numpy as np
@@ -21,7 +21,7 @@ EXAMPLES = {
 
 
 def separable(seed, features=2, examples=20, margin=0.1):
-    """Examples on both sides of a plane with direction w (its shift the last entry), and none near it."""
+    """Examples on both sides of a plane with normal vector w (the bias is its last entry), none near the plane."""
     random = np.random.default_rng(seed)
     w = random.normal(size=features + 1) * ([1.0] * features + [0.3])
     w /= np.linalg.norm(w)
@@ -32,7 +32,7 @@ def separable(seed, features=2, examples=20, margin=0.1):
 
 
 def rosenblatt(x, t, eta, epochs):
-    """The rule in four lines of NumPy: weights, shift and the mistakes of each epoch."""
+    """The rule in four lines of NumPy: weights, bias and the mistakes of each epoch."""
     w, b, mistakes = np.zeros(x.shape[1]), 0.0, []
     for _ in range(epochs):
         mistakes.append(0)
@@ -84,21 +84,21 @@ def test_the_bound_holds_for_the_rule_itself(seed, margin):
     assert sum(rosenblatt(x, t, 1.0, epochs=100)[2]) <= bound
 
 
-def test_it_stops_when_it_has_nothing_left_to_learn():
+def test_it_stops_after_an_epoch_without_mistakes():
     x, t, _ = separable(0)
     _, mistakes = fit(x, t)
     assert mistakes.count(0) == 1
     assert mistakes[-1] == 0
 
 
-def test_exclusive_or_never_comes_to_rest():
+def test_exclusive_or_does_not_converge():
     x, t = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], "float32"), np.array([0, 1, 1, 0])
     _, mistakes = fit(x, t, epochs=12)
     assert len(mistakes) == 12
     assert min(mistakes) > 0
 
 
-def test_targets_may_stand_in_a_column_and_weights_may_silence_examples():
+def test_targets_may_be_a_column_and_a_sample_weight_of_0_excludes_an_example():
     x, t, _ = separable(1)
     flat, column = fit(x, t, epochs=2)[0], fit(x, t[:, None], epochs=2)[0]
     np.testing.assert_array_equal(*[ops.convert_to_numpy(m.kernel) for m in (flat, column)])
@@ -106,7 +106,7 @@ def test_targets_may_stand_in_a_column_and_weights_may_silence_examples():
     np.testing.assert_array_equal(ops.convert_to_numpy(silenced.kernel), 0)
 
 
-def test_saved_and_loaded_it_answers_the_same_and_goes_on_learning(tmp_path):
+def test_a_loaded_perceptron_predicts_the_same_and_continues_training(tmp_path):
     x, t, _ = separable(2)
     model, _ = fit(x, t, epochs=1)
     model.save(tmp_path / "perceptron.keras")

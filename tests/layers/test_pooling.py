@@ -1,4 +1,4 @@
-"""Pooling summarizes windows: the largest, or the mean, of what is in them."""
+"""Pooling: the largest value or the mean of each window."""
 
 import keras
 import numpy as np
@@ -69,13 +69,13 @@ def test_a_whole_image_is_one_window(layer, summary):
     assert_close(layer()(x), summary(x, axis=(1, 2)))
 
 
-def test_padding_never_wins_and_never_dilutes():
+def test_padding_changes_neither_the_maximum_nor_the_mean():
     x = -np.ones((1, 3, 3, 1), "float32")
     for layer in (MaxPooling2D, AveragePooling2D):
         assert_close(layer(2, padding="same")(x), -np.ones((1, 2, 2, 1), "float32"))
 
 
-def test_only_the_largest_learns_and_a_mean_shares(gradient):
+def test_the_gradient_goes_to_the_largest_pixel_or_equally_to_all(gradient):
     x = np.arange(16, dtype="float32").reshape(1, 4, 4, 1)
     largest = np.zeros((4, 4), "float32")
     largest[1::2, 1::2] = 1

@@ -1,4 +1,4 @@
-"""Positions: one pattern for each place, relative where it should be, the same for any length."""
+"""Position encodings: the formulas, relative positions, and any length."""
 
 import keras
 import numpy as np
@@ -53,20 +53,20 @@ def test_rotary_scores_do_depend_on_the_distance():
     assert abs(Q[0] @ Q[1] - Q[0] @ Q[2]) > 0.1
 
 
-def test_rotary_changes_no_length_and_nothing_at_position_zero():
+def test_rotary_keeps_lengths_and_is_the_identity_at_position_zero():
     x = sequences()
     y = numpy(RotaryPosition()(x))
     np.testing.assert_allclose(np.linalg.norm(y, axis=-1), np.linalg.norm(x, axis=-1), rtol=1e-5)
     np.testing.assert_allclose(y[:, 0], x[:, 0], atol=1e-6)
 
 
-def test_rotary_turns_every_head_alike():
+def test_rotary_rotates_every_head_equally():
     x = sequences()
     heads = numpy(RotaryPosition()(np.stack([x, x], axis=2)))
     np.testing.assert_allclose(heads[:, :, 1], numpy(RotaryPosition()(x)), atol=1e-6)
 
 
-def test_rotary_gradient_is_the_rotation_back(gradient):
+def test_rotary_gradient_is_the_inverse_rotation(gradient):
     x, layer = sequences(), RotaryPosition()
     (g,) = gradient(lambda t: layer(t) * layer(x), x)  # d (y . Rx) / dx at y = Rx is R^T R x
     np.testing.assert_allclose(g, x, atol=1e-5)
@@ -79,7 +79,9 @@ def test_learned_positions_equal_an_embedding_of_the_position(weight_gradients):
     table.set_weights(layer.get_weights())
     np.testing.assert_allclose(y, x + numpy(table(np.arange(5))), atol=1e-6)
     (g,) = weight_gradients(layer, x)
-    np.testing.assert_allclose(g, np.repeat([2.0] * 5 + [0.0] * 3, 4).reshape(8, 4))  # rows that were reached
+    np.testing.assert_allclose(
+        g, np.repeat([2.0] * 5 + [0.0] * 3, 4).reshape(8, 4)
+    )  # only rows of occurring positions have a gradient
 
 
 @pytest.mark.parametrize("layer", [SinusoidalPosition, lambda: LearnedPosition(8), RotaryPosition])

@@ -1,4 +1,4 @@
-"""Recurrent layers: one cell at every step, Keras's numbers, masks that hide, two directions that merge."""
+"""Recurrent layers: one cell at every step, equal to Keras, with masks and in two directions."""
 
 import keras
 import numpy as np
@@ -85,7 +85,7 @@ def test_layers_use_our_cells_and_keep_their_weights(ours, theirs):
 @pytest.mark.parametrize(("ours", "variant"), VARIANTS)
 def test_outputs_and_weight_gradients_equal_keras(ours, variant, weight_gradients):
     x = sequences()
-    # the slow loop of Keras, so that it is our cell that runs on every backend
+    # Keras's slow loop, so that our cell runs on every backend
     layer = ours(3, **variant) if ours is SimpleRNN else ours(3, use_cudnn=False, **variant)
     theirs = like_keras(layer, x)
     assert_equal(layer(x), theirs(x))
@@ -114,7 +114,7 @@ def test_masked_steps_equal_keras(ours, weight_gradients):
 @pytest.mark.parametrize("ours", [SimpleRNN, LSTM, GRU])
 @settings(max_examples=3)
 @given(padding=st.integers(1, 3), junk=st.floats(-1e3, 1e3, width=32))
-def test_padding_with_a_mask_changes_nothing(ours, padding, junk):
+def test_masked_padding_has_no_effect(ours, padding, junk):
     keras.utils.set_random_seed(0)
     layer, x = ours(3), sequences()
     padded = np.concatenate([x, np.full((2, padding, 3), junk, "float32")], axis=1)
@@ -131,7 +131,7 @@ def test_later_steps_do_not_change_earlier_outputs(ours):
 
 
 @pytest.mark.parametrize("ours", [SimpleRNN, LSTM, GRU])
-def test_stateful_carries_on_where_the_last_batch_ended(ours):
+def test_a_stateful_layer_continues_from_the_last_batch(ours):
     x = sequences()
     whole, parts = ours(3, return_sequences=True), ours(3, return_sequences=True, stateful=True)
     y = whole(x)
@@ -143,7 +143,7 @@ def test_stateful_carries_on_where_the_last_batch_ended(ours):
 
 
 @pytest.mark.parametrize("ours", [SimpleRNN, LSTM, GRU])
-def test_initial_state_is_the_state_of_the_past(ours):
+def test_initial_state_continues_a_sequence(ours):
     layer, x = ours(3, return_state=True), sequences()
     y, *_ = layer(x)
     _, *states = layer(x[:, :2])
@@ -208,17 +208,17 @@ def test_bidirectional_is_one_layer_forward_and_one_on_the_reversed_sequence():
     assert_equal(y, ops.concatenate([layer.forward_layer(x), backward], axis=-1))
 
 
-def test_lstm_remembers_what_a_plain_network_forgets(gradient):
+def test_lstm_keeps_a_gradient_that_vanishes_in_a_plain_network(gradient):
     """Through 30 steps, the gradient of the last output with respect to the first input."""
     x = sequences(1, 30, 1)
 
-    def reach(layer):
+    def gradient_size(layer):
         return np.abs(gradient(lambda s: layer(s), x)[0][0, 0]).max()
 
     remember = keras.initializers.Constant(np.repeat([1.0, 4.0, 0.0, 1.0], 4))  # open gates: i, f, c, o
     lstm = LSTM(4, bias_initializer=remember, unit_forget_bias=False)
     plain = SimpleRNN(4, recurrent_initializer=keras.initializers.Orthogonal(gain=0.5))
-    assert reach(lstm) > 1e3 * reach(plain)
+    assert gradient_size(lstm) > 1e3 * gradient_size(plain)
 
 
 @pytest.mark.parametrize("cell", [SimpleRNNCell, LSTMCell, GRUCell])
@@ -236,7 +236,7 @@ def test_bad_arguments_are_named(block, argument, value):
         block(**{"units": 3, argument: value})
 
 
-def test_settings_that_keras_forgets():
+def test_config_has_the_settings_that_keras_loses():
     assert LSTM.from_config(LSTM(3, use_cudnn=False).get_config()).use_cudnn is False
     assert GRU.from_config(GRU(3, use_cudnn=False).get_config()).use_cudnn is False
     plain = SimpleRNN.from_config(SimpleRNN(3, seed=7, activity_regularizer="l2").get_config())

@@ -1,4 +1,4 @@
-"""Noise while training, nothing afterwards: dropout has mean one, a shift changes no pixel."""
+"""Random changes in training, none afterwards: dropout keeps the mean, a translation changes no pixel value."""
 
 import keras
 import numpy as np
@@ -32,7 +32,7 @@ def test_the_same_seed_drops_what_keras_drops(rate, noise_shape, gradient):
 
 
 @given(st.floats(0.05, 0.95), st.integers(0, 10**6))
-def test_the_mean_stays_and_the_share_dropped_is_the_rate(rate, seed):
+def test_dropout_keeps_the_mean_and_drops_the_share_rate(rate, seed):
     y = numpy(Dropout(rate, seed=seed)(np.ones((100, 100), "float32"), training=True))
     deviation = np.sqrt(rate / (1 - rate) / y.size)  # of the mean of y
     assert abs(y.mean() - 1) < 6 * deviation
@@ -40,20 +40,20 @@ def test_the_mean_stays_and_the_share_dropped_is_the_rate(rate, seed):
     np.testing.assert_allclose(y.max(), 1 / (1 - rate), rtol=1e-6)
 
 
-def test_each_call_draws_a_new_mask_and_one_outside_training_draws_none():
+def test_each_call_in_training_draws_a_new_mask():
     x, layer = np.ones((8, 8), "float32"), Dropout(0.5, seed=3)
     assert not np.array_equal(numpy(layer(x, training=True)), numpy(layer(x, training=True)))
     np.testing.assert_array_equal(numpy(layer(x)), x)
 
 
-def test_a_1_in_the_noise_shape_is_one_draw_for_the_whole_axis():
+def test_a_1_in_the_noise_shape_shares_one_draw_along_the_axis():
     y = numpy(Dropout(0.5, noise_shape=(None, 1, 1, None), seed=1)(np.ones((8, 3, 3, 8), "float32"), training=True))
     assert (y == y[:, :1, :1]).all()
     assert np.unique(y).size == 2
 
 
-def test_dropping_does_not_hide_what_is_not_a_number():
-    """Keras puts 0 there; a network that has gone wrong should say so."""
+def test_dropout_does_not_hide_nan():
+    """Keras replaces a dropped NaN by 0, which hides that training has failed."""
     assert np.isnan(numpy(Dropout(0.5, seed=1)(np.full((8, 8), np.nan, "float32"), training=True))).all()
 
 
@@ -72,12 +72,12 @@ def test_a_bad_argument_is_named(argument, value):
         Dropout(**({"rate": 0.5} | {argument: value}))
 
 
-def test_a_shift_moves_the_picture_and_changes_no_pixel_of_it():
+def test_a_translation_moves_the_image_and_changes_no_pixel_value():
     images = np.zeros((50, 9, 7, 2), "float32")
     images[:, 4, 3] = np.stack([np.arange(1, 51), np.arange(51, 101)], axis=1)
-    moved = numpy(RandomTranslation(2, seed=0)(images, training=True))
-    assert np.array_equal(moved.sum(axis=(1, 2)), images[:, 4, 3])
-    down, right = (axis - middle for axis, middle in zip(moved[..., 0].nonzero()[1:], (4, 3), strict=True))
+    translated = numpy(RandomTranslation(2, seed=0)(images, training=True))
+    assert np.array_equal(translated.sum(axis=(1, 2)), images[:, 4, 3])
+    down, right = (axis - middle for axis, middle in zip(translated[..., 0].nonzero()[1:], (4, 3), strict=True))
     assert (min(down), max(down), min(right), max(right)) == (-2, 2, -2, 2)
     assert abs(np.corrcoef(down, right)[0, 1]) < 0.5
     still = numpy(RandomTranslation(2, seed=0)(images))
@@ -85,7 +85,7 @@ def test_a_shift_moves_the_picture_and_changes_no_pixel_of_it():
 
 
 @given(st.integers(0, 3), st.integers(4, 6), st.integers(4, 6), st.integers(0, 99))
-def test_a_shifted_image_is_a_cutting_of_the_padded_one(pixels, height, width, seed):
+def test_a_translated_image_is_a_crop_of_the_padded_one(pixels, height, width, seed):
     x = 1 + np.random.default_rng(seed).random((1, height, width, 1), "float32")
     y = numpy(RandomTranslation(pixels, seed=seed)(x, training=True))
     padded = np.pad(x, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)))
@@ -96,12 +96,12 @@ def test_a_shifted_image_is_a_cutting_of_the_padded_one(pixels, height, width, s
 @pytest.mark.parametrize(
     ("pixels", "shape", "message"),
     [
-        (-1, (1, 8, 8, 1), "`pixels` must be a whole number from 0, got -1"),
-        (1.5, (1, 8, 8, 1), "`pixels` must be a whole number from 0, got 1.5"),
-        (8, (1, 9, 8, 1), r"larger than 8 `pixels` each way, got \(1, 9, 8, 1\)"),
+        (-1, (1, 8, 8, 1), "`pixels` must be a whole number of at least 0, got -1"),
+        (1.5, (1, 8, 8, 1), "`pixels` must be a whole number of at least 0, got 1.5"),
+        (8, (1, 9, 8, 1), r"height and width known and above `pixels` = 8, got \(1, 9, 8, 1\)"),
         (1, (8, 8, 1), r"must be \(batch, height, width, channels\)"),
     ],
 )
-def test_a_shift_that_cannot_be_is_refused(pixels, shape, message):
+def test_bad_pixels_and_shapes_are_refused(pixels, shape, message):
     with pytest.raises(ValueError, match=message):
         RandomTranslation(pixels)(np.zeros(shape, "float32"))

@@ -1,4 +1,4 @@
-"""Tables: missing numbers are filled in, categories looked up side by side, members of an ensemble told apart."""
+"""Table layers: missing values are imputed, categories looked up, ensemble members scaled differently."""
 
 import math
 
@@ -24,7 +24,7 @@ EXAMPLES = {
 
 
 @given(st.lists(st.none() | st.floats(-1000, 1000, width=32), min_size=3, max_size=3))
-def test_only_what_is_missing_is_filled_in(cells):
+def test_only_missing_values_are_imputed(cells):
     values = [7.0, 8.0, 9.0]
     filled = Imputation(values)(np.array([[math.nan if c is None else c for c in cells]], "float32"))
     expected = [v if c is None else c for c, v in zip(cells, values, strict=True)]
@@ -57,7 +57,7 @@ def test_each_member_scales_the_features_its_own_way():
     assert set(np.unique(r)) == {-1.0, 1.0}
 
 
-def test_some_categories_are_taken_for_unknown_ones_while_training_and_none_afterwards():
+def test_some_categories_are_replaced_by_unknown_in_training_and_none_afterwards():
     layer = CategoryEmbedding([3, 3], 1, unknown_rate=0.2, seed=0)
     codes = np.ones((5000, 2), "float32")
     layer(codes)

@@ -1,4 +1,4 @@
-"""Hashed n-grams: a set of buckets that knows which words stand together, nothing of padding. Known numbers: found."""
+"""Hashed n-grams: one bucket for each n-gram, none for padding. Sorted lookup: the position of each key."""
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ from kerasfound.layers.text import HashedNGrams, SortedLookup
 
 WORDS = st.lists(st.integers(1, 40_000), min_size=1, max_size=12)
 MANY = 2**30
-"""Buckets, so many that two n-grams hardly ever share one."""
+"""So many buckets that collisions are rare."""
 
 
 def buckets(words, orders, padding=0):
@@ -19,9 +19,9 @@ def buckets(words, orders, padding=0):
     return ops.convert_to_numpy(y)[0]
 
 
-def knowing(numbers):
-    lookup = SortedLookup(len(numbers))
-    lookup.set_weights([np.array(numbers, "int32")])
+def lookup_of(keys):
+    lookup = SortedLookup(len(keys))
+    lookup.set_weights([np.array(keys, "int32")])
     return lookup
 
 
@@ -34,15 +34,15 @@ EXAMPLES = {
 @given(WORDS, st.integers(1, 4))
 def test_there_is_one_bucket_for_each_different_ngram(words, orders):
     different = {tuple(words[i : i + n]) for n in range(1, orders + 1) for i in range(len(words) - n + 1)}
-    found = buckets(words, orders)
-    assert len(found) == orders * len(words)
-    assert np.count_nonzero(found) == len(np.unique(found[found > 0])) == len(different)
+    y = buckets(words, orders)
+    assert len(y) == orders * len(words)
+    assert np.count_nonzero(y) == len(np.unique(y[y > 0])) == len(different)
 
 
 @given(WORDS, st.integers(1, 30))
-def test_padding_adds_nothing(words, padding):
-    found, padded = (buckets(words, 3, n) for n in (0, padding))
-    assert found[found > 0].tolist() == padded[padded > 0].tolist()
+def test_padding_adds_no_bucket(words, padding):
+    y, padded = (buckets(words, 3, n) for n in (0, padding))
+    assert y[y > 0].tolist() == padded[padded > 0].tolist()
 
 
 @given(st.lists(st.integers(0, 60_000), min_size=1, max_size=20), st.integers(2, 100))
@@ -64,17 +64,17 @@ INTEGERS = st.integers(-(2**31), 2**31 - 1)
 
 
 @given(st.sets(INTEGERS, min_size=1, max_size=40), st.lists(INTEGERS, max_size=20))
-def test_known_numbers_are_found_and_no_others(known, others):
+def test_keys_are_found_and_no_other_numbers(known, unknown):
     known = sorted(known)
-    x = np.array([*known, *others], "int32")
+    x = np.array([*known, *unknown], "int32")
     place = {number: 1 + i for i, number in enumerate(known)}
-    assert ops.convert_to_numpy(knowing(known)(x)).tolist() == [place.get(int(number), 0) for number in x]
+    assert ops.convert_to_numpy(lookup_of(known)(x)).tolist() == [place.get(int(number), 0) for number in x]
 
 
 def test_the_lookup_is_that_of_keras():
     known, x = [10, 20, 30, 45], np.array([[45, 10, 11], [0, 30, 20]], "int32")
     theirs = keras.layers.IntegerLookup(vocabulary=known, num_oov_indices=1)
-    assert np.array_equal(ops.convert_to_numpy(knowing(known)(x)), ops.convert_to_numpy(theirs(x)))
+    assert np.array_equal(ops.convert_to_numpy(lookup_of(known)(x)), ops.convert_to_numpy(theirs(x)))
 
 
 @pytest.mark.parametrize(

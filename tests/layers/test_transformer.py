@@ -1,4 +1,4 @@
-"""Transformer blocks: the sum of their parts in Keras's layers, sets without positions, no look ahead."""
+"""Transformer blocks: equal to a composition of Keras's layers, permutation equivariant, causal."""
 
 import keras
 import numpy as np
@@ -47,7 +47,7 @@ def assert_equal(ours, theirs):
 
 
 def composed(block, with_context=False):
-    """The same block out of Keras's layers, as a functional model whose weights are set from ours."""
+    """Return the same block as a functional model of Keras's layers, with the weights of ours."""
 
     def norm():
         return keras.layers.LayerNormalization(epsilon=block.layer_norm_epsilon)
@@ -92,7 +92,7 @@ def composed(block, with_context=False):
 
 
 def by_value(gradients):
-    """In one order, whatever the order of the layers: sorted by shape, then by size."""
+    """Sort by shape, then by size, so that the order of the layers does not matter."""
     return sorted(gradients, key=lambda g: (g.shape, float(np.abs(g).sum())))
 
 
@@ -139,7 +139,7 @@ def test_an_encoder_without_positions_is_permutation_equivariant(order, normaliz
 
 
 @pytest.mark.parametrize("rotary", [False, True])
-def test_with_positions_it_is_not(rotary):
+def test_an_encoder_with_positions_is_not_permutation_equivariant(rotary):
     block, x = TransformerEncoder(16, 2, rotary=rotary), sequences()
     place = (lambda s: s) if rotary else SinusoidalPosition()
     assert np.abs(numpy(block(place(x[:, ::-1])))[:, ::-1] - numpy(block(place(x)))).max() > 1e-2
@@ -147,7 +147,7 @@ def test_with_positions_it_is_not(rotary):
 
 @settings(max_examples=5)
 @given(t=st.integers(1, 4), by=st.floats(-1e3, 1e3, width=32), seed=st.integers(0, 9))
-def test_a_decoder_never_looks_ahead(t, by, seed):
+def test_a_decoder_does_not_depend_on_later_steps(t, by, seed):
     keras.utils.set_random_seed(seed)
     block, x, z = TransformerDecoder(16, 2, normalize_first=True, rotary=True), sequences(), sequences(seed=1)
     changed = x.copy()
@@ -155,7 +155,7 @@ def test_a_decoder_never_looks_ahead(t, by, seed):
     np.testing.assert_allclose(numpy(block(changed, z))[:, :t], numpy(block(x, z))[:, :t], atol=1e-6)
 
 
-def test_a_decoder_may_be_told_to_look_ahead():
+def test_a_decoder_without_causal_mask_depends_on_later_steps():
     block, x = TransformerDecoder(16, 2), sequences()
     past, both = numpy(block(x)), numpy(block(x, use_causal_mask=False))
     assert np.abs(past[:, 0] - both[:, 0]).max() > 1e-2
@@ -164,7 +164,7 @@ def test_a_decoder_may_be_told_to_look_ahead():
 @settings(max_examples=5)
 @given(padding=st.integers(1, 3), junk=st.floats(-1e3, 1e3, width=32))
 @pytest.mark.parametrize("normalize_first", [False, True])
-def test_padding_with_a_mask_changes_nothing(padding, junk, normalize_first):
+def test_masked_padding_has_no_effect(padding, junk, normalize_first):
     def pad(s):
         return np.concatenate([s, np.full((2, padding, 8), junk, "float32")], axis=1)
 
@@ -178,7 +178,7 @@ def test_padding_with_a_mask_changes_nothing(padding, junk, normalize_first):
 
 
 @pytest.mark.parametrize("normalize_first", [False, True])
-def test_masks_of_the_inputs_are_used_and_handed_on(normalize_first):
+def test_masks_of_the_inputs_are_used_and_passed_on(normalize_first):
     tokens = np.array([[3, 1, 2, 0, 0], [1, 2, 3, 4, 5]])
     embed = keras.layers.Embedding(9, 8, mask_zero=True)
     encoder, decoder = (
@@ -197,7 +197,7 @@ def test_masks_of_the_inputs_are_used_and_handed_on(normalize_first):
     np.testing.assert_array_equal(numpy(y._keras_mask), PADDED)
 
 
-def test_scores_are_the_attentions():
+def test_scores_are_those_of_the_attention_layers():
     x, z = sequences(), sequences(time=4, seed=1)
     y, A = TransformerEncoder(16, 2)(x, return_attention_scores=True)
     assert A.shape == (2, 2, 5, 5)
@@ -224,7 +224,7 @@ def test_unknown_time_in_a_stack():
         assert model.predict([sequences(3, T), sequences(3, S)], verbose=0).shape == (3, T, 8)
 
 
-def test_two_layers_never_start_with_the_same_numbers():
+def test_two_layers_start_with_different_numbers():
     first = FeedForward(8, kernel_initializer=keras.initializers.GlorotUniform())
     first.build((None, 8))
     assert not np.array_equal(numpy(first.widen.kernel), numpy(first.narrow.kernel))
@@ -232,13 +232,12 @@ def test_two_layers_never_start_with_the_same_numbers():
 
 @pytest.mark.parametrize("block", [FeedForward(16), TransformerEncoder(16, 2), TransformerDecoder(16, 2)])
 def test_configs_are_complete(block):
-    given = dict(block.get_config(), activation="gelu", bias_initializer="ones")
+    config = dict(block.get_config(), activation="gelu", bias_initializer="ones")
     if not isinstance(block, FeedForward):
-        given |= {"dropout": 0.2, "layer_norm_epsilon": 1e-4, "normalize_first": True, "rotary": True}
-    again = type(block).from_config(given)
-    config = again.get_config()
-    assert config["bias_initializer"]["class_name"] == "Ones"
-    assert all(config[key] == value for key, value in given.items() if key != "bias_initializer")
+        config |= {"dropout": 0.2, "layer_norm_epsilon": 1e-4, "normalize_first": True, "rotary": True}
+    restored = type(block).from_config(config).get_config()
+    assert restored["bias_initializer"]["class_name"] == "Ones"
+    assert all(restored[key] == value for key, value in config.items() if key != "bias_initializer")
 
 
 @pytest.mark.parametrize(
@@ -256,16 +255,16 @@ def test_bad_arguments_are_named(make, message):
         make()
 
 
-def test_a_context_comes_always_or_never():
+def test_a_context_is_in_every_call_or_in_none():
     without, with_context, x = TransformerDecoder(16, 2), TransformerDecoder(16, 2), sequences()
     without(x), with_context(x, x)
-    with pytest.raises(ValueError, match="`context` must be as in the first call, without one, got one of shape"):
+    with pytest.raises(ValueError, match="`context` must be None, as in the first call, got a tensor of shape"):
         without(x, x)
-    with pytest.raises(ValueError, match="`context` must be as in the first call, with one, got none"):
+    with pytest.raises(ValueError, match="`context` must be a tensor, as in the first call, got None"):
         with_context(x)
 
 
-def test_a_causal_block_is_its_equation():
+def test_a_causal_block_equals_its_equation():
     block, x = CausalTransformerBlock(16, 2), sequences()
     assert np.array_equal(numpy(block(x)), x)  # before training: the identity
     randomize(block)
@@ -278,15 +277,15 @@ def test_a_causal_block_is_its_equation():
     np.testing.assert_allclose(numpy(block(x)), a + np.maximum(hidden, 0) ** 2 @ numpy(block.narrow.kernel), atol=2e-5)
 
 
-def test_a_causal_block_goes_on_from_its_cache():
+def test_a_causal_block_continues_from_its_cache():
     block, x = CausalTransformerBlock(16, 2), sequences(time=6)
     block(x)
     randomize(block)
-    cache, answers = np.zeros((2, 2, 6, 2, 4), "float32"), []
+    cache, outputs = np.zeros((2, 2, 6, 2, 4), "float32"), []
     for start, steps in ((0, 3), (3, 1), (4, 2)):
         y, cache = block(x[:, start : start + steps], cache=cache, start=start)
-        answers.append(numpy(y))
-    np.testing.assert_allclose(np.concatenate(answers, axis=1), numpy(block(x)), atol=1e-5)
+        outputs.append(numpy(y))
+    np.testing.assert_allclose(np.concatenate(outputs, axis=1), numpy(block(x)), atol=1e-5)
 
 
 @pytest.mark.parametrize("arguments", [(0, 2), (16, 0), (16, 1.5)])

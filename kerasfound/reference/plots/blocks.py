@@ -1,4 +1,4 @@
-"""One picture of a block: `kerasfound explain NAME --plot FILE`."""
+"""The plot of a block: `kerasfound explain NAME --plot FILE`."""
 
 import inspect
 from collections.abc import Callable
@@ -14,14 +14,13 @@ from matplotlib.figure import Figure
 from kerasfound import schedules
 from kerasfound.errors import UserError
 
-from ..catalog import Block, blocks, folded
+from ..catalog import Block, blocks, search_key
 from .layers import LAYERS
-from .style import STYLE, empty, numpy
-from .style import save as save
+from .style import STYLE, new_figure, to_numpy
 
 
 def draw(block: Block, subject: Any) -> Figure:
-    """The picture of `block`, with the settings of `subject` where that is an instance."""
+    """Draw `block`; if `subject` is an instance, with the settings of that instance."""
     with matplotlib.rc_context(STYLE):
         if block.kind in KINDS:
             return KINDS[block.kind](block, subject)
@@ -29,7 +28,7 @@ def draw(block: Block, subject: Any) -> Figure:
             return LAYERS[block.name]()
         if block.kind == "layer" and (function := _function_of(block)):
             return _activation_layer(block, subject, function)
-    raise UserError(f"`{block.name}` has no picture. There is one of every layer, every {', every '.join(KINDS)}.")
+    raise UserError(f"`{block.name}` has no plot. Blocks of these kinds have one: layer, {', '.join(KINDS)}.")
 
 
 def activation(block: Block, subject: Any) -> Figure:
@@ -38,33 +37,33 @@ def activation(block: Block, subject: Any) -> Figure:
 
 
 def _function_of(block: Block) -> Callable | None:
-    """The activation that a layer applies: the one of its name."""
-    same = (known for known in blocks() if known.kind == "activation" and folded(known.name) == folded(block.name))
-    return next((known.object for known in same), None)
+    """The activation function with the name of the layer, or None."""
+    activations = (known for known in blocks() if known.kind == "activation")
+    return next((a.object for a in activations if search_key(a.name) == search_key(block.name)), None)
 
 
 def _activation_layer(block: Block, subject: Any, function: Callable) -> Figure:
     config = (block.object() if subject is block.object else subject).get_config()
-    taken = [name for name in inspect.signature(function).parameters if name in config]
-    return _function(block.name, function, **{name: config[name] for name in taken})
+    arguments = [name for name in inspect.signature(function).parameters if name in config]
+    return _function(block.name, function, **{name: config[name] for name in arguments})
 
 
 def _function(name: str, function: Any, **settings: Any) -> Figure:
-    """Value and derivative; the kinks marked, both lines broken there."""
+    """Value and derivative of an activation; both lines are broken at the kinks."""
     x = np.linspace(-4, 4, 801).astype("float32")
-    is_of_all = function.__name__ in ("softmax", "log_softmax")
-    scores = np.stack([x, np.zeros_like(x)], axis=-1) if is_of_all else x
-    y, slope = numpy(function(scores, **settings)), numpy(function.derivative(scores, **settings))
-    if is_of_all:
+    is_softmax = function.__name__ in ("softmax", "log_softmax")
+    scores = np.stack([x, np.zeros_like(x)], axis=-1) if is_softmax else x
+    y, slope = to_numpy(function(scores, **settings)), to_numpy(function.derivative(scores, **settings))
+    if is_softmax:
         y, slope = y[:, 0], slope[:, 0]
-    shown = ", ".join(f"{setting} = {value}" for setting, value in settings.items() if setting != "axis")
-    figure, axes = empty(f"{name}, of the first of two scores, the other 0" if is_of_all else name)
-    axes.set_title(shown, fontsize=9, loc="left")
+    title = ", ".join(f"{setting} = {value}" for setting, value in settings.items() if setting != "axis")
+    figure, axes = new_figure(f"{name} of the first of two scores; the second is 0" if is_softmax else name)
+    axes.set_title(title, fontsize=9, loc="left")
     for values, style, label in ((y, "-", "value"), (slope, "--", "derivative")):
         for left, right in pairwise([-np.inf, *function.kinks, np.inf]):
-            here = (x > left) & (x < right)
+            inside = (x > left) & (x < right)
             color = "C0" if label == "value" else "C1"
-            axes.plot(x[here], values[here], style, color=color, lw=2, label=label if left == -np.inf else None)
+            axes.plot(x[inside], values[inside], style, color=color, lw=2, label=label if left == -np.inf else None)
     for i, kink in enumerate(function.kinks):
         axes.axvline(kink, color="C3", ls=":", lw=1.2, zorder=1, label="kink" if i == 0 else None)
     axes.set(xlabel="x", xlim=(-4, 4), ylim=(max(y.min(), -4) - 0.3, min(max(y.max(), slope.max()), 4) + 0.3))
@@ -73,10 +72,10 @@ def _function(name: str, function: Any, **settings: Any) -> Figure:
 
 
 def initializer(block: Block, subject: Any) -> Figure:
-    """How often each weight is drawn, for a matrix from 400 to 200."""
+    """A histogram of the initial weights of a layer from 400 units to 200."""
     initialize = block.object(seed=0) if subject is block.object else subject
-    weights = numpy(initialize((400, 200))).ravel()
-    figure, axes = empty(f"{block.name}, the weights of a layer from 400 units to 200")
+    weights = to_numpy(initialize((400, 200))).ravel()
+    figure, axes = new_figure(f"{block.name}, the weights of a layer from 400 units to 200")
     axes.hist(weights, bins=80, density=True, color="C0", alpha=0.75)
     for side in (-1, 1):
         axes.axvline(side * weights.std(), color="C3", ls="--", label="standard deviation" if side == 1 else None)
@@ -136,24 +135,24 @@ LOSSES: dict[str, tuple[Callable, np.ndarray]] = {
     "SparseCategoricalCrossentropy": (_sparse, PROBABILITY),
     "KLDivergence": (_distribution, PROBABILITY),
 }
-"""What each loss is shown: targets and predictions, from one number that moves."""
+"""For each loss, a function that makes targets and predictions from one varying number, and the values of it."""
 
 
 def loss(block: Block, subject: Any) -> Figure:
-    """The loss and its slope against the prediction, for one target."""
-    given, x = LOSSES[block.name]
+    """The loss and its derivative over the prediction, for one target."""
+    examples, x = LOSSES[block.name]
     config = {} if subject is block.object else subject.get_config()
-    measure = block.object.from_config(config | {"reduction": None})
+    function = block.object.from_config(config | {"reduction": None})
     if config.get("from_logits"):
-        y_true, y_pred, _, target = given(x := SCORE)
+        y_true, y_pred, _, target = examples(x := SCORE)
         y_pred[:, 1:] = 0
-        label = "logit" if y_pred.shape[-1] == 1 else "logit of the first of two classes, the other 0"
+        label = "logit" if y_pred.shape[-1] == 1 else "logit of the first of two classes; the second is 0"
     else:
-        y_true, y_pred, label, target = given(x)
-    y = numpy(measure(y_true.astype("float32"), y_pred.astype("float32")))
-    figure, axes = empty(f"{block.name}, {target}")
+        y_true, y_pred, label, target = examples(x)
+    y = to_numpy(function(y_true.astype("float32"), y_pred.astype("float32")))
+    figure, axes = new_figure(f"{block.name}, {target}")
     axes.plot(x, y, lw=2, label="loss")
-    axes.plot(x, np.gradient(y, x), "--", lw=2, label="slope")
+    axes.plot(x, np.gradient(y, x), "--", lw=2, label="derivative")
     axes.axhline(0, color="black", lw=0.8)
     axes.set(xlabel=label, xlim=(x[0], x[-1]), ylim=(max(np.gradient(y, x).min(), -6) - 0.2, min(y.max(), 6) + 0.2))
     axes.legend()
@@ -171,11 +170,11 @@ SCHEDULES: dict[str, Callable] = {
 
 
 def schedule(block: Block, subject: Any) -> Figure:
-    """The learning rate, step by step, a little beyond the end."""
+    """The learning rate at each step, to a little after the last one."""
     rate = SCHEDULES[block.name]() if subject is block.object else subject
     steps = np.arange(int(1.15 * _length(rate)) + 1)
-    figure, axes = empty(block.name)
-    axes.plot(steps, numpy(rate(ops.convert_to_tensor(steps))), lw=2)
+    figure, axes = new_figure(block.name)
+    axes.plot(steps, to_numpy(rate(ops.convert_to_tensor(steps))), lw=2)
     settings = (f"{name} = {value}" for name, value in rate.get_config().items() if name != "name")
     axes.set_title(", ".join(settings), fontsize=7.5, loc="left", wrap=True)
     axes.set(xlabel="step", ylabel="learning rate", xlim=(0, steps[-1]), ylim=(0, None))
@@ -183,14 +182,14 @@ def schedule(block: Block, subject: Any) -> Figure:
 
 
 def _length(rate: Any) -> int:
-    """How many steps show what a schedule does."""
+    """The number of steps that show the whole schedule."""
     config = rate.get_config()
     if "total_steps" in config:
         return config["total_steps"]
     if "boundaries" in config:
         return max([*config["boundaries"], 10]) * 3 // 2
-    falls_to_its_end = config["decay_steps"] + config.get("warmup_steps", 0)
-    return falls_to_its_end if "alpha" in config else 3 * falls_to_its_end
+    num_steps = config["decay_steps"] + config.get("warmup_steps", 0)
+    return num_steps if "alpha" in config else 3 * num_steps
 
 
 BOWL = np.array([1.0, 20.0], dtype="float32")
@@ -199,28 +198,28 @@ LEARNING_RATES = {"SGD": 0.08, "GradientDescent": 0.08, "Momentum": 0.01, "Neste
 
 
 def optimizer(block: Block, subject: Any) -> Figure:
-    """The path down a bowl that is twenty times steeper across than along."""
+    """The path of 60 steps in a bowl that is twenty times steeper in one direction than in the other."""
     if subject is block.object:
         descent = block.object(learning_rate=LEARNING_RATES.get(block.name, 0.1))
     else:
         descent = block.object.from_config(subject.get_config())
     rate = float(descent.learning_rate)
-    # as a matrix of one row, since Muon leaves anything else to Adam
+    # a matrix of one row: Muon updates only matrices, Adam updates the rest
     w = keras.Variable(START[None])
     path = [START]
     for _ in range(60):
         descent.apply([ops.convert_to_tensor(BOWL) * w.value], [w])
-        path.append(numpy(w.value)[0].copy())
+        path.append(to_numpy(w.value)[0].copy())
     steps = np.array([w for w in path if np.isfinite(w).all()])
-    figure, axes = empty(f"{block.name}, 60 steps with learning rate {rate:g}", size=(7.2, 3.6))
-    reach = np.clip(np.abs(steps).max(axis=0) * 1.1, (4.6, 1.4), (12, 4))
-    grid = np.meshgrid(np.linspace(-reach[0], reach[0], 200), np.linspace(-reach[1], reach[1], 200))
+    figure, axes = new_figure(f"{block.name}, 60 steps with learning rate {rate:g}", size=(7.2, 3.6))
+    limits = np.clip(np.abs(steps).max(axis=0) * 1.1, (4.6, 1.4), (12, 4))
+    grid = np.meshgrid(np.linspace(-limits[0], limits[0], 200), np.linspace(-limits[1], limits[1], 200))
     height = (BOWL[0] * grid[0] ** 2 + BOWL[1] * grid[1] ** 2) / 2
     axes.contour(*grid, height, levels=np.geomspace(0.05, height.max(), 14), cmap="Blues_r", linewidths=0.8)
     axes.plot(steps[:, 0], steps[:, 1], "o-", color="C1", ms=3, lw=1.2, label="path")
     axes.plot(*START, "o", color="C2", ms=8, label="start")
     axes.plot(0, 0, "*", color="C3", ms=12, label="lowest point")
-    axes.set(xlabel="$w_1$", ylabel="$w_2$", xlim=(-reach[0], reach[0]), ylim=(-reach[1], reach[1]))
+    axes.set(xlabel="$w_1$", ylabel="$w_2$", xlim=(-limits[0], limits[0]), ylim=(-limits[1], limits[1]))
     axes.set_title("$L = (w_1^2 + 20\\, w_2^2) / 2$", fontsize=9, loc="left")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     axes.grid(False)

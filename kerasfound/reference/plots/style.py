@@ -1,4 +1,4 @@
-"""What all pictures share: their style, their axes, and how they are saved."""
+"""What all plots share: the style, new figures, heat maps, and saving."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ STYLE: dict[Any, Any] = {
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write `figure` as the kind of file that the suffix names."""
+    """Write `figure` to `path`; the suffix chooses the file format."""
     try:
         with matplotlib.rc_context(STYLE):
             figure.savefig(path, dpi=150)
@@ -31,21 +31,23 @@ def save(figure: Figure, path: Path) -> None:
         raise UserError(f"{path}: cannot be written ({error.strerror}).") from error
 
 
-def empty(title: str, size: tuple[float, float] = (6.4, 4.0), columns: int = 1) -> tuple[Figure, Any]:
+def new_figure(title: str, size: tuple[float, float] = (6.4, 4.0), columns: int = 1) -> tuple[Figure, Any]:
+    """Return a figure and its axes: one, or one for each column."""
     figure = Figure(figsize=size, layout="constrained")
     figure.suptitle(title)
     return figure, figure.subplots(1, columns)
 
 
-def numpy(tensor: Any) -> np.ndarray:
+def to_numpy(tensor: Any) -> np.ndarray:
     return np.asarray(ops.convert_to_numpy(tensor))
 
 
 def heat_map(figure: Figure, axes: Any, values: np.ndarray, **labels: Any) -> None:
-    most = np.abs(values).max()
+    """Draw `values`; with negative values the colors are centered at 0."""
+    limit = np.abs(values).max()
     signed = values.min() < 0
     image = axes.imshow(
-        values, aspect="auto", cmap="RdBu_r" if signed else "Blues", vmin=-most if signed else 0, vmax=most
+        values, aspect="auto", cmap="RdBu_r" if signed else "Blues", vmin=-limit if signed else 0, vmax=limit
     )
     figure.colorbar(image, ax=axes, shrink=0.85)
     for axis in (axes.xaxis, axes.yaxis):

@@ -1,4 +1,4 @@
-"""What a network is trained to make small. Each `call` is the formula, one number a row."""
+"""Losses of predicted probabilities: the cross-entropies and the Kullback-Leibler divergence."""
 
 import math
 import numbers
@@ -7,196 +7,31 @@ import keras
 from keras import ops
 from keras.src import backend  # only for `set_keras_mask`, which has no public name: JAX's tracers take no attribute
 
-REDUCTION = "sum_over_batch_size"
+from .alignment import align, check_same_shape
 
 
-def aligned(y_true, y_pred):
-    """Both as tensors of the prediction's dtype and of one shape; a last axis of size 1 may be missing in either.
-
-    As in Keras, one number a row stays a column, so that each row keeps a loss (and a sample weight) of its own.
-
-    Raises:
-        ValueError: if the shapes still differ: NumPy would broadcast them without a word.
-    """
-    y_pred = ops.convert_to_tensor(y_pred)
-    y_true = ops.convert_to_tensor(y_true, dtype=y_pred.dtype)
-    if len(y_true.shape) == len(y_pred.shape) + 1:
-        y_true, y_pred = _without_last_axis(y_true, y_pred)
-    elif len(y_pred.shape) == len(y_true.shape) + 1:
-        y_pred, y_true = _without_last_axis(y_pred, y_true)
-    _same_shape(y_true.shape, y_pred.shape)
-    return y_true, y_pred
-
-
-def _without_last_axis(longer, shorter):
-    if longer.shape[-1] != 1:
-        return longer, shorter
-    if len(shorter.shape) == 1:
-        return longer, ops.expand_dims(shorter, -1)
-    return ops.squeeze(longer, -1), shorter
-
-
-def _same_shape(true, pred):
-    known = all(t == p for t, p in zip(true, pred, strict=False) if t is not None and p is not None)
-    if len(true) != len(pred) or not known:
-        raise ValueError(f"`y_true` and `y_pred` must have one shape, got {tuple(true)} and {tuple(pred)}.")
-
-
-def _check(from_logits=False, axis=-1):
+def _check_options(from_logits=False, axis=-1):
     if not isinstance(from_logits, bool):
         raise ValueError(f"`from_logits` must be True or False, got {from_logits!r}.")
     if not isinstance(axis, int) or isinstance(axis, bool):
         raise ValueError(f"`axis` must be an integer, got {axis!r}.")
 
 
-def _within(**arguments):
+def _check_range(**arguments):
     for name, (value, low, high) in arguments.items():
         if not isinstance(value, numbers.Real) or not low <= value <= high:
             raise ValueError(f"`{name}` must be a number in [{low}, {high}], got {value!r}.")
 
 
-def _signs(y_true):
-    """Labels -1 and 1; labels 0 and 1 are turned into them, as Keras does."""
-    zero_or_one = ops.all(ops.logical_or(y_true == 0, y_true == 1))
-    return ops.where(zero_or_one, 2 * y_true - 1, y_true)
-
-
 def _clipped(probabilities):
-    """Away from 0 and 1, where the logarithm ends."""
+    """Clip away from 0 and 1, where a logarithm is infinite."""
     epsilon = keras.config.epsilon()
     return ops.clip(probabilities, epsilon, 1 - epsilon)
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class MeanSquaredError(keras.losses.Loss):
-    r"""The mean of the squared errors: least for the mean of the targets.
-
-    With target $y$ = `y_true` and prediction $\hat y$ = `y_pred`, over the $n$ entries of a row:
-
-    $$L = \frac{1}{n} \sum_i (y_i - \hat y_i)^2$$
-
-    Derivative: $\partial L / \partial \hat y_i = 2 (\hat y_i - y_i) / n$.
-
-    Shapes: both `(batch, ..., n)`; one loss for each `(batch, ...)`.
-
-    Units: those of the target, squared.
-
-    Args:
-        reduction: `"sum_over_batch_size"`, `"sum"`, `"mean"`, `"mean_with_sample_weight"` or `None`.
-            Defaults to `"sum_over_batch_size"`.
-        name: of the loss. Defaults to `"mean_squared_error"`.
-        dtype: computed in; a dtype or policy. Defaults to Keras's float type.
-
-    Raises:
-        ValueError: when called with shapes that differ in more than a last axis of size 1.
-
-    Example:
-        >>> float(MeanSquaredError()(ops.array([[1.0, 2.0]]), ops.array([[1.0, 5.0]])))
-        4.5
-
-    In practice: the maximum likelihood of normal errors. An outlier counts with its square: see `Huber`.
-
-    Source: Legendre, "Nouvelles méthodes pour la détermination des orbites des comètes", 1805.
-    """
-
-    def __init__(self, reduction=REDUCTION, name="mean_squared_error", dtype=None):
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-
-    def call(self, y_true, y_pred):
-        y, y_hat = aligned(y_true, y_pred)
-        return ops.mean(ops.square(y - y_hat), axis=-1)
-
-
-@keras.saving.register_keras_serializable(package="kerasfound")
-class MeanAbsoluteError(keras.losses.Loss):
-    r"""The mean of the absolute errors: least for the median of the targets.
-
-    With target $y$ = `y_true` and prediction $\hat y$ = `y_pred`, over the $n$ entries of a row:
-
-    $$L = \frac{1}{n} \sum_i |y_i - \hat y_i|$$
-
-    Derivative: $\partial L / \partial \hat y_i = \operatorname{sign}(\hat y_i - y_i) / n$, with a kink at 0.
-
-    Shapes: both `(batch, ..., n)`; one loss for each `(batch, ...)`.
-
-    Units: those of the target.
-
-    Args:
-        reduction: as for `MeanSquaredError`. Defaults to `"sum_over_batch_size"`.
-        name: of the loss. Defaults to `"mean_absolute_error"`.
-        dtype: computed in. Defaults to Keras's float type.
-
-    Raises:
-        ValueError: when called with shapes that differ in more than a last axis of size 1.
-
-    Example:
-        >>> float(MeanAbsoluteError()(ops.array([[1.0, 2.0]]), ops.array([[1.0, 5.0]])))
-        1.5
-
-    In practice: an outlier counts no more than another error. The gradient does not shrink near the target, so that
-    a falling learning rate is needed to settle.
-
-    Source: Boscovich, "De litteraria expeditione per pontificiam ditionem", 1757.
-    """
-
-    def __init__(self, reduction=REDUCTION, name="mean_absolute_error", dtype=None):
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-
-    def call(self, y_true, y_pred):
-        y, y_hat = aligned(y_true, y_pred)
-        return ops.mean(ops.abs(y - y_hat), axis=-1)
-
-
-@keras.saving.register_keras_serializable(package="kerasfound")
-class Huber(keras.losses.Loss):
-    r"""Squared near the target, absolute away from it.
-
-    With error $e = y - \hat y$ and $\delta$ = `delta`, over the $n$ entries of a row:
-
-    $$L = \frac{1}{n} \sum_i \begin{cases} e_i^2 / 2 & |e_i| \le \delta \\
-    \delta\,|e_i| - \delta^2 / 2 & \text{else} \end{cases}$$
-
-    Derivative: $\partial L / \partial \hat y_i = -e_i / n$ near the target; away from it,
-        $-\delta \operatorname{sign}(e_i) / n$.
-
-    Shapes: both `(batch, ..., n)`; one loss for each `(batch, ...)`.
-
-    Args:
-        delta: where it turns from square to straight, above 0. Defaults to `1.0`.
-        reduction: as for `MeanSquaredError`. Defaults to `"sum_over_batch_size"`.
-        name: of the loss. Defaults to `"huber_loss"`.
-        dtype: computed in. Defaults to Keras's float type.
-
-    Raises:
-        ValueError: if `delta` is not above 0; when called, if shapes differ in more than a last axis of size 1.
-
-    Example:
-        >>> float(Huber()(ops.array([[0.0, 0.0]]), ops.array([[1.0, 3.0]])))  # (1/2 + 2.5) / 2
-        1.5
-
-    In practice: for targets with outliers. Choose `delta` near the size of an ordinary error.
-
-    Source: Huber, "Robust estimation of a location parameter", 1964.
-    """
-
-    def __init__(self, delta=1.0, reduction=REDUCTION, name="huber_loss", dtype=None):
-        if not isinstance(delta, numbers.Real) or not delta > 0:
-            raise ValueError(f"`delta` must be a number above 0, got {delta!r}.")
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self.delta = delta
-
-    def call(self, y_true, y_pred):
-        y, y_hat = aligned(y_true, y_pred)
-        delta, e = self.delta, ops.abs(y - y_hat)
-        return ops.mean(ops.where(e <= delta, 0.5 * ops.square(e), delta * e - 0.5 * delta**2), axis=-1)
-
-    def get_config(self):
-        return super().get_config() | {"delta": self.delta}
-
-
-@keras.saving.register_keras_serializable(package="kerasfound")
 class BinaryCrossentropy(keras.losses.Loss):
-    r"""The surprise at a yes-or-no label, given its predicted probability.
+    r"""The negative log-likelihood of a binary label, given its predicted probability.
 
     With label $y$ in {0, 1} and probability $p$ = `y_pred`, over the $n$ entries of a row:
 
@@ -225,8 +60,8 @@ class BinaryCrossentropy(keras.losses.Loss):
         >>> round(float(BinaryCrossentropy()(ops.array([[1.0]]), ops.array([[0.5]]))), 4)  # ln 2
         0.6931
 
-    In practice: probabilities are clipped at 1e-7, where the gradient ends: from logits nothing is lost. On TensorFlow
-    the scores behind a `sigmoid` are found and used instead, as Keras does.
+    In practice: probabilities are clipped at 1e-7 and have no gradient beyond; logits have neither limit. On TensorFlow
+    the loss uses the logits of a `sigmoid` instead of its output, as Keras does.
 
     Source: Good, "Rational decisions", 1952.
     """
@@ -236,21 +71,21 @@ class BinaryCrossentropy(keras.losses.Loss):
         from_logits=False,
         label_smoothing=0.0,
         axis=-1,
-        reduction=REDUCTION,
+        reduction="sum_over_batch_size",
         name="binary_crossentropy",
         dtype=None,
     ):
-        _check(from_logits, axis)
-        _within(label_smoothing=(label_smoothing, 0, 1))
+        _check_options(from_logits, axis)
+        _check_range(label_smoothing=(label_smoothing, 0, 1))
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
         self.axis = axis
 
     def call(self, y_true, y_pred):
-        y, p = aligned(y_true, y_pred)
+        y, p = align(y_true, y_pred)
         y = y * (1 - self.label_smoothing) + self.label_smoothing / 2
-        return ops.mean(_binary_surprise(y, p, self.from_logits), axis=self.axis)
+        return ops.mean(_binary_crossentropy(y, p, self.from_logits), axis=self.axis)
 
     def get_config(self):
         return super().get_config() | {
@@ -260,15 +95,18 @@ class BinaryCrossentropy(keras.losses.Loss):
         }
 
 
-def _behind(y_pred, from_logits):
-    """On TensorFlow `ops.softmax` and `ops.sigmoid` leave the scores on what they return; Keras's losses take them."""
+def _logits_of(y_pred, from_logits):
+    """Return the logits if they are known, as Keras's losses do.
+
+    On TensorFlow the results of `ops.softmax` and `ops.sigmoid` keep their logits in an attribute.
+    """
     if keras.backend.backend() == "tensorflow" and hasattr(y_pred, "_keras_logits"):
         return y_pred._keras_logits, True
     return y_pred, from_logits
 
 
-def _binary_surprise(y, p, from_logits=False):
-    z, from_logits = _behind(p, from_logits)
+def _binary_crossentropy(y, p, from_logits=False):
+    z, from_logits = _logits_of(p, from_logits)
     if from_logits:
         return y * ops.softplus(-z) + (1 - y) * ops.softplus(z)
     p = _clipped(p)
@@ -277,7 +115,7 @@ def _binary_surprise(y, p, from_logits=False):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class CategoricalCrossentropy(keras.losses.Loss):
-    r"""The surprise at a one-of-many label, given its predicted probability.
+    r"""The negative log-likelihood of a class, given the predicted probabilities of all classes.
 
     With label $y$ (one-hot, or a distribution) and probabilities $p$ = `y_pred` over $k$ classes:
 
@@ -306,8 +144,8 @@ class CategoricalCrossentropy(keras.losses.Loss):
         >>> round(float(CategoricalCrossentropy()(y, p)), 4)  # ln 4
         1.3863
 
-    In practice: probabilities are clipped at 1e-7, where the gradient ends: from logits nothing is lost. On TensorFlow
-    the scores behind a `softmax` are found and used instead, as Keras does.
+    In practice: probabilities are clipped at 1e-7 and have no gradient beyond; logits have neither limit. On TensorFlow
+    the loss uses the logits of a `softmax` instead of its output, as Keras does.
 
     Source: Good, "Rational decisions", 1952; smoothing: Szegedy et al., "Rethinking the Inception architecture", 2016.
     """
@@ -317,19 +155,19 @@ class CategoricalCrossentropy(keras.losses.Loss):
         from_logits=False,
         label_smoothing=0.0,
         axis=-1,
-        reduction=REDUCTION,
+        reduction="sum_over_batch_size",
         name="categorical_crossentropy",
         dtype=None,
     ):
-        _check(from_logits, axis)
-        _within(label_smoothing=(label_smoothing, 0, 1))
+        _check_options(from_logits, axis)
+        _check_range(label_smoothing=(label_smoothing, 0, 1))
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
         self.axis = axis
 
     def call(self, y_true, y_pred):
-        y, y_pred = aligned(y_true, y_pred)
+        y, y_pred = align(y_true, y_pred)
         y = y * (1 - self.label_smoothing) + self.label_smoothing / y_pred.shape[self.axis]
         return -ops.sum(y * _log_probabilities(y_pred, self.from_logits, self.axis), axis=self.axis)
 
@@ -342,7 +180,7 @@ class CategoricalCrossentropy(keras.losses.Loss):
 
 
 def _log_probabilities(y_pred, from_logits, axis):
-    y_pred, from_logits = _behind(y_pred, from_logits)
+    y_pred, from_logits = _logits_of(y_pred, from_logits)
     if from_logits:
         return ops.log_softmax(y_pred, axis=axis)
     return ops.log(_clipped(y_pred / ops.sum(y_pred, axis=axis, keepdims=True)))
@@ -350,7 +188,7 @@ def _log_probabilities(y_pred, from_logits, axis):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class SparseCategoricalCrossentropy(keras.losses.Loss):
-    r"""Categorical cross-entropy with the label given as the number of its class.
+    r"""Categorical cross-entropy for labels that are class numbers instead of one-hot rows.
 
     With class $c$ = `y_true` and probabilities $p$ = `y_pred`:
 
@@ -360,25 +198,25 @@ class SparseCategoricalCrossentropy(keras.losses.Loss):
 
     Derivative: $\partial L / \partial z_i = p_i - [i = c]$.
 
-    Shapes: `y_true` `(batch, ...)`, integers; `y_pred` `(batch, ..., k)`; one loss a label.   Units: nats.
+    Shapes: `y_true` `(batch, ...)`, integers; `y_pred` `(batch, ..., k)`; one loss for each label.   Units: nats.
 
     Args:
         from_logits: whether `y_pred` is scores. Defaults to `False`.
-        ignore_class: a label that counts for nothing, such as the number of padding, or `None`. Defaults to `None`.
+        ignore_class: a label to leave out, such as that of padding, or `None`. Defaults to `None`.
         axis: of the classes. Defaults to `-1`.
         reduction: as for `MeanSquaredError`. Defaults to `"sum_over_batch_size"`.
         name: of the loss. Defaults to `"sparse_categorical_crossentropy"`.
         dtype: computed in. Defaults to Keras's float type.
 
     Raises:
-        ValueError: when called, if `y_true` has not the shape of `y_pred` without its classes.
+        ValueError: when called, if the shape of `y_true` is not that of `y_pred` without the class axis.
 
     Example:
         >>> round(float(SparseCategoricalCrossentropy()(ops.array([1]), ops.array([[0.75, 0.25]]))), 4)  # ln 4
         1.3863
 
-    In practice: the same numbers as one-hot labels, without the memory. A label outside 0..k-1 has no probability:
-    its loss is not a number, and so is everything that is trained on it.
+    In practice: the same numbers as one-hot labels, with less memory. A label outside 0..k-1 has no probability: its
+    loss is NaN, and training on it makes all weights NaN.
 
     Source: Good, "Rational decisions", 1952.
     """
@@ -387,12 +225,12 @@ class SparseCategoricalCrossentropy(keras.losses.Loss):
         self,
         from_logits=False,
         ignore_class=None,
-        reduction=REDUCTION,
+        reduction="sum_over_batch_size",
         axis=-1,
         name="sparse_categorical_crossentropy",
         dtype=None,
     ):
-        _check(from_logits, axis)
+        _check_options(from_logits, axis)
         if ignore_class is not None and not isinstance(ignore_class, int):
             raise ValueError(f"`ignore_class` must be an integer or None, got {ignore_class!r}.")
         super().__init__(name=name, reduction=reduction, dtype=dtype)
@@ -404,7 +242,7 @@ class SparseCategoricalCrossentropy(keras.losses.Loss):
         y_pred, y = ops.convert_to_tensor(y_pred), ops.convert_to_tensor(y_true)
         if len(y.shape) == len(y_pred.shape) and y.shape[self.axis] == 1:
             y = ops.squeeze(y, self.axis)
-        _same_shape(y.shape, [n for i, n in enumerate(y_pred.shape) if i != self.axis % len(y_pred.shape)])
+        check_same_shape(y.shape, [n for i, n in enumerate(y_pred.shape) if i != self.axis % len(y_pred.shape)])
         if self.ignore_class is not None:
             counted = y != self.ignore_class
             y_pred = ops.where(ops.expand_dims(counted, self.axis), y_pred, ops.ones_like(y_pred))
@@ -416,7 +254,7 @@ class SparseCategoricalCrossentropy(keras.losses.Loss):
         if self.ignore_class is None:
             return loss
         loss = ops.where(counted, loss, ops.zeros_like(loss))
-        backend.set_keras_mask(loss, counted)  # what Keras's own reduction averages over
+        backend.set_keras_mask(loss, counted)  # Keras's reduction averages over this mask
         return loss
 
     def get_config(self):
@@ -428,82 +266,8 @@ class SparseCategoricalCrossentropy(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable(package="kerasfound")
-class PerceptronLoss(keras.losses.Loss):
-    r"""What Rosenblatt's rule goes down: only the wrong side costs, in proportion to the distance.
-
-    With label $y$ in {-1, 1} and score $s$ = `y_pred`, over the $n$ entries of a row:
-
-    $$L = \frac{1}{n} \sum_i \max(0, -y_i s_i)$$
-
-    Derivative: $\partial L / \partial s_i = -y_i / n$ on the wrong side, 0 on the right one; a kink at 0.
-
-    Shapes: both `(batch, ..., n)`; one loss for each `(batch, ...)`.
-
-    Args:
-        reduction: as for `MeanSquaredError`. Defaults to `"sum_over_batch_size"`.
-        name: of the loss. Defaults to `"perceptron_loss"`.
-        dtype: computed in. Defaults to Keras's float type.
-
-    Raises:
-        ValueError: when called with shapes that differ in more than a last axis of size 1.
-
-    Example:
-        >>> float(PerceptronLoss()(ops.array([[1.0], [-1.0]]), ops.array([[2.0], [3.0]])))  # (0 + 3) / 2
-        1.5
-
-    In practice: labels 0 and 1 are turned into -1 and 1. All weights 0 is a minimum of it: `Hinge` asks for a margin.
-
-    Source: Rosenblatt, "The perceptron: a probabilistic model", 1958.
-    """
-
-    def __init__(self, reduction=REDUCTION, name="perceptron_loss", dtype=None):
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-
-    def call(self, y_true, y_pred):
-        y, s = aligned(y_true, y_pred)
-        return ops.mean(ops.relu(-_signs(y) * s), axis=-1)
-
-
-@keras.saving.register_keras_serializable(package="kerasfound")
-class Hinge(keras.losses.Loss):
-    r"""The right side is not enough: a margin of 1 is asked for.
-
-    With label $y$ in {-1, 1} and score $s$ = `y_pred`, over the $n$ entries of a row:
-
-    $$L = \frac{1}{n} \sum_i \max(0, 1 - y_i s_i)$$
-
-    Derivative: $\partial L / \partial s_i = -y_i / n$ within the margin, 0 beyond it; a kink where $y s = 1$.
-
-    Shapes: both `(batch, ..., n)`; one loss for each `(batch, ...)`.
-
-    Args:
-        reduction: as for `MeanSquaredError`. Defaults to `"sum_over_batch_size"`.
-        name: of the loss. Defaults to `"hinge"`.
-        dtype: computed in. Defaults to Keras's float type.
-
-    Raises:
-        ValueError: when called with shapes that differ in more than a last axis of size 1.
-
-    Example:
-        >>> float(Hinge()(ops.array([[1.0], [-1.0]]), ops.array([[2.0], [0.5]])))  # (0 + 1.5) / 2
-        0.75
-
-    In practice: with weight decay, a support vector machine. Labels 0 and 1 are turned into -1 and 1.
-
-    Source: Cortes and Vapnik, "Support-vector networks", 1995.
-    """
-
-    def __init__(self, reduction=REDUCTION, name="hinge", dtype=None):
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-
-    def call(self, y_true, y_pred):
-        y, s = aligned(y_true, y_pred)
-        return ops.mean(ops.relu(1 - _signs(y) * s), axis=-1)
-
-
-@keras.saving.register_keras_serializable(package="kerasfound")
 class BinaryFocalCrossentropy(keras.losses.Loss):
-    r"""Binary cross-entropy that pays less for what is easy.
+    r"""Binary cross-entropy with smaller weights for easy examples.
 
     With label $y$, probability $p$, $p_t = y p + (1 - y)(1 - p)$, $\gamma$ = `gamma`, over the $n$ entries of a row:
 
@@ -516,7 +280,7 @@ class BinaryFocalCrossentropy(keras.losses.Loss):
     Args:
         apply_class_balancing: whether to weight the classes. Defaults to `False`.
         alpha: weight of class 1, in [0, 1]. Defaults to `0.25`.
-        gamma: how much less the easy ones count, at least 0; 0 is `BinaryCrossentropy`. Defaults to `2.0`.
+        gamma: how much less easy examples count, at least 0; 0 is `BinaryCrossentropy`. Defaults to `2.0`.
         from_logits: whether `y_pred` is log-odds. Defaults to `False`.
         label_smoothing: $s$ in [0, 1]; $y$ becomes $y (1 - s) + s / 2$. Defaults to `0.0`.
         axis: the entries of a row. Defaults to `-1`.
@@ -531,7 +295,7 @@ class BinaryFocalCrossentropy(keras.losses.Loss):
         >>> round(float(BinaryFocalCrossentropy()(ops.array([[1.0]]), ops.array([[0.5]]))), 4)  # ln 2 / 4
         0.1733
 
-    In practice: for rare classes among many easy negatives. The probabilities come out badly calibrated.
+    In practice: for rare classes among many easy negatives. The predicted probabilities are badly calibrated.
 
     Source: Lin, Goyal, Girshick, He and Dollár, "Focal loss for dense object detection", 2017.
     """
@@ -544,12 +308,12 @@ class BinaryFocalCrossentropy(keras.losses.Loss):
         from_logits=False,
         label_smoothing=0.0,
         axis=-1,
-        reduction=REDUCTION,
+        reduction="sum_over_batch_size",
         name="binary_focal_crossentropy",
         dtype=None,
     ):
-        _check(from_logits, axis)
-        _within(alpha=(alpha, 0, 1), gamma=(gamma, 0, math.inf), label_smoothing=(label_smoothing, 0, 1))
+        _check_options(from_logits, axis)
+        _check_range(alpha=(alpha, 0, 1), gamma=(gamma, 0, math.inf), label_smoothing=(label_smoothing, 0, 1))
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.apply_class_balancing = apply_class_balancing
         self.alpha = alpha
@@ -559,13 +323,15 @@ class BinaryFocalCrossentropy(keras.losses.Loss):
         self.axis = axis
 
     def call(self, y_true, y_pred):
-        y, p = aligned(y_true, y_pred)
+        y, p = align(y_true, y_pred)
         y = y * (1 - self.label_smoothing) + self.label_smoothing / 2
         if self.from_logits:
             p = ops.sigmoid(p)
         p_t = y * p + (1 - y) * (1 - p)
-        hard = ops.maximum(1 - p_t, keras.config.epsilon())  # at 0 a power below 1 has an infinite slope: 0 * inf
-        loss = ops.power(hard, self.gamma) * _binary_surprise(y, p)
+        hard = ops.maximum(
+            1 - p_t, keras.config.epsilon()
+        )  # at 0 a power below 1 has an infinite slope, and 0 * inf is NaN
+        loss = ops.power(hard, self.gamma) * _binary_crossentropy(y, p)
         if self.apply_class_balancing:
             loss = (y * self.alpha + (1 - y) * (1 - self.alpha)) * loss
         return ops.mean(loss, axis=self.axis)
@@ -583,7 +349,7 @@ class BinaryFocalCrossentropy(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class CategoricalFocalCrossentropy(keras.losses.Loss):
-    r"""Categorical cross-entropy that pays less for what is easy.
+    r"""Categorical cross-entropy with smaller weights for easy examples.
 
     With label $y$, probabilities $p$ over $k$ classes, $\alpha$ = `alpha` and $\gamma$ = `gamma`:
 
@@ -593,7 +359,7 @@ class CategoricalFocalCrossentropy(keras.losses.Loss):
 
     Args:
         alpha: a number, or one for each class. Defaults to `0.25`.
-        gamma: how much less the easy ones count, at least 0. Defaults to `2.0`.
+        gamma: how much less easy examples count, at least 0. Defaults to `2.0`.
         from_logits: whether `y_pred` is scores. Defaults to `False`.
         label_smoothing: $s$ in [0, 1]; $y$ becomes $y (1 - s) + s / k$. Defaults to `0.0`.
         axis: of the classes. Defaults to `-1`.
@@ -621,12 +387,12 @@ class CategoricalFocalCrossentropy(keras.losses.Loss):
         from_logits=False,
         label_smoothing=0.0,
         axis=-1,
-        reduction=REDUCTION,
+        reduction="sum_over_batch_size",
         name="categorical_focal_crossentropy",
         dtype=None,
     ):
-        _check(from_logits, axis)
-        _within(gamma=(gamma, 0, math.inf), label_smoothing=(label_smoothing, 0, 1))
+        _check_options(from_logits, axis)
+        _check_range(gamma=(gamma, 0, math.inf), label_smoothing=(label_smoothing, 0, 1))
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.alpha = alpha
         self.gamma = gamma
@@ -635,7 +401,7 @@ class CategoricalFocalCrossentropy(keras.losses.Loss):
         self.axis = axis
 
     def call(self, y_true, y_pred):
-        y, y_pred = aligned(y_true, y_pred)
+        y, y_pred = align(y_true, y_pred)
         y = y * (1 - self.label_smoothing) + self.label_smoothing / y_pred.shape[self.axis]
         p = ops.softmax(y_pred, axis=self.axis) if self.from_logits else y_pred
         p = _clipped(p / ops.sum(p, axis=self.axis, keepdims=True))
@@ -654,7 +420,7 @@ class CategoricalFocalCrossentropy(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class KLDivergence(keras.losses.Loss):
-    r"""How many nats more a code for $p$ needs, when the truth is $y$.
+    r"""The extra nats that a code for $p$ needs when the true distribution is $y$.
 
     With distribution $y$ = `y_true` and prediction $p$ = `y_pred`:
 
@@ -677,15 +443,15 @@ class KLDivergence(keras.losses.Loss):
         >>> round(float(KLDivergence()(y, p)), 4)
         0.1438
 
-    In practice: it is not symmetric: a class that $p$ leaves out costs much, one that $y$ leaves out nothing. It
-    differs from the cross-entropy by the entropy of $y$, which no weight can change.
+    In practice: it is not symmetric: a class with $p = 0$ costs much, a class with $y = 0$ costs nothing. It differs
+    from the cross-entropy by the entropy of $y$, which does not depend on the weights.
 
     Source: Kullback and Leibler, "On information and sufficiency", 1951.
     """
 
-    def __init__(self, reduction=REDUCTION, name="kl_divergence", dtype=None):
+    def __init__(self, reduction="sum_over_batch_size", name="kl_divergence", dtype=None):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
 
     def call(self, y_true, y_pred):
-        y, p = (ops.clip(x, keras.config.epsilon(), 1) for x in aligned(y_true, y_pred))
+        y, p = (ops.clip(x, keras.config.epsilon(), 1) for x in align(y_true, y_pred))
         return ops.sum(y * ops.log(y / p), axis=-1)
