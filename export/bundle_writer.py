@@ -85,7 +85,7 @@ def bundle(
     """
     on_tensorflow()
     if not isinstance(model, Run | str | Path):
-        traced_model.check(model)
+        traced_model.check_model(model)
     name = _name(model, name)
     models = Path(repository)
     if (models / name).exists() and not (models / name).is_dir():
