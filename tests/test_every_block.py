@@ -292,7 +292,7 @@ def test_exported_graphs_answer_alike(key, tmp_path):
     import onnxruntime
     import tensorflow as tf
 
-    from kerasfound.export.converter import convert  # not verified there: this test compares the outputs with the model's
+    from kerasfound.export.converter import convert  # does not verify: this test compares the outputs
 
     model, inputs = layer_model(key)
     shorter = [x[:1, :-1] if key[2] in OVER_TIME else x[:1] for x in inputs]
