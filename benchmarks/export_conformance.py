@@ -739,7 +739,7 @@ def export(model: Any, exporter: str, file_format: str, path: Path) -> None:
     if exporter == "Keras":
         model.export(path, format={"SavedModel": "tf_saved_model", "ONNX": "onnx"}[file_format], verbose=False)
     elif file_format == "ONNX":
-        convert.onnx(model, path)
+        convert.save_onnx(convert.trace_for_onnx(model), path)
     else:
         saved_model_writer.saved_model(model, path)
 

@@ -69,13 +69,13 @@ def exported(run: Run, folder: Path, threads: int, opset: int) -> tuple[str, dic
     model = run.load_model()
     files = {name: folder / f"{name}.onnx" for name in COLUMNS[2:]}
     with as_tf2onnx_leaves_it():
-        convert.onnx(model, files["tf2onnx"])
-    convert.onnx(model, files["ONNX"], opset)
+        convert.save_onnx(convert.trace_for_onnx(model), files["tf2onnx"])
+    convert.save_onnx(convert.trace_for_onnx(model), files["ONNX"], opset)
     samples = {model.inputs[0].name: inputs(run, 64)}
     quantization.quantize(files["ONNX"], files["int8"], samples)
     saved_model_writer.saved_model(model, folder / "saved_model")
     serve = tf.saved_model.load(str(folder / "saved_model")).signatures["serving_default"]
-    compiled = tf.function(traced_model.answer(model), jit_compile=True, autograph=False)
+    compiled = tf.function(traced_model.exported_function(model), jit_compile=True, autograph=False)
     candidates = {
         "TensorFlow, XLA": lambda x: next(iter(compiled(tf.constant(x)).values())).numpy(),
         "SavedModel": lambda x: next(iter(serve(tf.constant(x)).values())).numpy(),
@@ -97,8 +97,8 @@ def opened(path: Path, threads: int) -> onnxruntime.InferenceSession:
 @contextlib.contextmanager
 def as_tf2onnx_leaves_it() -> Iterator[None]:
     with (
-        mock.patch.object(pipeline, "fuse", lambda proto: proto),
-        mock.patch.object(recurrent_operators, "as_operators", contextlib.nullcontext),
+        mock.patch.object(pipeline, "rewrite", lambda proto: proto),
+        mock.patch.object(recurrent_operators, "recurrent_layers_as_operators", contextlib.nullcontext),
     ):
         yield
 

@@ -73,7 +73,7 @@ def bundle(
         opset: the version of ONNX's operators. Defaults to 18, of which all engines know, but to 20 where a table has
             dates, and to 23 for a run that writes texts, which has operators for its attention.
         quantize: also write `model.int8.onnx`, with weights of 8 bits, if on the test rows of the run it loses no more
-            than `quantization.BOUND` points of the metric. Of a run only.
+            than `quantization.MAX_DROP` points of the metric. Of a run only.
         data_dir: where the data for that are prepared. Defaults to that of the run.
 
     Returns:
@@ -85,7 +85,7 @@ def bundle(
     """
     on_tensorflow()
     if not isinstance(model, Run | str | Path):
-        traced_model.check(model)
+        traced_model.check_model(model)
     name = _name(model, name)
     models = Path(repository)
     if (models / name).exists() and not (models / name).is_dir():
@@ -102,7 +102,7 @@ def bundle(
         asked = verify.expected(loaded, sizes, samples, tolerance, missing=bool(run and run.schema.is_tabular))
         manifest = _write(loaded, run, made, name, labels, sizes, opset or default_opset(run), asked)
         if run and quantize:
-            smaller = quantization.quantized(run, made, data_dir=data_dir)
+            smaller = quantization.quantize_and_evaluate(run, made, data_dir=data_dir)
             manifest = msgspec.structs.replace(manifest, quantization=smaller)
         return _publish(made, models / name, manifest, run)
 

@@ -1,4 +1,4 @@
-"""What an export will do to a model, told before it is done."""
+"""What an export will do to each layer of a model, before the export."""
 
 import tempfile
 from collections import Counter
@@ -11,28 +11,37 @@ import keras
 from kerasfound.errors import UserError
 
 from .converter import convert, recurrent_operators, scan
-from .converter.handlers import elementwise
-from .tracing import dynamic_shapes, traced_model
-from .tracing.traced_model import Sizes
-from .tracing.unsupported import NoFormError, described, layer_of, layers
+from .converter.handlers import handler_table
+from .tracing import traced_model
+from .tracing.dynamic_shapes import SCOPES
+from .tracing.traced_model import DynamicShapes, TracedModel
+from .tracing.unsupported import (
+    UnsupportedLayer,
+    UnsupportedModelError,
+    all_layers,
+    describe_layer,
+    layer_in_message,
+    layer_of_node,
+)
+from .verification import onnx_check
 
 BOTH = "both"
 FORMATS = ("SavedModel", "ONNX")
 IDLE = ("Cast", "Const", "Identity")
-"""Operations of a layer that does nothing."""
+"""The operations of a layer that returns its input."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What happens to one layer in one format or in both."""
+class LayerChange:
+    """What an export does to one layer, in one format or in both."""
 
     layer: str
     format: str
-    fate: str
-    """`"rewritten"`, `"left out"` or `"refused"`."""
+    action: str
+    """`"rewritten"`, `"left out"` or `"unsupported"`."""
     reason: str
-    mend: str = ""
-    """What to do about a refusal."""
+    fix: str = ""
+    """How to fix an unsupported layer."""
 
 
 @dataclass(frozen=True)
@@ -40,37 +49,41 @@ class Explanation:
     """What an export will do to a model."""
 
     model: str
-    findings: list[Finding]
+    changes: list[LayerChange]
 
     @property
-    def possible(self) -> list[str]:
-        """The formats that hold the model."""
-        refused = {finding.format for finding in self.findings if finding.fate == "refused"}
-        return [name for name in FORMATS if not refused & {name, BOTH}]
+    def supported_formats(self) -> list[str]:
+        """The formats that the model can be exported to."""
+        unsupported = {change.format for change in self.changes if change.action == "unsupported"}
+        return [name for name in FORMATS if not unsupported & {name, BOTH}]
 
     def __str__(self) -> str:
-        head = f"{self.model} goes to {' and '.join(self.possible) or 'neither format'}"
-        if not self.findings:
-            return f"{head}, every layer as it is."
-        rows = [(x.layer, x.format, x.fate, x.reason) for x in self.findings]
+        formats = self.supported_formats
+        if formats:
+            title = f"{self.model} can be exported to {' and '.join(formats)}"
+        else:
+            title = f"{self.model} cannot be exported"
+        if not self.changes:
+            return f"{title}; every layer stays as it is."
+        rows = [(x.layer, x.format, x.action, x.reason) for x in self.changes]
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
         lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]) for row in rows]
-        mends = dict.fromkeys(finding.mend for finding in self.findings if finding.mend)
-        return "\n".join([f"{head}:", *lines, *(f"To mend it: {mend}." for mend in mends)])
+        fixes = dict.fromkeys(change.fix for change in self.changes if change.fix)
+        return "\n".join([f"{title}:", *lines, *(f"Fix: {fix}." for fix in fixes)])
 
 
-def explain(model: keras.Model, sizes: Sizes | None = None, opset: int = convert.OPSET) -> Explanation:
-    """Tell what an export will do to each layer: rewrite it, leave it out, or refuse it, and what to do then.
+def explain(model: keras.Model, dynamic_shapes: DynamicShapes | None = None, opset: int = convert.OPSET) -> Explanation:
+    """Say what an export will do to each layer: rewrite it, leave it out, or fail, and then how to fix it.
 
-    The model is exported to a temporary folder to find out, which takes as long as an export.
+    This exports the model to a temporary folder, so it takes as long as an export.
 
     Args:
         model: built, on the TensorFlow backend.
-        sizes: names for the free sizes of an input, as for `kerasfound.export.onnx`.
+        dynamic_shapes: names for the dynamic dimensions of an input, as for `kerasfound.export.onnx`.
         opset: as for `kerasfound.export.onnx`.
 
     Returns:
-        The findings, which print as a table.
+        The changed layers; `print` shows them as a table.
 
     Raises:
         UserError: if the model is not built or not a Keras model.
@@ -79,94 +92,102 @@ def explain(model: keras.Model, sizes: Sizes | None = None, opset: int = convert
         >>> words = keras.Input((1,), dtype="string")
         >>> model = keras.Model(words, keras.layers.Hashing(8, name="hash")(words), name="hashed")
         >>> print(explain(model))  # doctest: +ELLIPSIS
-        hashed goes to SavedModel:
-        layer "hash" (Hashing)  ONNX  refused  ONNX has no StringToHashBucketFast
-        To mend it: give the layer's words or numbers as the vocabulary of a StringLookup or IntegerLookup, ...
+        hashed can be exported to SavedModel:
+        layer "hash" (Hashing)  ONNX  unsupported  ONNX has no StringToHashBucketFast
+        Fix: give the layer's words or numbers as the vocabulary of a StringLookup or IntegerLookup, ...
     """
-    traced_model.check(model)
-    traced_model.inputs(model, sizes)
-    findings = [*_precision(model), *_without_cudnn(model)]
+    traced_model.check_model(model)
+    traced_model.input_tensors(model, dynamic_shapes)
+    changes = [*_changed_precisions(model), *_layers_without_cudnn(model)]
     try:
-        traced = convert.for_onnx(model, sizes)
-    except NoFormError as error:
-        return Explanation(model.name, [*findings, *_refusals(error, _untraceable(model, sizes))])
-    findings += [*_left_out(model, traced), *_written_otherwise(model, traced)]
+        traced = convert.trace_for_onnx(model, dynamic_shapes)
+    except UnsupportedModelError as error:
+        formats = "ONNX" if _is_traceable(model, dynamic_shapes) else BOTH
+        return Explanation(model.name, [*changes, *_unsupported_layers(error, formats)])
+    changes += [*_left_out_layers(traced), *_rewritten_layers(traced)]
     try:
         with tempfile.TemporaryDirectory() as folder:
-            convert.onnx(model, Path(folder) / "model.onnx", opset, sizes)
-    except NoFormError as error:
-        findings += _refusals(error, "ONNX")
+            file = Path(folder) / "model.onnx"
+            convert.save_onnx(traced, file, opset)
+            if fault := onnx_check.fault(file):
+                raise UnsupportedModelError([UnsupportedLayer(layer_in_message(fault, model), fault)], "ONNX")
+    except UnsupportedModelError as error:
+        changes += _unsupported_layers(error, "ONNX")
     except UserError as error:
-        findings.append(Finding(described(model), "ONNX", "refused", str(error)))
-    return Explanation(model.name, findings)
+        changes.append(LayerChange(describe_layer(model), "ONNX", "unsupported", str(error)))
+    return Explanation(model.name, changes)
 
 
-def _untraceable(model: keras.Model, sizes: Sizes | None) -> str:
-    """Whether a model that cannot be traced for ONNX cannot be for a SavedModel either, which has Keras's own loops."""
+def _is_traceable(model: keras.Model, dynamic_shapes: DynamicShapes | None) -> bool:
+    """Whether the model can be traced for a SavedModel, which keeps Keras's own loops."""
     try:
-        traced_model.traced(model, sizes)
-    except NoFormError:
-        return BOTH
-    return "ONNX"
+        traced_model.trace_model(model, dynamic_shapes)
+    except UnsupportedModelError:
+        return False
+    return True
 
 
-def _refusals(error: NoFormError, file_format: str) -> list[Finding]:
-    return [Finding(x.layer, file_format, "refused", x.reason, x.mend) for x in error.obstacles]
+def _unsupported_layers(error: UnsupportedModelError, file_format: str) -> list[LayerChange]:
+    return [LayerChange(x.layer, file_format, "unsupported", x.reason, x.fix) for x in error.unsupported_layers]
 
 
-def _precision(model: keras.Model) -> list[Finding]:
-    """The layers that compute in another precision: one finding for all of one kind."""
-    found = Counter(layer.compute_dtype for layer in layers(model) if traced_model.in_other_precision(layer))
+def _changed_precisions(model: keras.Model) -> list[LayerChange]:
+    """The layers that compute in another precision than float32: one line for each precision."""
+    counts = Counter(
+        layer.compute_dtype for layer in all_layers(model) if traced_model.has_unsupported_precision(layer)
+    )
     return [
-        Finding(described(model), BOTH, "rewritten", f"{count} layers compute in float32, not in {dtype}")
-        for dtype, count in found.items()
+        LayerChange(describe_layer(model), BOTH, "rewritten", f"{count} layers compute in float32, not in {dtype}")
+        for dtype, count in counts.items()
     ]
 
 
-def _without_cudnn(model: keras.Model) -> list[Finding]:
-    reason = "without cuDNN's kernel, which only a GPU of Nvidia's has"
+def _layers_without_cudnn(model: keras.Model) -> list[LayerChange]:
+    reason = "without the cuDNN kernel, which needs an Nvidia GPU"
     return [
-        Finding(described(layer), BOTH, "rewritten", reason)
-        for layer in layers(model)
+        LayerChange(describe_layer(layer), BOTH, "rewritten", reason)
+        for layer in all_layers(model)
         if getattr(layer, "use_cudnn", False)
     ]
 
 
-def _read(function: Any) -> list[Any]:
-    """The nodes from which the outputs are computed, and those of the functions that a graph calls."""
-    found, left = set(), [y.op for y in function.structured_outputs.values()]
-    while left:
-        operation = left.pop()
-        if operation.name not in found:
-            found.add(operation.name)
-            left += [x.op for x in operation.inputs]
+def _nodes_of_outputs(function: Any) -> list[Any]:
+    """The nodes that the outputs depend on, and those of the functions that the graph calls."""
+    names, operations = set(), [y.op for y in function.structured_outputs.values()]
+    while operations:
+        operation = operations.pop()
+        if operation.name not in names:
+            names.add(operation.name)
+            operations += [x.op for x in operation.inputs]
     graph = function.graph.as_graph_def()
     called = [node for body in graph.library.function for node in body.node_def]
-    return [*(node for node in graph.node if node.name in found), *called]
+    return [*(node for node in graph.node if node.name in names), *called]
 
 
-def _left_out(model: keras.Model, traced: traced_model.Traced) -> list[Finding]:
-    """The augmentations that leave nothing in the graph: some, such as a resize, do work when a model answers."""
-    working = {layer_of(node.name, model) for node in _read(traced.function) if node.op not in IDLE}
+def _left_out_layers(traced: TracedModel) -> list[LayerChange]:
+    """The augmentations without nodes in the graph. Some, such as a resize, also work in inference."""
+    model, nodes = traced.model, _nodes_of_outputs(traced.concrete_function)
+    working = {layer_of_node(node.name, model) for node in nodes if node.op not in IDLE}
     return [
-        Finding(described(layer), BOTH, "left out", "changes its input in training only")
-        for layer in layers(model)
-        if hasattr(layer, "get_random_transformation") and described(layer) not in working
+        LayerChange(describe_layer(layer), BOTH, "left out", "changes its input in training only")
+        for layer in all_layers(model)
+        if hasattr(layer, "get_random_transformation") and describe_layer(layer) not in working
     ]
 
 
-def _written_otherwise(model: keras.Model, traced: traced_model.Traced) -> list[Finding]:
-    """What can be told from the graph: its scopes and its operations that are not Keras's own."""
-    told: dict[tuple[str, str, str], None] = {}
-    for node in _read(traced.function):
-        layer = layer_of(node.name, model)
-        for scope, reason in dynamic_shapes.SCOPES.items():
+def _rewritten_layers(traced: TracedModel) -> list[LayerChange]:
+    """The layers whose scopes or operations in the graph are not Keras's own."""
+    model = traced.model
+    changes: dict[tuple[str, str, str], None] = {}
+    for node in _nodes_of_outputs(traced.concrete_function):
+        layer = layer_of_node(node.name, model)
+        for scope, reason in SCOPES.items():
             if f"/{scope}" in node.name:
-                told[layer_of(node.name.partition(f"/{scope}")[0], model), BOTH, reason] = None
+                changes[layer_of_node(node.name.partition(f"/{scope}")[0], model), BOTH, reason] = None
         if f"/{scan.SCOPE}" in node.name:
-            told[layer, "ONNX", scan.REASON] = None
+            changes[layer, "ONNX", scan.REASON] = None
         if node.op in recurrent_operators.HANDLERS:
-            told[layer, "ONNX", recurrent_operators.REASON] = None
-        elif elementwise.written_here(node):
-            told[layer, "ONNX", f"{node.op}: {elementwise.summary(node.op)}"] = None
-    return [Finding(layer, file_format, "rewritten", reason) for layer, file_format, reason in told]
+            changes[layer, "ONNX", recurrent_operators.REASON] = None
+        elif handler_table.has_handler(node):
+            changes[layer, "ONNX", f"{node.op}: {handler_table.describe_handler(node.op)}"] = None
+    return [LayerChange(layer, file_format, "rewritten", reason) for layer, file_format, reason in changes]

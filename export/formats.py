@@ -101,7 +101,7 @@ def write_onnx(model: "keras.Model", path: Path, opset: int, sizes: dict[str, li
     """The file, not proven and not checked: the process that proves it checks it first."""
     from .converter import convert
 
-    convert.onnx(model, path, opset, sizes, check=False)
+    convert.save_onnx(convert.trace_for_onnx(model, sizes), path, opset)
 
 
 def write_saved_model(

@@ -11,7 +11,7 @@ from kerasfound.bundle.manifest import Tensor
 
 from .staging import _beside
 from .tracing import dynamic_shapes, traced_model
-from .tracing.traced_model import Sizes, answer
+from .tracing.traced_model import DynamicShapes, exported_function
 
 SERVING_DEFAULT = "serving_default"
 """The signature that is asked when none is named."""
@@ -43,7 +43,10 @@ def table(entries: dict[str, Any], default: Any) -> tf.lookup.StaticHashTable:
 
 
 def saved_model(
-    model: keras.Model, folder: str | Path, sizes: Sizes | None = None, endpoints: dict[str, Endpoint] | None = None
+    model: keras.Model,
+    folder: str | Path,
+    sizes: DynamicShapes | None = None,
+    endpoints: dict[str, Endpoint] | None = None,
 ) -> None:
     """Write a TensorFlow SavedModel whose signature `serving_default` has the model's own names.
 
@@ -56,15 +59,17 @@ def saved_model(
     Raises:
         UserError: if the model cannot be traced, naming the layer, or the folder cannot be written.
     """
-    inputs = traced_model.traced(model, sizes).signature.inputs
+    inputs = traced_model.trace_model(model, sizes).signature.inputs
     endpoints = {SERVING_DEFAULT: Endpoint(inputs, lambda answer: answer)} | (endpoints or {})
-    asking = answer(model)
+    asking = exported_function(model)
     with _beside(Path(folder)) as made:
         archive = keras.export.ExportArchive()
         archive.track(model)
         for name, endpoint in endpoints.items():
             for table in endpoint.tables:
                 archive.track(table)
-            archive.add_endpoint(name, endpoint.around(asking), input_signature=traced_model.specs(endpoint.inputs))
-        with dynamic_shapes.allowed():  # Keras traces every layer once more, for itself
+            archive.add_endpoint(
+                name, endpoint.around(asking), input_signature=traced_model.tensor_specs(endpoint.inputs)
+            )
+        with dynamic_shapes.allow_dynamic_shapes():  # Keras traces every layer once more, for itself
             archive.write_out(str(made), verbose=False)

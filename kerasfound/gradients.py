@@ -1,8 +1,8 @@
 """Check gradients against the definition of a derivative, in float64."""
 
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from unittest.mock import patch
 
 import keras
 import numpy as np
@@ -10,6 +10,8 @@ from keras import ops
 from keras.src.backend.common import dtypes
 
 EPSILON = float(np.finfo("float64").eps)
+_lock = threading.RLock()
+"""Held by the thread that computes in float64."""
 
 
 def check(layer_or_function, x, derivative=None, tolerance=1e-6, entries=200, **call):
@@ -149,7 +151,10 @@ class GradientCheck:
 
 @contextmanager
 def float64():
-    """Within this block Keras computes in float64, on the backends too where it otherwise returns to float32.
+    """Within this block Keras computes in float64, also on the backends where it otherwise returns float32.
+
+    One thread at a time is in such a block. Other threads keep their dtypes, except that Keras has one `floatx` for
+    the whole process: a tensor that another thread creates meanwhile without a dtype is float64.
 
     Example:
         >>> with float64():
@@ -157,16 +162,31 @@ def float64():
         >>> round(float(y), 12)  # float32 has seven of these digits
         0.761594155956
     """
-    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    try:
-        # outside of TensorFlow Keras's operations answer float64 with float32, by this table and nothing public
-        with patch.dict(dtypes.BIT64_TO_BIT32_DTYPE, float64="float64"), _float64_in_jax():
+    with _lock, _float64_in_jax():
+        floatx, policy, table = keras.config.floatx(), keras.config.dtype_policy(), dtypes.BIT64_TO_BIT32_DTYPE
+        keras.config.set_floatx("float64")
+        keras.config.set_dtype_policy("float64")
+        # on JAX and PyTorch this table makes Keras return float32 for float64; there is no public setting
+        dtypes.BIT64_TO_BIT32_DTYPE = _TableWithFloat64(table)
+        try:
             yield
-    finally:
-        keras.config.set_floatx(floatx)
-        keras.config.set_dtype_policy(policy)
+        finally:
+            dtypes.BIT64_TO_BIT32_DTYPE = table
+            keras.config.set_floatx(floatx)
+            keras.config.set_dtype_policy(policy)
+
+
+class _TableWithFloat64(dict):
+    """Keras's table of narrower dtypes, but float64 stays float64 in the thread that creates the table."""
+
+    def __init__(self, table):
+        super().__init__(table)
+        self.thread = threading.get_ident()
+
+    def get(self, dtype, default=None):
+        if dtype == "float64" and threading.get_ident() == self.thread:
+            return dtype
+        return super().get(dtype, default)
 
 
 @contextmanager
@@ -176,12 +196,8 @@ def _float64_in_jax():
         return
     import jax
 
-    before = jax.config.jax_enable_x64  # type: ignore[attr-defined]  # JAX adds its options at run time
-    jax.config.update("jax_enable_x64", True)
-    try:
+    with jax.enable_x64(True):  # in this thread only
         yield
-    finally:
-        jax.config.update("jax_enable_x64", before)
 
 
 def _as_function_of_arrays(layer_or_function, x, call):

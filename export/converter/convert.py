@@ -1,4 +1,4 @@
-"""A Keras model as one graph: to a SavedModel, to an ONNX file. Runs on the TensorFlow backend."""
+"""A traced Keras model as an ONNX graph and as an ONNX file. Runs on the TensorFlow backend."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,120 +7,131 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
+from kerasfound.atomic import replacing
 from kerasfound.errors import UserError
 
-from ..staging import _beside
 from ..tracing import traced_model
-from ..tracing.traced_model import Signature, Sizes, Traced
-from ..tracing.unsupported import NoFormError, Obstacle, described, layer_of, layers, quoted_in, refused
-from ..verification import onnx_check
+from ..tracing.traced_model import DynamicShapes, Signature, TracedModel
+from ..tracing.unsupported import (
+    UnsupportedLayer,
+    UnsupportedModelError,
+    all_layers,
+    describe_layer,
+    layer_of_node,
+    raise_conversion_errors,
+)
 from . import recurrent_operators, scan
-from .handlers import elementwise
+from .handlers import handler_table
 from .rewrite import pipeline
 
 if TYPE_CHECKING:
-    import onnx as onnx_format
+    import onnx
 
 OPSET = 18
-"""The newest version of ONNX's operators that tf2onnx writes; newer ones are made from it."""
-LARGEST = 2**31 - 1
-"""Bytes of a protocol buffer."""
+"""The newest version of ONNX's operators that tf2onnx writes; newer ones are converted from it."""
+MAX_BYTES = 2**31 - 1
+"""The largest protocol buffer."""
 ASSIGN = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
 
 
-def onnx(
-    model: keras.Model, path: str | Path, opset: int = OPSET, sizes: Sizes | None = None, check: bool = True
-) -> None:
-    """Write an ONNX file with the model's own input and output names and named free sizes.
+def trace_for_onnx(model: keras.Model, dynamic_shapes: DynamicShapes | None = None) -> TracedModel:
+    """Trace a model for `convert`: recurrent layers and scans become what ONNX has operators for or tf2onnx reads.
 
     Args:
         model: built, on the TensorFlow backend.
-        path: the file to write; it appears whole or not at all.
-        opset: the version of ONNX's operators, from 18 to what the installed ONNX Runtime reads.
-        sizes: names for the free sizes of an input, as for `signature`.
-        check: whether a process of its own looks if the file is valid. Who asks the file next has that done there.
-
-    Raises:
-        UserError: naming the layers that have no ONNX form, or if the file cannot be written.
-    """
-    import onnx as onnx_format
-
-    newest = onnx_format.defs.onnx_opset_version()
-    if not OPSET <= opset <= newest:
-        raise UserError(
-            f"opset {opset}: onnx {onnx_format.__version__} writes {OPSET} to {newest}; choose one of these."
-        )
-    proto = convert(model, opset, sizes)
-    with _beside(Path(path)) as made:
-        onnx_format.save(proto, made)
-        if check and (fault := onnx_check.fault(made)):
-            raise NoFormError("ONNX", [Obstacle(quoted_in(fault, model), fault)])
-
-
-def convert(model: keras.Model, opset: int = OPSET, sizes: Sizes | None = None) -> "onnx_format.ModelProto":
-    """The model as an ONNX graph in memory, not yet checked.
-
-    Raises:
-        UserError: naming every layer that has no ONNX form.
-    """
-    from onnx import version_converter
-
-    traced = for_onnx(model, sizes)
-    if found := [*_in_float8(model), *_changing(model, traced.function)]:
-        raise NoFormError("ONNX", found)
-    proto = _named(_converted(model, traced), traced.signature)
-    _pad_outputs(proto)
-    if (size := proto.ByteSize()) > LARGEST:
-        reason = f"{size:,} bytes, where a file holds {LARGEST:,}"
-        raise NoFormError("ONNX", [Obstacle(described(model), reason, "export a SavedModel")])
-    with refused(model):
-        return pipeline.fuse(proto if opset == OPSET else version_converter.convert_version(proto, opset))
-
-
-def for_onnx(model: keras.Model, sizes: Sizes | None = None) -> Traced:
-    """The graph from which an ONNX file is written, with loops that ONNX has operators for, or tf2onnx can read.
+        dynamic_shapes: names for the dynamic dimensions of an input, as for `traced_model.signature`.
 
     Raises:
         UserError: naming the layer that cannot be traced.
     """
-    with recurrent_operators.as_operators(), scan.readable():
-        return traced_model.traced(model, sizes)
+    with recurrent_operators.recurrent_layers_as_operators(), scan.scan_with_loop_variables():
+        return traced_model.trace_model(model, dynamic_shapes)
 
 
-def _converted(model: keras.Model, traced: Traced) -> "onnx_format.ModelProto":
+def save_onnx(traced: TracedModel, path: str | Path, opset: int = OPSET) -> None:
+    """Write an ONNX file with the names of the signature. A reader of `path` sees the old file or the new one.
+
+    Args:
+        traced: from `trace_for_onnx`.
+        path: the file to write.
+        opset: the version of ONNX's operators, from 18 to the newest that the installed onnx knows.
+
+    Raises:
+        UserError: naming the layers that cannot be exported, or if the file cannot be written.
+    """
+    import onnx
+
+    newest = onnx.defs.onnx_opset_version()
+    if not OPSET <= opset <= newest:
+        raise UserError(f"opset {opset}: onnx {onnx.__version__} writes {OPSET} to {newest}; choose one of these.")
+    proto, path = convert(traced, opset), Path(path)
+    try:
+        with replacing(path) as part:
+            onnx.save(proto, part)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}); choose another place.") from error
+
+
+def convert(traced: TracedModel, opset: int = OPSET) -> "onnx.ModelProto":
+    """The traced model as an ONNX graph in memory, not yet checked.
+
+    Raises:
+        UserError: naming every layer that cannot be exported.
+    """
+    from onnx import version_converter
+
+    model = traced.model
+    if unsupported := [*_float8_layers(model), *_layers_with_changing_state(traced)]:
+        raise UnsupportedModelError(unsupported, "ONNX")
+    proto = _declare_shapes(_run_tf2onnx(traced), traced.signature)
+    _fix_output_padding(proto)
+    if (size := proto.ByteSize()) > MAX_BYTES:
+        reason = f"{size:,} bytes, where a file holds {MAX_BYTES:,}"
+        raise UnsupportedModelError([UnsupportedLayer(describe_layer(model), reason, "export a SavedModel")], "ONNX")
+    with raise_conversion_errors(model):
+        proto = pipeline.rewrite(proto if opset == OPSET else version_converter.convert_version(proto, opset))
+    if unsupported := [*_unknown_operators(proto.graph, model)]:
+        raise UnsupportedModelError(unsupported, "ONNX")
+    return proto
+
+
+def _run_tf2onnx(traced: TracedModel) -> "onnx.ModelProto":
     import tf2onnx
 
-    function = traced.function
+    model, function = traced.model, traced.concrete_function
     captured = {inner.name for _, inner in function.graph.captures}
     inputs = [tensor.name for tensor in function.inputs if tensor.name not in captured]
     outputs = {tensor.name: name for name, tensor in function.structured_outputs.items()}
     names = dict(zip(inputs, (x.name for x in traced.signature.inputs), strict=True)) | outputs
-    with refused(model), tf.device("/cpu:0"):
+    with raise_conversion_errors(model), tf.device("/cpu:0"):
         graph, tables = tf2onnx.tf_loader.from_trackable(model, function, inputs, list(outputs), False)
-        _freeze_captured(graph, function)
-        if _may_inline(graph):
+        _freeze_captured_tensors(graph, function)
+        if _allow_inlining(graph):
             with tf.Graph().as_default():
                 tf.import_graph_def(graph, name="")
                 graph = tf2onnx.tf_loader.tf_optimize(inputs, list(outputs), graph)
-        proto, _ = tf2onnx.convert._convert_common(  # the public call goes on after an error and writes a broken file
+        proto, _ = tf2onnx.convert._convert_common(  # the public call continues after an error and writes a broken file
             graph,
             name=model.name,
             continue_on_error=False,
             opset=OPSET,
-            custom_op_handlers=elementwise.handlers(tables) | recurrent_operators.HANDLERS,
+            custom_op_handlers=handler_table.tf2onnx_handlers(tables) | recurrent_operators.HANDLERS,
             input_names=inputs,
             output_names=list(outputs),
             tensors_to_rename=names,
             initialized_tables=tables,
         )
-    proto.graph.name = model.name  # fusion names the nodes after it
+    proto.graph.name = model.name  # the rewriter takes the model's scope out of the node names
     return proto
 
 
-def _may_inline(graph: Any) -> bool:
-    """Whether there were functions compiled by Keras, such as a grouped convolution; they are now as any other.
+def _allow_inlining(graph: Any) -> bool:
+    """Let TensorFlow inline the functions that Keras compiles with XLA, such as a grouped convolution.
 
-    ONNX has no calls, and TensorFlow inlines no function that it must compile.
+    ONNX has no calls, and TensorFlow does not inline a function that must be compiled.
+
+    Returns:
+        Whether there were any.
     """
     bodies = graph.library.function
     calls = [node for nodes in (graph.node, *(body.node_def for body in bodies)) for node in nodes]
@@ -131,8 +142,8 @@ def _may_inline(graph: Any) -> bool:
     return bool(compiled)
 
 
-def _freeze_captured(graph: Any, function: Any) -> None:
-    """Make constants of the tensors that layers hold, such as the statistics of `Normalization`."""
+def _freeze_captured_tensors(graph: Any, function: Any) -> None:
+    """Replace the tensors that layers hold by constants, such as the statistics of `Normalization`."""
     values = {
         inner.name.partition(":")[0]: outer.numpy()
         for outer, inner in function.graph.captures
@@ -147,21 +158,21 @@ def _freeze_captured(graph: Any, function: Any) -> None:
             node.CopyFrom(constant)
 
 
-def _named(proto: "onnx_format.ModelProto", signature: Signature) -> "onnx_format.ModelProto":
-    """Give the inputs and outputs the signature's shapes, with the names of their free sizes."""
-    declared = {tensor.name: tensor for tensor in [*signature.inputs, *signature.outputs]}
+def _declare_shapes(proto: "onnx.ModelProto", signature: Signature) -> "onnx.ModelProto":
+    """Give the inputs and outputs the shapes of the signature, with the names of their dynamic dimensions."""
+    tensors = {tensor.name: tensor for tensor in [*signature.inputs, *signature.outputs]}
     for value in [*proto.graph.input, *proto.graph.output]:
         shape = value.type.tensor_type.shape
         del shape.dim[:]
-        shape.SetInParent()  # a number alone has no sizes, which is not the same as sizes that nobody knows
-        for size in declared[value.name].shape:
+        shape.SetInParent()  # a scalar has the shape (), which differs from an unknown shape
+        for size in tensors[value.name].shape:
             shape.dim.add(**{"dim_param" if isinstance(size, str) else "dim_value": size})
-    del proto.graph.value_info[:]  # left over from before tf2onnx moved the transposes; the strict checker rejects them
+    del proto.graph.value_info[:]  # older than tf2onnx's last transposes; the strict checker rejects them
     return proto
 
 
-def _pad_outputs(proto: "onnx_format.ModelProto") -> None:
-    """tf2onnx takes the `output_padding` of a transposed convolution for a negative padding, which ONNX rejects."""
+def _fix_output_padding(proto: "onnx.ModelProto") -> None:
+    """tf2onnx writes `output_padding` of a transposed convolution as a negative padding, which ONNX rejects."""
     from onnx.helper import make_attribute
 
     for node in proto.graph.node:
@@ -173,20 +184,30 @@ def _pad_outputs(proto: "onnx_format.ModelProto") -> None:
                 pads[i] = max(pads[i], 0)
 
 
-def _in_float8(model: keras.Model) -> Iterator[Obstacle]:
-    for layer in layers(model):
+def _unknown_operators(graph: "onnx.GraphProto", model: keras.Model) -> Iterator[UnsupportedLayer]:
+    """The nodes that are not operators of ONNX, such as the TensorFlow operations for complex numbers."""
+    import onnx
+
+    for node in graph.node:
+        if not onnx.defs.has(node.op_type, node.domain):
+            yield UnsupportedLayer(layer_of_node(node.name, model), f"ONNX has no {node.op_type}")
+        for attribute in node.attribute:
+            yield from _unknown_operators(attribute.g, model)
+
+
+def _float8_layers(model: keras.Model) -> Iterator[UnsupportedLayer]:
+    for layer in all_layers(model):
         if layer.quantization_mode == "float8":
-            yield Obstacle(described(layer), "it computes in float8", "export the model that was quantized")
+            fix = "export the model from before its quantization"
+            yield UnsupportedLayer(describe_layer(layer), "it computes in float8", fix)
 
 
-def _changing(model: keras.Model, function: Any) -> Iterator[Obstacle]:
-    """The layers that write variables of their own, which ONNX cannot. Counters of random numbers may stay behind."""
+def _layers_with_changing_state(traced: TracedModel) -> Iterator[UnsupportedLayer]:
+    """The layers that write to their variables, which ONNX cannot. Counters of random numbers may stay constant."""
+    function = traced.concrete_function
     handles = {inner.name.partition(":")[0]: outer for outer, inner in function.graph.captures}
     names = {id(variable.handle): variable.name for variable in function.graph.variables}
-    for node in traced_model.nodes(function):
+    for node in traced_model.all_nodes(function):
         if node.op in ASSIGN and "seed_generator_state" not in names.get(id(handles.get(node.input[0])), ""):
-            reason, mend = (
-                "it changes its own state when it answers",
-                "build the layer without a state (stateful=False)",
-            )
-            yield Obstacle(layer_of(node.name, model), reason, mend)
+            reason, fix = "it changes its own state in inference", "build the layer without a state (stateful=False)"
+            yield UnsupportedLayer(layer_of_node(node.name, traced.model), reason, fix)

@@ -1,55 +1,56 @@
-"""`keras.ops.scan` as tf2onnx can read it: what a step hands on is a variable of the loop.
+"""`keras.ops.scan` in a form that tf2onnx reads: the carry of a step is a variable of the loop.
 
-Keras keeps it in a list of one element, and tf2onnx takes every list that a loop writes for one element of each step.
+Keras keeps the carry in a list of one element, and tf2onnx reads every list that a loop writes as one element per step.
 """
 
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
-from unittest import mock
 
 import keras
 import tensorflow as tf
-from keras.src.backend import core  # `keras.ops.scan` has no other end; a test notices when it moves
+from keras.src.backend import core  # `keras.ops.scan` calls it and has no public hook; a test notices when it moves
+
+from ..tracing.patching import replace_function
 
 SCOPE = "scan_of_variables"
-REASON = "what a step of its scan hands on is a variable of the loop"
+REASON = "the carry of its scan is a variable of the loop"
 
 
 @contextlib.contextmanager
-def readable() -> Iterator[None]:
-    """While this is open, a scan is traced to a loop that tf2onnx reads."""
-    with mock.patch.object(core, "scan", _scan):
+def scan_with_loop_variables() -> Iterator[None]:
+    """Trace `keras.ops.scan` to a loop that tf2onnx reads."""
+    with replace_function(core, "scan", lambda original: _scan):
         yield
 
 
 def _scan(
     f: Callable, init: Any, xs: Any = None, length: int | None = None, reverse: bool = False, unroll: int | bool = 1
 ) -> tuple[Any, Any]:
-    """As Keras's for TensorFlow: what a step makes is of the shape of what it hands on."""
+    """Return the same as Keras's scan on TensorFlow, where the output of a step has the shape of its carry."""
     with tf.name_scope(SCOPE):
-        carry, given = _tensors(init), [] if xs is None else _tensors(xs)
-        steps = tf.shape(given[0])[0] if length is None else int(length)
+        carry, inputs = _to_tensors(init), [] if xs is None else _to_tensors(xs)
+        steps = tf.shape(inputs[0])[0] if length is None else int(length)
 
-        def turned(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        def in_order(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
             return [tf.reverse(x, [0]) for x in tensors] if reverse else tensors
 
-        given = [tf.TensorArray(x.dtype, steps, element_shape=x.shape[1:]).unstack(x) for x in turned(given)]
-        made = [tf.TensorArray(x.dtype, steps, element_shape=x.shape) for x in carry]
+        arrays = [tf.TensorArray(x.dtype, steps, element_shape=x.shape[1:]).unstack(x) for x in in_order(inputs)]
+        outputs = [tf.TensorArray(x.dtype, steps, element_shape=x.shape) for x in carry]
 
-        def step(i: tf.Tensor, carry: list[tf.Tensor], made: list[tf.TensorArray]) -> tuple:
-            handed_on, y = f(_packed(init, carry), _packed(xs, [x.read(i) for x in given]) if given else None)
+        def step(i: tf.Tensor, carry: list[tf.Tensor], outputs: list[tf.TensorArray]) -> tuple:
+            new_carry, y = f(_pack_like(init, carry), _pack_like(xs, [x.read(i) for x in arrays]) if arrays else None)
             if y is not None:
-                made = [ys.write(i, y) for ys, y in zip(made, keras.tree.flatten(y), strict=False)]
-            return i + 1, carry if handed_on is None else keras.tree.flatten(handed_on), made
+                outputs = [ys.write(i, y) for ys, y in zip(outputs, keras.tree.flatten(y), strict=False)]
+            return i + 1, carry if new_carry is None else keras.tree.flatten(new_carry), outputs
 
-        _, carry, made = tf.while_loop(lambda i, *_: i < steps, step, (0, carry, made))
-        return _packed(init, carry), _packed(init, turned([ys.stack() for ys in made]))
+        _, carry, outputs = tf.while_loop(lambda i, *_: i < steps, step, (0, carry, outputs))
+        return _pack_like(init, carry), _pack_like(init, in_order([ys.stack() for ys in outputs]))
 
 
-def _tensors(structure: Any) -> list[tf.Tensor]:
+def _to_tensors(structure: Any) -> list[tf.Tensor]:
     return [tf.convert_to_tensor(x) for x in keras.tree.flatten(structure)]
 
 
-def _packed(structure: Any, tensors: list[tf.Tensor]) -> Any:
+def _pack_like(structure: Any, tensors: list[tf.Tensor]) -> Any:
     return keras.tree.pack_sequence_as(structure, tensors) if keras.tree.is_nested(structure) else tensors[0]

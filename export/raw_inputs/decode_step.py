@@ -56,8 +56,8 @@ def cases(model: keras.Model, stepping: keras.Model, window: int) -> list[Record
 
 def _text(model: keras.Model, stepping: keras.Model, ids: np.ndarray, known: int) -> list[RecordedCase]:
     """The first `known` characters at once, then two more, one at a time."""
-    whole = np.asarray(traced_model.reference(model)(ids)[model.output_names[0]])
-    ask, caches = traced_model.reference(stepping), empty(stepping, len(ids))
+    whole = np.asarray(traced_model.reference_function(model)(ids)[model.output_names[0]])
+    ask, caches = traced_model.reference_function(stepping), empty(stepping, len(ids))
     found = []
     for first, last in itertools.pairwise([0, *range(known, min(known + 2, ids.shape[1]) + 1)]):
         inputs = {TOKENS: ids[:, first:last], START: np.full(len(ids), first, "int32"), **caches}

@@ -68,7 +68,7 @@ def _words(model: "keras.Model", run: Run, asked: Expected) -> Further:
 
     from . import text as text_inputs
 
-    tokenizer, ask = run.tokenizer, traced_model.reference(model)
+    tokenizer, ask = run.tokenizer, traced_model.reference_function(model)
     entry = NamedSignature(text_inputs.NAME, "saved_model", [text_inputs.INPUT], asked.signature.outputs)
     given = text_inputs.reviews(tokenizer, run.samples["x"])
     cases = _cases(given, lambda part: {name: np.asarray(y) for name, y in ask(encode_texts(tokenizer, part)).items()})
@@ -82,7 +82,7 @@ def _characters(model: "keras.Model", run: Run, asked: Expected) -> Further:
 
     from . import text as text_inputs
 
-    labels, window, ask = run.schema.labels, run.settings["block_size"], traced_model.reference(model)
+    labels, window, ask = run.schema.labels, run.settings["block_size"], traced_model.reference_function(model)
 
     def follows(text: str) -> np.ndarray:
         ids = encode_characters(text, "".join(labels))[None, -window:].astype("int32")

@@ -127,7 +127,7 @@ def _cell(column: Column, numbers: np.ndarray, row: int) -> str:
 def cases(model: "keras.Model", schema: Schema, tensors: list[Tensor], asked: list[RecordedCase]) -> list[RecordedCase]:
     """The questions to a model as rows of cells, beside its answers to the numbers that training makes of those."""
 
-    answer = traced_model.reference(model)
+    answer = traced_model.reference_function(model)
     found = []
     for case in asked:
         (x,) = case.inputs.values()

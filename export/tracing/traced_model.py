@@ -1,11 +1,10 @@
-"""A Keras model as a function of named tensors, in inference mode and in float32: both formats are written from it."""
+"""A Keras model as a TensorFlow graph of named tensors, in inference mode and float32: the source of both formats."""
 
 import contextlib
 import re
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
-from unittest import mock
 
 import keras
 import msgspec
@@ -14,24 +13,33 @@ import tensorflow as tf
 from kerasfound.bundle.manifest import Tensor
 from kerasfound.errors import UserError
 
-from . import dynamic_shapes
-from .unsupported import NoFormError, Obstacle, described, first_line, layers, raised_in
+from .dynamic_shapes import allow_dynamic_shapes
+from .patching import replace_values
+from .unsupported import (
+    UnsupportedLayer,
+    UnsupportedModelError,
+    all_layers,
+    describe_layer,
+    first_line,
+    layer_of_error,
+)
 
 BATCH, TIME = "batch", "time"
-"""The names of the free first size of every tensor, and of the free second one."""
+"""The default names of the first dimension of every tensor, and of a dynamic second one."""
 IMAGE = ("height", "width")
 UNNAMED = re.compile(r"keras_tensor(_\d+)?")
-"""What Keras calls an input that its author did not name; the number counts the tensors of the process."""
+"""The name that Keras gives to an input without a name; the number counts the tensors of the process."""
 PROBES = (16, 24), (24, 8)
-"""First size and step of two rounds of sizes: an output size that follows an input's in both is the same free size.
-Small, for a model with a longest text; even, for a model that halves and doubles images."""
-DENSE = "let every output be a dense tensor, or a list or dict of them"
-TRACEABLE = "write it with keras.ops, from tensors to tensors"
+"""First size and step of two rounds of test sizes. An output size that equals an input's in both rounds gets its name.
+The sizes are small, for models with a maximum length, and even, for models that halve and double images."""
+RETURN_TENSORS = "return dense tensors only, alone or in a list or dict"
+USE_KERAS_OPS = "write it with keras.ops, from tensors to tensors"
 
-OTHER = ("float16", "bfloat16", "float64")
-"""Precisions that ONNX Runtime has few operations for, and that no file needs: its weights are not trained on."""
+UNSUPPORTED_PRECISIONS = ("float16", "bfloat16", "float64")
+"""ONNX Runtime has few operations for these; an exported file computes in float32 instead."""
 
-Sizes = dict[str, list[int | str]]
+DynamicShapes = dict[str, list[int | str]]
+"""Input name to its shape, with a name for each dynamic dimension."""
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -41,31 +49,35 @@ class Signature(msgspec.Struct, frozen=True):
     outputs: list[Tensor]
 
 
-class Traced(msgspec.Struct, frozen=True):
+class TracedModel(msgspec.Struct, frozen=True):
+    """The graph of a model."""
+
+    model: keras.Model
     signature: Signature
-    function: Any
-    """A concrete function of TensorFlow."""
-    answer: Callable
-    """What it was traced from, which keeps the variables that it refers to."""
+    concrete_function: Any
+    """The TensorFlow graph."""
+    python_function: Callable
+    """The function that was traced. It keeps the variables of the graph alive."""
 
 
-def signature(model: keras.Model, sizes: Sizes | None = None) -> Signature:
-    """The inputs and outputs of a built model, as both formats have them.
+def signature(model: keras.Model, dynamic_shapes: DynamicShapes | None = None) -> Signature:
+    """The inputs and outputs of a built model, the same in both formats.
 
     Args:
         model: built, on the TensorFlow backend.
-        sizes: names for the free sizes of an input, such as `{"tokens": ["batch", "time"]}`. Of a subclassed model,
-            which only knows the sizes that it was called with, a name also frees a size. By default the first size is
-            `"batch"`, a free second one `"time"`, those of an image `"height"` and `"width"`.
+        dynamic_shapes: names for the dynamic dimensions of an input, such as `{"tokens": ["batch", "time"]}`. A
+            subclassed model only knows the sizes that it was called with: there a name also makes a dimension dynamic.
+            By default the first dimension is `"batch"`, a dynamic second one `"time"`, those of an image `"height"`
+            and `"width"`.
 
     Raises:
-        UserError: if the model is not built, `sizes` does not fit it, or it cannot be traced to tensors.
+        UserError: if the model is not built, `dynamic_shapes` does not fit it, or it cannot be traced to tensors.
     """
-    return traced(model, sizes).signature
+    return trace_model(model, dynamic_shapes).signature
 
 
-def check(model: keras.Model) -> None:
-    """Refuse what can be seen at once.
+def check_model(model: keras.Model) -> None:
+    """Check what needs no trace.
 
     Raises:
         UserError: if it is not a Keras model, or Keras runs on another backend.
@@ -77,61 +89,74 @@ def check(model: keras.Model) -> None:
         raise UserError(f"models are exported from TensorFlow, not from {backend}; set KERAS_BACKEND=tensorflow.")
 
 
-def traced(model: keras.Model, sizes: Sizes | None = None) -> Traced:
-    """The graph of `answer(model)`, and its signature."""
-    check(model)
-    asked = inputs(model, sizes)
-    asking = answer(model)
-    function = trace(model, asking, specs(asked))
-    return Traced(Signature(asked, _outputs(model, asked, function.structured_outputs)), function, asking)
+def trace_model(model: keras.Model, dynamic_shapes: DynamicShapes | None = None) -> TracedModel:
+    """Trace `exported_function(model)` and name its inputs and outputs.
+
+    Raises:
+        UserError: as `signature`.
+    """
+    check_model(model)
+    inputs = input_tensors(model, dynamic_shapes)
+    function = exported_function(model)
+    graph = trace_function(model, function, tensor_specs(inputs))
+    outputs = _output_tensors(model, inputs, graph.structured_outputs)
+    return TracedModel(model, Signature(inputs, outputs), graph, function)
 
 
-def specs(tensors: list[Tensor]) -> list[tf.TensorSpec]:
-    """The inputs for TensorFlow, their free sizes unknown."""
-    return [tf.TensorSpec([_known(size) for size in x.shape], x.dtype, name=x.name) for x in tensors]
+def tensor_specs(tensors: list[Tensor]) -> list[tf.TensorSpec]:
+    """The inputs as TensorFlow describes them, their dynamic dimensions `None`."""
+    return [
+        tf.TensorSpec([None if isinstance(size, str) else size for size in x.shape], x.dtype, name=x.name)
+        for x in tensors
+    ]
 
 
-def answer(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
-    """As `reference`, but in float32 and without what only a GPU has: what the files compute."""
-    ask = reference(model)
-    stored = [variable for variable in model.variables if variable.dtype in OTHER]
+def exported_function(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
+    """The function that both files compute: `reference_function` in float32, without kernels that only a GPU has."""
+    function = reference_function(model)
+    stored = [variable for variable in model.variables if variable.dtype in UNSUPPORTED_PRECISIONS]
     copies = [tf.Variable(tf.cast(variable.value, "float32"), trainable=False) for variable in stored]
 
     def call(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-        with for_inference(model), contextlib.ExitStack() as stack:
-            for variable, copy in zip(stored, copies, strict=True):
-                stack.enter_context(mock.patch.multiple(variable, _value=copy, _dtype="float32"))
-            return ask(*tensors)
+        with (
+            inference_in_float32(model),
+            replace_values(keras.Variable, "_value", list(zip(stored, copies, strict=True))),
+            replace_values(keras.Variable, "_dtype", [(variable, "float32") for variable in stored]),
+        ):
+            return function(*tensors)
 
     return call
 
 
-def reference(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
+def reference_function(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
     """The model as a function of its input tensors in the signature's order: named outputs, in inference mode.
 
-    Keras's own export leaves `training` open, so that augmentation and dropout stay active in some layers.
+    Keras's own export does not set `training`, which leaves augmentation and dropout active in some layers.
     """
-    arguments = _arguments(model)
+    arguments = _argument_structure(model)
 
     def call(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-        given = _filled(arguments, iter(tensors))
-        with softmax_of_one():
-            outputs = model(**given, training=False) if isinstance(given, _ByName) else model(given, training=False)
-        return _named_outputs(model, outputs)
+        values = _pack_like(arguments, iter(tensors))
+        with without_softmax_warning():
+            if isinstance(values, _KeywordArguments):
+                outputs = model(**values, training=False)
+            else:
+                outputs = model(values, training=False)
+        return _name_outputs(model, outputs)
 
     return call
 
 
 @contextlib.contextmanager
-def softmax_of_one() -> Iterator[None]:
-    """Without Keras's warning of a softmax over one number: attention has one where a text of one word is asked."""
+def without_softmax_warning() -> Iterator[None]:
+    """Ignore Keras's warning of a softmax over one number, which attention over a text of one word is."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "You are using a softmax over axis")
         yield
 
 
-def trace(model: keras.Model, asking: Callable, given: list[tf.TensorSpec]) -> Any:
-    """The concrete function of `asking`, the model's `answer`.
+def trace_function(model: keras.Model, function: Callable, specs: list[tf.TensorSpec]) -> Any:
+    """Trace `function`, which calls the model, to a concrete function of TensorFlow.
 
     Raises:
         UserError: naming the layer that cannot be traced.
@@ -139,78 +164,81 @@ def trace(model: keras.Model, asking: Callable, given: list[tf.TensorSpec]) -> A
     filtering = keras.config.is_traceback_filtering_enabled()
     keras.config.disable_traceback_filtering()  # otherwise the frames of Keras's layers are missing
     try:
-        return tf.function(asking, input_signature=given, autograph=False).get_concrete_function()
+        return tf.function(function, input_signature=specs, autograph=False).get_concrete_function()
     except UserError:
         raise
-    except Exception as error:  # a layer of the user's own may raise anything
+    except Exception as error:  # your own layer may raise anything
         reason = f"it cannot be traced ({first_line(error)})"
-        raise NoFormError("graph", [Obstacle(raised_in(error, model), reason, TRACEABLE)]) from error
+        raise UnsupportedModelError([UnsupportedLayer(layer_of_error(error, model), reason, USE_KERAS_OPS)]) from error
     finally:
         if filtering:
             keras.config.enable_traceback_filtering()
 
 
-def nodes(function: Any) -> list[Any]:
+def all_nodes(concrete_function: Any) -> list[Any]:
     """The nodes of a concrete function and of the functions that it calls."""
-    graph = function.graph.as_graph_def()
+    graph = concrete_function.graph.as_graph_def()
     return [*graph.node, *(node for body in graph.library.function for node in body.node_def)]
 
 
 @contextlib.contextmanager
-def for_inference(model: keras.Model) -> Iterator[None]:
-    """While a graph is traced: float32, no kernel that only a GPU has, and free sizes wherever layers allow them."""
-    with contextlib.ExitStack() as stack:
-        for layer in layers(model):
-            if in_other_precision(layer):
-                stack.enter_context(mock.patch.object(layer, "_dtype_policy", _in_float32(layer)))
-            if getattr(layer, "use_cudnn", False):  # its operation runs on Nvidia only and has no ONNX form
-                stack.enter_context(mock.patch.object(layer, "use_cudnn", False))
-        stack.enter_context(dynamic_shapes.allowed())
+def inference_in_float32(model: keras.Model) -> Iterator[None]:
+    """Trace the model in float32, without kernels that only a GPU has, and with dynamic dimensions in every layer."""
+    layers = all_layers(model)
+    policies = [(layer, _float32_policy(layer)) for layer in layers if has_unsupported_precision(layer)]
+    # the cuDNN operation runs on Nvidia GPUs only and cannot be written to ONNX
+    without_cudnn = [(layer, False) for layer in layers if getattr(layer, "use_cudnn", False)]
+    with (
+        replace_values(keras.layers.Layer, "_dtype_policy", policies),
+        replace_values(keras.layers.Layer, "use_cudnn", without_cudnn),
+        allow_dynamic_shapes(),
+    ):
         yield
 
 
-def in_other_precision(layer: keras.layers.Layer) -> bool:
-    return layer.compute_dtype in OTHER
+def has_unsupported_precision(layer: keras.layers.Layer) -> bool:
+    return layer.compute_dtype in UNSUPPORTED_PRECISIONS
 
 
-def _in_float32(layer: keras.layers.Layer) -> keras.DTypePolicy:
+def _float32_policy(layer: keras.layers.Layer) -> keras.DTypePolicy:
     policy = layer.dtype_policy
     name = policy[layer.path].name if isinstance(policy, keras.dtype_policies.DTypePolicyMap) else policy.name
-    quantized = layer.quantization_mode is not None
-    return keras.dtype_policies.get(name.partition("_from_")[0] + "_from_float32" if quantized else "float32")
+    is_quantized = layer.quantization_mode is not None
+    return keras.dtype_policies.get(name.partition("_from_")[0] + "_from_float32" if is_quantized else "float32")
 
 
-class _ByName(dict):
-    """Arguments of a subclassed model that takes several."""
+class _KeywordArguments(dict):
+    """The arguments of a subclassed model that takes several."""
 
 
-def _arguments(model: keras.Model) -> Any:
-    """What the model is called with: a structure of `(shape, dtype, name)`, a free size `None`."""
-    if hasattr(model, "inputs"):
-        single = isinstance(model, keras.Sequential)
-        return _mapped(
-            lambda x: _Leaf((None, *x.shape[1:]), x.dtype, x.name), model.inputs[0] if single else model.input
-        )
-    built = model.get_build_config() if model.built else None
-    if not built:
-        raise UserError(f"{described(model)} is not built; call it on an example, or begin it with keras.Input.")
-    shapes, dtype = built.get("shapes_dict", built.get("input_shape")), model.input_dtype
-    found = _mapped(lambda shape: _Leaf((None, *shape[1:]), dtype, None), shapes, leaf=_is_shape)
-    return _ByName({k.removesuffix("_shape"): v for k, v in found.items()}) if "shapes_dict" in built else found
-
-
-class _Leaf(msgspec.Struct, frozen=True):
+class _Argument(msgspec.Struct, frozen=True):
     shape: tuple[int | None, ...]
     dtype: str
     name: str | None
+
+
+def _argument_structure(model: keras.Model) -> Any:
+    """The structure of `_Argument`s that the model is called with."""
+    if hasattr(model, "inputs"):
+        inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+        return _map_structure(lambda x: _Argument((None, *x.shape[1:]), x.dtype, x.name), inputs)
+    config = model.get_build_config() if model.built else None
+    if not config:
+        message = f"{describe_layer(model)} is not built; call it on an example, or start it with keras.Input."
+        raise UserError(message)
+    shapes, dtype = config.get("shapes_dict", config.get("input_shape")), model.input_dtype
+    arguments = _map_structure(lambda shape: _Argument((None, *shape[1:]), dtype, None), shapes, is_leaf=_is_shape)
+    if "shapes_dict" not in config:
+        return arguments
+    return _KeywordArguments({name.removesuffix("_shape"): value for name, value in arguments.items()})
 
 
 def _is_shape(x: Any) -> bool:
     return isinstance(x, (tuple, list)) and all(size is None or isinstance(size, int) for size in x)
 
 
-def _leaves(structure: Any, path: tuple = ()) -> Iterator[tuple[tuple, Any]]:
-    """Path and leaf, dicts in their own order: `keras.tree` sorts them."""
+def _flatten_with_paths(structure: Any, path: tuple = ()) -> Iterator[tuple[tuple, Any]]:
+    """The path and value of each leaf. Dicts keep their order, where `keras.tree` sorts them."""
     if isinstance(structure, dict):
         parts = list(structure.items())
     elif isinstance(structure, (list, tuple)):
@@ -219,134 +247,152 @@ def _leaves(structure: Any, path: tuple = ()) -> Iterator[tuple[tuple, Any]]:
         yield path, structure
         return
     for key, part in parts:
-        yield from _leaves(part, (*path, key))
+        yield from _flatten_with_paths(part, (*path, key))
 
 
-def _mapped(function: Callable, structure: Any, leaf: Callable[[Any], bool] = lambda x: False) -> Any:
-    if isinstance(structure, dict) and not leaf(structure):
-        kind = _ByName if isinstance(structure, _ByName) else dict
-        return kind({key: _mapped(function, part, leaf) for key, part in structure.items()})
-    if isinstance(structure, (list, tuple)) and not leaf(structure):
-        return [_mapped(function, part, leaf) for part in structure]
+def _map_structure(function: Callable, structure: Any, is_leaf: Callable[[Any], bool] = lambda x: False) -> Any:
+    if isinstance(structure, dict) and not is_leaf(structure):
+        kind = _KeywordArguments if isinstance(structure, _KeywordArguments) else dict
+        return kind({key: _map_structure(function, part, is_leaf) for key, part in structure.items()})
+    if isinstance(structure, (list, tuple)) and not is_leaf(structure):
+        return [_map_structure(function, part, is_leaf) for part in structure]
     return function(structure)
 
 
-def _filled(structure: Any, tensors: Iterator[tf.Tensor]) -> Any:
-    return _mapped(lambda leaf: next(tensors), structure)
+def _pack_like(structure: Any, tensors: Iterator[tf.Tensor]) -> Any:
+    return _map_structure(lambda leaf: next(tensors), structure)
 
 
-def inputs(model: keras.Model, sizes: Sizes | None = None) -> list[Tensor]:
+def input_tensors(model: keras.Model, dynamic_shapes: DynamicShapes | None = None) -> list[Tensor]:
     """The inputs of a built model, as in its signature."""
-    sizes = sizes or {}
-    found: list[Tensor] = []
-    taken: set[str] = set()
-    for i, (path, leaf) in enumerate(_leaves(_arguments(model))):
+    dynamic_shapes = dynamic_shapes or {}
+    inputs: list[Tensor] = []
+    names: set[str] = set()
+    for i, (path, argument) in enumerate(_flatten_with_paths(_argument_structure(model))):
         keys = [str(key) for key in path if isinstance(key, str)]
-        named = leaf.name if leaf.name and not UNNAMED.fullmatch(leaf.name) else None
-        name = _free("_".join(keys) or named or f"input_{i}", taken)
-        defaults = _default_sizes(name, leaf.shape, {size for x in found for size in x.shape[1:]})
-        may_free = not hasattr(model, "inputs")
-        found.append(Tensor(name, leaf.dtype, _sizes(name, leaf.shape, defaults, sizes.get(name), may_free)))
-    unknown = sorted(sizes.keys() - taken)
+        own_name = argument.name if argument.name and not UNNAMED.fullmatch(argument.name) else None
+        name = _unique_name("_".join(keys) or own_name or f"input_{i}", names)
+        defaults = _default_dimensions(name, argument.shape, {size for x in inputs for size in x.shape[1:]})
+        is_subclassed = not hasattr(model, "inputs")
+        shape = _input_shape(name, argument.shape, defaults, dynamic_shapes.get(name), is_subclassed)
+        inputs.append(Tensor(name, argument.dtype, shape))
+    unknown = sorted(dynamic_shapes.keys() - names)
     if unknown:
-        raise UserError(f'sizes: no input is called "{unknown[0]}"; the inputs are {", ".join(sorted(taken))}.')
-    return found
+        raise UserError(f'dynamic_shapes: no input is named "{unknown[0]}"; the inputs are {", ".join(sorted(names))}.')
+    return inputs
 
 
-def _sizes(
-    name: str, shape: tuple, defaults: list[str], given: list[int | str] | None, may_free: bool
+def _input_shape(
+    name: str, shape: tuple, defaults: list[str], requested: list[int | str] | None, may_become_dynamic: bool
 ) -> list[int | str]:
-    found: list[int | str] = [default if size is None else size for size, default in zip(shape, defaults, strict=True)]
-    if given is None:
-        return found
-    fits = len(given) == len(shape) and all(
-        isinstance(want, str) if size is None else want == size or (may_free and isinstance(want, str))
-        for size, want in zip(shape, given, strict=False)
+    """The requested shape if it fits the model's, without one the model's with default names."""
+    named: list[int | str] = [default if size is None else size for size, default in zip(shape, defaults, strict=True)]
+    if requested is None:
+        return named
+    fits = len(requested) == len(shape) and all(
+        isinstance(new, str) if size is None else new == size or (may_become_dynamic and isinstance(new, str))
+        for size, new in zip(shape, requested, strict=False)
     )
     if not fits:
-        raise UserError(f'sizes: "{name}" has the sizes {found}, not {given}; name each free size and keep the others.')
-    return list(given)
+        raise UserError(
+            f'dynamic_shapes: "{name}" has the shape {named}, got {requested}; '
+            "name each dynamic dimension and keep the static ones."
+        )
+    return list(requested)
 
 
-def _default_sizes(name: str, shape: tuple, taken: set[int | str]) -> list[str]:
-    """A name of an earlier input is not taken again: ONNX Runtime counts on sizes of one name to be the same."""
-    sizes = [BATCH, *IMAGE] if len(shape) == 4 else [BATCH, TIME]
-    sizes += [str(place) for place in range(len(sizes), len(shape))]
-    return [f"{name}_{s}" if i and (s in taken or s.isdigit()) else s for i, s in enumerate(sizes[: len(shape)])]
+def _default_dimensions(name: str, shape: tuple, used: set[int | str]) -> list[str]:
+    """A default name for each dimension.
+
+    A name that an earlier input uses is not repeated: ONNX Runtime expects equal sizes where names are equal.
+    """
+    dimensions = [BATCH, *IMAGE] if len(shape) == 4 else [BATCH, TIME]
+    dimensions += [str(place) for place in range(len(dimensions), len(shape))]
+    return [f"{name}_{d}" if i and (d in used or d.isdigit()) else d for i, d in enumerate(dimensions[: len(shape)])]
 
 
-def _outputs(model: keras.Model, asked: list[Tensor], outputs: dict[str, tf.Tensor]) -> list[Tensor]:
+def _output_tensors(model: keras.Model, inputs: list[Tensor], outputs: dict[str, tf.Tensor]) -> list[Tensor]:
     shapes = {name: y.shape for name, y in outputs.items()}
     for name, shape in shapes.items():
         if shape.rank is None:
             reason = f'its output "{name}" has an unknown number of axes'
-            raise NoFormError("graph", [Obstacle(described(model), reason, "end the model with a Reshape")])
-    first = asked[0].shape[0]
-    free = any(size is None for shape in shapes.values() for size in shape[1:])
-    probes = [probe for sizes in PROBES if (probe := _probe(model, asked, *sizes))] if free else []
-    if free and not probes:  # perhaps the inputs have to be of one length
-        probes = [probe for sizes in PROBES if (probe := _probe(model, asked, *sizes, apart=False))]
+            raise UnsupportedModelError(
+                [UnsupportedLayer(describe_layer(model), reason, "end the model with a Reshape")]
+            )
+    batch = inputs[0].shape[0]
+    is_dynamic = any(size is None for shape in shapes.values() for size in shape[1:])
+    probes = _probe_shapes(model, inputs) if is_dynamic else []
 
-    def size(name: str, place: int) -> int | str:
-        if (known := shapes[name][place]) is not None:
-            return known
+    def dimension(name: str, place: int) -> int | str:
+        if (static := shapes[name][place]) is not None:
+            return static
         followed = {probe[name][place] for probe in probes}
         if len(followed) == 1 and isinstance(same := followed.pop(), str):
             return same
-        return first if place == 0 else f"{name}_{place}"
+        return batch if place == 0 else f"{name}_{place}"
 
-    return [Tensor(name, y.dtype.name, [size(name, i) for i in range(y.shape.rank)]) for name, y in outputs.items()]
+    return [
+        Tensor(name, y.dtype.name, [dimension(name, i) for i in range(y.shape.rank)]) for name, y in outputs.items()
+    ]
+
+
+def _probe_shapes(model: keras.Model, inputs: list[Tensor]) -> list[dict[str, list[int | str | None]]]:
+    """The shapes of the outputs in each round of `PROBES`."""
+    probes = [probe for sizes in PROBES if (probe := _probe(model, inputs, *sizes))]
+    if probes:
+        return probes  # otherwise the inputs may have to be equally long
+    return [probe for sizes in PROBES if (probe := _probe(model, inputs, *sizes, are_different=False))]
 
 
 def _probe(
-    model: keras.Model, asked: list[Tensor], first: int, step: int, apart: bool = True
+    model: keras.Model, inputs: list[Tensor], first: int, step: int, are_different: bool = True
 ) -> dict[str, list[int | str | None]] | None:
-    """The sizes of the outputs when each free size of the inputs is a number of its own, with the names put back.
+    """Trace with a number for each dynamic dimension of the inputs, and replace the numbers by their names again.
 
-    Not `apart`, all but the first are one number.
+    Unless `are_different`, all dimensions but the first get the same number.
     """
-    names = dict.fromkeys(size for x in asked for size in x.shape if isinstance(size, str))
-    numbers = {name: first + step * (i if apart else min(i, 1)) for i, name in enumerate(names)}
-    filled = [Tensor(x.name, x.dtype, [numbers.get(size, size) for size in x.shape]) for x in asked]  # type: ignore
-    back = {number: name for name, number in reversed(numbers.items())}
+    names = dict.fromkeys(size for x in inputs for size in x.shape if isinstance(size, str))
+    numbers = {name: first + step * (i if are_different else min(i, 1)) for i, name in enumerate(names)}
+    static = [Tensor(x.name, x.dtype, [numbers.get(size, size) for size in x.shape]) for x in inputs]  # type: ignore
+    name_of = {number: name for name, number in reversed(numbers.items())}
     try:
-        outputs = trace(model, answer(model), specs(filled)).structured_outputs
-    except UserError:  # a size that the model does not take
+        outputs = trace_function(model, exported_function(model), tensor_specs(static)).structured_outputs
+    except UserError:  # the model does not accept these sizes
         return None
-    return {name: [back.get(size, size) for size in y.shape] for name, y in outputs.items()}
+    return {name: [name_of.get(size, size) for size in y.shape] for name, y in outputs.items()}
 
 
-def _named_outputs(model: keras.Model, outputs: Any) -> dict[str, tf.Tensor]:
-    """The outputs by name, in the model's order: a dict's keys, or the layers that they come from."""
+def _name_outputs(model: keras.Model, outputs: Any) -> dict[str, tf.Tensor]:
+    """The outputs by name, in the model's order. Names are the keys of a dict, or the layers that compute them."""
     if isinstance(model, keras.Sequential):
-        names: list[str] | None = [model.layers[-1].name]
+        layer_names: list[str] | None = [model.layers[-1].name]
     else:
-        names = getattr(model, "output_names", None)
-    taken = {x.name for x in inputs(model)}
-    found = {}
-    for i, (path, y) in enumerate(_leaves(outputs)):
+        layer_names = getattr(model, "output_names", None)
+    names = {x.name for x in input_tensors(model)}
+    named = {}
+    for i, (path, y) in enumerate(_flatten_with_paths(outputs)):
         if y is None:
             continue
         if not isinstance(y, tf.Tensor):
-            raise NoFormError("graph", [Obstacle(described(model), f"it answers with a {type(y).__name__}", DENSE)])
+            raise _unsupported_output(model, f"it returns a {type(y).__name__}")
         keys = "_".join(str(key) for key in path if isinstance(key, str))
-        found[_free(keys or (names[i] if names else f"output_{i}"), taken)] = tf.identity(y)
-    if not found:
-        raise NoFormError("graph", [Obstacle(described(model), "it answers with no tensor", DENSE)])
-    return found
+        named[_unique_name(keys or (layer_names[i] if layer_names else f"output_{i}"), names)] = tf.identity(y)
+    if not named:
+        raise _unsupported_output(model, "it returns no tensor")
+    return named
 
 
-def _free(name: str, taken: set[str]) -> str:
-    """`name` as both formats take it, numbered if it is in `taken`, where it is put."""
+def _unsupported_output(model: keras.Model, reason: str) -> UnsupportedModelError:
+    return UnsupportedModelError([UnsupportedLayer(describe_layer(model), reason, RETURN_TENSORS)])
+
+
+def _unique_name(name: str, names: set[str]) -> str:
+    """Make a name that both formats accept and that is not in `names`, and add it there."""
     name = re.sub(r"\W", "_", name, flags=re.ASCII)
     name = name if name[:1].isalpha() else f"tensor_{name}"
-    free, again = name, 0
-    while free in taken:
-        again += 1
-        free = f"{name}_{again}"
-    taken.add(free)
-    return free
-
-
-def _known(size: int | str) -> int | None:
-    return None if isinstance(size, str) else size
+    unique, count = name, 0
+    while unique in names:
+        count += 1
+        unique = f"{name}_{count}"
+    names.add(unique)
+    return unique

@@ -1,95 +1,110 @@
-"""What keeps a model out of a format: which layer, why, and what to do about it."""
+"""The error for a model that a file format cannot hold: which layer, why, and how to fix it."""
 
 import contextlib
 import logging
 import re
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 
 import keras
 import msgspec
 
 from kerasfound.errors import UserError
 
-ELSEWHERE = "do that step outside the model, or export a SavedModel"
-TOKENIZE = "make numbers of texts outside the model, with the tokenizer as an asset beside it, or export a SavedModel"
-HASH = "give the layer's words or numbers as the vocabulary of a StringLookup or IntegerLookup, or export a SavedModel"
-MENDS = {
-    "AsString": HASH,
+from . import patching
+
+DO_OUTSIDE = "do that step outside the model, or export a SavedModel"
+TOKENIZE = (
+    "convert text to token ids outside the model, with the tokenizer as an asset next to it, or export a SavedModel"
+)
+USE_VOCABULARY = (
+    "give the layer's words or numbers as the vocabulary of a StringLookup or IntegerLookup, or export a SavedModel"
+)
+FIXES = {
+    "AsString": USE_VOCABULARY,
     "RaggedTensorToTensor": TOKENIZE,
     "StaticRegexReplace": TOKENIZE,
     "StringLower": TOKENIZE,
     "StringSplitV2": TOKENIZE,
-    "StringToHashBucketFast": HASH,
-    "StringToHashBucketStrong": HASH,
+    "StringToHashBucketFast": USE_VOCABULARY,
+    "StringToHashBucketStrong": USE_VOCABULARY,
     "UnicodeDecodeWithOffsets": TOKENIZE,
 }
-"""What to do instead of an operation that ONNX lacks."""
+"""TensorFlow operation without an ONNX equivalent to what the user can do instead."""
 
-UNSUPPORTED = re.compile(r"Tensorflow op \[(?P<node>.+): (?P<operation>\w+)\] is not supported")
-FAILED = re.compile(r"Failed to convert node '(?P<node>[^']+)'")
+UNKNOWN_OPERATION = re.compile(r"Tensorflow op \[(?P<node>.+): (?P<operation>\w+)\] is not supported")
+FAILED_NODE = re.compile(r"Failed to convert node '(?P<node>[^']+)'")
+"""The messages that tf2onnx logs."""
 
 
-class Obstacle(msgspec.Struct, frozen=True):
+class UnsupportedLayer(msgspec.Struct, frozen=True):
     layer: str
+    """From `describe_layer`."""
     reason: str
-    mend: str = ELSEWHERE
+    fix: str = DO_OUTSIDE
 
 
-class NoFormError(UserError):
-    """A model that a format cannot hold: one obstacle for each layer that stands in the way."""
+class UnsupportedModelError(UserError):
+    """A model that cannot be exported.
 
-    def __init__(self, file_format: str, obstacles: Iterable[Obstacle]):
-        self.obstacles = list(_by_layer(obstacles))
-        what = "; ".join(f"{x.layer}: {x.reason}" for x in self.obstacles)
-        mends = "; ".join(dict.fromkeys(x.mend for x in self.obstacles))
-        super().__init__(f"the model has no {file_format} form: {what}. To mend it: {mends}.")
+    Args:
+        unsupported_layers: at least one.
+        file_format: the format that cannot hold the model; without it, neither can.
+    """
 
-
-def _by_layer(obstacles: Iterable[Obstacle]) -> Iterator[Obstacle]:
-    """The obstacles of one layer as one."""
-    grouped: dict[tuple[str, str], dict[str, None]] = {}
-    for x in obstacles:
-        grouped.setdefault((x.layer, x.mend), {})[x.reason] = None
-    for (layer, mend), reasons in grouped.items():
-        yield Obstacle(layer, ", ".join(reasons), mend)
+    def __init__(self, unsupported_layers: Iterable[UnsupportedLayer], file_format: str | None = None):
+        self.unsupported_layers = list(_merge_by_layer(unsupported_layers))
+        target = f" to {file_format}" if file_format else ""
+        reasons = "; ".join(f"{x.layer}: {x.reason}" for x in self.unsupported_layers)
+        fixes = "; ".join(dict.fromkeys(x.fix for x in self.unsupported_layers))
+        super().__init__(f"the model cannot be exported{target}: {reasons}. Fix: {fixes}.")
 
 
-def layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """The model and every layer in it, however deep. Keras has no public way to a layer's own layers."""
+def _merge_by_layer(unsupported_layers: Iterable[UnsupportedLayer]) -> Iterator[UnsupportedLayer]:
+    """Join the reasons of the same layer."""
+    reasons: dict[tuple[str, str], dict[str, None]] = {}
+    for x in unsupported_layers:
+        reasons.setdefault((x.layer, x.fix), {})[x.reason] = None
+    for (layer, fix), of_layer in reasons.items():
+        yield UnsupportedLayer(layer, ", ".join(of_layer), fix)
+
+
+def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """The model and every layer in it, at any depth. Keras has no public way to list the layers of a layer."""
     return list(dict.fromkeys(model._flatten_layers()))
 
 
-def described(layer: keras.layers.Layer) -> str:
-    """How a message names a layer."""
+def describe_layer(layer: keras.layers.Layer) -> str:
+    """The name and class of a layer, for messages."""
     return f'layer "{layer.name}" ({type(layer).__name__})'
 
 
-def layer_of(node: str, model: keras.Model) -> str:
-    """The layer that a node of a graph comes from: its name is the path of the layers.
+def layer_of_node(node: str, model: keras.Model) -> str:
+    """The description of the layer that a graph's node belongs to: the node's name is the path of the layers.
 
-    Keras opens the scope of a layer at least twice, and TensorFlow numbers every time but the first.
+    Keras opens the scope of a layer at least twice, and TensorFlow appends a number from the second time on.
     """
-    named = {layer.name: layer for layer in layers(model)}
+    layers = {layer.name: layer for layer in all_layers(model)}
     for part in reversed(re.split(r"[/;]", node)):
-        if layer := named.get(re.sub(r"_\d+$", "", part)) or named.get(part):
-            return described(layer)
-    return described(model)
+        if layer := layers.get(re.sub(r"_\d+$", "", part)) or layers.get(part):
+            return describe_layer(layer)
+    return describe_layer(model)
 
 
-def quoted_in(text: str, model: keras.Model) -> str:
-    """The layer of the first node that a message quotes."""
-    found = (layer_of(node, model) for node in re.findall(r"[^\s'\"()]+/[^\s'\"()]+", text))
-    return next((layer for layer in found if layer != described(model)), described(model))
+def layer_in_message(message: str, model: keras.Model) -> str:
+    """The description of the layer of the first node that a message quotes, or of the model."""
+    layers = (layer_of_node(node, model) for node in re.findall(r"[^\s'\"()]+/[^\s'\"()]+", message))
+    return next((layer for layer in layers if layer != describe_layer(model)), describe_layer(model))
 
 
-def raised_in(error: BaseException, model: keras.Model) -> str:
-    """The innermost layer whose code was running."""
+def layer_of_error(error: BaseException, model: keras.Model) -> str:
+    """The description of the innermost layer whose code raised the error, or of the model."""
     layer, trace = model, error.__traceback__
     while trace:
         owner = trace.tb_frame.f_locals.get("self")
         layer = owner if isinstance(owner, keras.layers.Layer) else layer
         trace = trace.tb_next
-    return described(layer)
+    return describe_layer(layer)
 
 
 def first_line(error: BaseException) -> str:
@@ -97,39 +112,52 @@ def first_line(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def refused(model: keras.Model) -> Iterator[None]:
-    """tf2onnx logs what it cannot convert, raises for some of it and goes on with the rest; refuse for all of it.
+def raise_conversion_errors(model: keras.Model) -> Iterator[None]:
+    """Raise `UnsupportedModelError` for whatever goes wrong in the block.
 
-    So is what the libraries raise that convert or rewrite a finished graph.
+    tf2onnx logs the operations that it cannot convert, raises for some of them and continues with the rest.
+    The libraries that rewrite a converted graph raise errors of many kinds.
     """
-    log = logging.getLogger("tf2onnx")
-    found: list[Obstacle] = []
+    errors: list[UnsupportedLayer] = []
+    thread = threading.get_ident()
 
-    def note(record: logging.LogRecord) -> None:
+    def record_error(record: logging.LogRecord) -> None:
         text = record.getMessage()
-        if match := UNSUPPORTED.match(text):
+        if record.thread != thread:
+            return
+        if match := UNKNOWN_OPERATION.match(text):
             operation = match["operation"]
-            mend = MENDS.get(operation, ELSEWHERE)
-            found.append(Obstacle(layer_of(match["node"], model), f"ONNX has no {operation}", mend))
-        elif (match := FAILED.match(text)) and record.exc_info and record.exc_info[1]:
-            found.append(Obstacle(layer_of(match["node"], model), first_line(record.exc_info[1])))
+            fix = FIXES.get(operation, DO_OUTSIDE)
+            errors.append(UnsupportedLayer(layer_of_node(match["node"], model), f"ONNX has no {operation}", fix))
+        elif (match := FAILED_NODE.match(text)) and record.exc_info and record.exc_info[1]:
+            errors.append(UnsupportedLayer(layer_of_node(match["node"], model), first_line(record.exc_info[1])))
 
+    with patching.lock:
+        try:
+            with _receive_log("tf2onnx", record_error):
+                yield
+        except Exception as error:  # tf2onnx and the rewriter raise errors of any class
+            errors = errors or [UnsupportedLayer(layer_in_message(str(error), model), first_line(error))]
+            raise UnsupportedModelError(errors, "ONNX") from error
+    if errors:
+        raise UnsupportedModelError(errors, "ONNX")
+
+
+@contextlib.contextmanager
+def _receive_log(name: str, receive: Callable[[logging.LogRecord], None]) -> Iterator[None]:
+    """Pass the errors that a library logs to `receive`, and to no other handler."""
+    log = logging.getLogger(name)
     handler = logging.Handler(logging.ERROR)
-    handler.emit = note  # type: ignore[method-assign]
+    handler.emit = receive  # type: ignore[method-assign]
     log.addHandler(handler)
     level, propagate, disabled = log.level, log.propagate, logging.root.manager.disable
     log.setLevel(logging.ERROR)
     log.propagate = False
-    logging.disable(logging.NOTSET)  # somebody else's `logging.disable` would hide what went wrong
+    logging.disable(logging.NOTSET)  # `logging.disable` in the user's code would hide the errors
     try:
         yield
-    except Exception as error:  # they raise whatever their code runs into
-        found = found or [Obstacle(quoted_in(str(error), model), first_line(error))]
-        raise NoFormError("ONNX", found) from error
     finally:
         log.removeHandler(handler)
         log.setLevel(level)
         log.propagate = propagate
         logging.disable(disabled)
-    if found:
-        raise NoFormError("ONNX", found)

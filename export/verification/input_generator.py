@@ -131,7 +131,7 @@ def _taken(
         sizes = dict.fromkeys(first, 1) | length
         try:
             _check_sizes(model, signature, sizes)
-            traced_model.reference(model)(*drawn(sizes).values())
+            traced_model.reference_function(model)(*drawn(sizes).values())
         except Exception as raised:  # whatever a model raises where a size does not suit it
             error = raised
         else:
@@ -153,7 +153,7 @@ def _check_sizes(model: keras.Model, signature: traced_model.Signature, sizes: S
     if hasattr(model, "operations"):
         shapes = {id(_symbolic(model, x.name)): shape(x, sizes) for x in signature.inputs}
         inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-        with contextlib.suppress(NotImplementedError), traced_model.softmax_of_one():
+        with contextlib.suppress(NotImplementedError), traced_model.without_softmax_warning():
             model.compute_output_shape(keras.tree.map_structure(lambda x: shapes[id(x)], inputs))
 
 

@@ -41,7 +41,7 @@ def first_difference(model: keras.Model, form: str, case: RecordedCase, toleranc
         signature = traced_model.signature(probe)
         with tempfile.TemporaryDirectory() as folder:
             found = _answers(probe, form, Path(folder), case, signature)
-        inside = traced_model.reference(probe)(*(case.inputs[x.name] for x in signature.inputs))
+        inside = traced_model.reference_function(probe)(*(case.inputs[x.name] for x in signature.inputs))
     except (UserError, ValueError, TypeError) as error:
         return f"{UNKNOWN}: {error}"
     for (name, _), output in zip(steps, signature.outputs, strict=True):
@@ -55,6 +55,9 @@ def _answers(
     probe: keras.Model, form: str, folder: Path, case: RecordedCase, signature: traced_model.Signature
 ) -> Tensors:
     file = folder / "probe"
-    (convert.onnx if form == "onnx" else saved_model_writer.saved_model)(probe, file)
+    if form == "onnx":
+        convert.save_onnx(convert.trace_for_onnx(probe), file)
+    else:
+        saved_model_writer.saved_model(probe, file)
     (found,) = subprocess_session.ask(f"the {form} of its layers", form, file, [case.inputs], signature)
     return found

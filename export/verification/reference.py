@@ -41,7 +41,7 @@ def answers(
     """
     from . import input_generator
 
-    answer, allowed = traced_model.reference(model), default_tolerance(model)
+    answer, allowed = traced_model.reference_function(model), default_tolerance(model)
     error: Exception | None = None
     cases = []
     for kind, inputs in input_generator.questions(model, signature, samples, missing):

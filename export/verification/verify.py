@@ -124,9 +124,9 @@ def prove(form: str, file: Path, model: "keras.Model", asked: Expected) -> Verif
     try:
         return compare(form, file, asked)
     except subprocess_session.NotRunnableError as error:
-        from ..tracing.unsupported import quoted_in
+        from ..tracing.unsupported import layer_in_message
 
-        raise UserError(f"{str(error).rstrip('.')}, in {quoted_in(str(error), model)}.") from error
+        raise UserError(f"{str(error).rstrip('.')}, in {layer_in_message(str(error), model)}.") from error
     except DifferenceError as error:
         from . import localize
 

@@ -137,11 +137,11 @@ def test_a_failed_export_leaves_the_repository_as_it_was(tmp_path, digits_run, m
     before = tree(tmp_path)
 
     def broken(*arguments, **options):
-        raise UserError("no ONNX form")
+        raise UserError("cannot be exported")
 
-    monkeypatch.setattr(convert, "onnx", broken)
+    monkeypatch.setattr(convert, "save_onnx", broken)
     for name in ("mnist_cnn", "new"):
-        with pytest.raises(UserError, match="no ONNX form"):
+        with pytest.raises(UserError, match="cannot be exported"):
             kf.export.bundle(digits_run, tmp_path, name=name)
     assert tree(tmp_path) == before
     assert [path.name for path in tmp_path.iterdir()] == ["mnist_cnn"]

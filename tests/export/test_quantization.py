@@ -1,4 +1,4 @@
-"""Weights of 8 bits: the scheme that fits the model, measured on the run's own data, or refused."""
+"""8-bit weights: the scheme that fits the model, the comparison on the data of the run, and the errors."""
 
 import shutil
 
@@ -15,10 +15,16 @@ from kerasfound.export.converter import convert
 from kerasfound.recipes import tabular_mlp
 
 
+def save_onnx(model, path, opset=convert.OPSET, dynamic_shapes=None):
+    """Trace a model and write a valid ONNX file."""
+    convert.save_onnx(convert.trace_for_onnx(model, dynamic_shapes), path, opset)
+    onnx.checker.check_model(path, full_check=True)
+
+
 @pytest.fixture
 def version(tmp_path, digits_run):
-    """A folder with the float file."""
-    convert.onnx(digits_run.load_model(), tmp_path / "model.onnx")
+    """A folder with the float32 file."""
+    save_onnx(digits_run.load_model(), tmp_path / "model.onnx")
     return tmp_path
 
 
@@ -27,7 +33,7 @@ def operators(path):
 
 
 def test_convolutions_get_static_ranges_and_a_scale_for_each_filter(version, digits_run):
-    record = quantization.quantized(digits_run, version)
+    record = quantization.quantize_and_evaluate(digits_run, version)
     assert (record.scheme, record.metric, record.max_drop) == ("static", "accuracy", 0.5)
     assert record.rows == digits_run.environment["data"]["rows"]["test"]
     assert record.score_before == pytest.approx(digits_run.results["test"]["accuracy"], abs=1e-6)
@@ -43,15 +49,15 @@ def test_convolutions_get_static_ranges_and_a_scale_for_each_filter(version, dig
     assert filters in {w.dims[0] for w in model.graph.initializer if w.name.endswith("scale") and w.dims}
 
 
-def test_what_decides_worse_is_refused_and_leaves_no_file(version, digits_run):
+def test_a_larger_drop_is_an_error_and_leaves_no_file(version, digits_run):
     before = sorted(version.iterdir())
-    with pytest.raises(UserError, match=r"--quantize int8: accuracy falls .* by more than -100 points"):
-        quantization.quantized(digits_run, version, bound=-100)
+    with pytest.raises(UserError, match=r"--quantize int8: accuracy drops .* by more than -100 points"):
+        quantization.quantize_and_evaluate(digits_run, version, max_drop=-100)
     assert sorted(version.iterdir()) == before
 
 
-def test_the_refusal_is_of_the_quantized_answers(version, digits_run, monkeypatch):
-    """A file that answers anything is refused with the bound as it is."""
+def test_the_score_is_that_of_the_quantized_file(version, digits_run, monkeypatch):
+    """A file with random weights is an error at the default `max_drop`."""
 
     def broken(source, target, samples):
         model = onnx.load(source)
@@ -64,7 +70,7 @@ def test_the_refusal_is_of_the_quantized_answers(version, digits_run, monkeypatc
 
     monkeypatch.setattr(quantization, "quantize", broken)
     with pytest.raises(UserError, match=r"by more than 0\.5 points"):
-        quantization.quantized(digits_run, version)
+        quantization.quantize_and_evaluate(digits_run, version)
     assert not (version / "model.int8.onnx").exists()
 
 
@@ -86,31 +92,31 @@ MODELS = {
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_other_models_are_quantized_as_they_run(tmp_path, kind):
+def test_other_models_are_quantized_dynamically(tmp_path, kind):
     source, target = tmp_path / "model.onnx", tmp_path / "int8.onnx"
     model = MODELS[kind]()
-    convert.onnx(model, source)
+    save_onnx(model, source)
     assert quantization.quantize(source, target, {}) == "dynamic"
-    own = {node.op_type for node in onnx.load(target).graph.node if node.domain}  # ONNX Runtime's
-    assert own == ({"DynamicQuantizeLSTM"} if kind == "recurrent" else set())
+    custom = {node.op_type for node in onnx.load(target).graph.node if node.domain}  # operators of ONNX Runtime
+    assert custom == ({"DynamicQuantizeLSTM"} if kind == "recurrent" else set())
     assert target.stat().st_size < source.stat().st_size
 
     rng = np.random.default_rng(0)
     x = rng.normal(size=(4, 8)).astype("float32") if kind == "dense" else rng.integers(0, 50, (4, 9)).astype("int32")
     expected = np.asarray(model(x, training=False))
-    (answer,) = onnxruntime.InferenceSession(target).run(None, {"x": x})
-    assert np.abs(answer - expected).max() < 0.05 * np.abs(expected).max()
+    (output,) = onnxruntime.InferenceSession(target).run(None, {"x": x})
+    assert np.abs(output - expected).max() < 0.05 * np.abs(expected).max()
 
 
-def test_a_weight_for_each_member_stays_as_it_is(tmp_path):
-    """ONNX Runtime refuses products of stacks of matrices with a scale for each column, when they run."""
+def test_a_stack_of_matrices_is_not_quantized(tmp_path):
+    """ONNX Runtime cannot run products with stacked matrices and a scale for each column."""
     heads = keras.layers.EinsumDense("bkd,kdc->bkc", (4, 3))
     model = sequential(keras.Input((4, 8), name="x"), kf.layers.Dense(8), heads)
-    convert.onnx(model, tmp_path / "model.onnx")
+    save_onnx(model, tmp_path / "model.onnx")
     quantization.quantize(tmp_path / "model.onnx", tmp_path / "int8.onnx", {})
     x = np.random.default_rng(0).normal(size=(2, 4, 8)).astype("float32")
-    (answer,) = onnxruntime.InferenceSession(tmp_path / "int8.onnx").run(None, {"x": x})
-    np.testing.assert_allclose(answer, model(x), atol=0.1)
+    (output,) = onnxruntime.InferenceSession(tmp_path / "int8.onnx").run(None, {"x": x})
+    np.testing.assert_allclose(output, model(x), atol=0.1)
 
 
 def test_the_scheme_follows_the_operators(tmp_path):
@@ -118,45 +124,45 @@ def test_the_scheme_follows_the_operators(tmp_path):
     patches = keras.layers.Reshape((-1, 8))(keras.layers.Conv2D(8, 4, 4)(image))
     models = {
         "static": keras.Model(image, kf.layers.Dense(2)(keras.layers.Flatten()(patches))),
-        "dynamic": keras.Model(image, kf.layers.TransformerEncoder(8, 2)(patches)),  # it attends
+        "dynamic": keras.Model(image, kf.layers.TransformerEncoder(8, 2)(patches)),  # with attention
     }
     for expected, model in models.items():
-        convert.onnx(model, tmp_path / "model.onnx")
-        assert quantization.scheme(onnx.load(tmp_path / "model.onnx")) == expected
+        save_onnx(model, tmp_path / "model.onnx")
+        assert quantization.choose_scheme(onnx.load(tmp_path / "model.onnx")) == expected
 
 
-def test_a_model_without_weights_is_refused(tmp_path):
-    convert.onnx(sequential(keras.Input((8,), name="x"), keras.layers.Softmax()), tmp_path / "model.onnx")
+def test_a_model_without_weights_is_an_error(tmp_path):
+    save_onnx(sequential(keras.Input((8,), name="x"), keras.layers.Softmax()), tmp_path / "model.onnx")
     with pytest.raises(UserError, match="no weights to quantize"):
         quantization.quantize(tmp_path / "model.onnx", tmp_path / "int8.onnx", {})
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 
-def test_the_record_is_of_the_run_and_its_bundle_stays_whole(version, digits_run, tmp_path_factory):
-    """Beside the float file in a copy: nothing else changes."""
+def test_the_float32_file_does_not_change(version, digits_run, tmp_path_factory):
+    """The quantized file is the only new file in the folder."""
     folder = shutil.copytree(version, tmp_path_factory.mktemp("copy") / "1")
     before = (folder / "model.onnx").read_bytes()
-    quantization.quantized(digits_run, folder)
+    quantization.quantize_and_evaluate(digits_run, folder)
     assert (folder / "model.onnx").read_bytes() == before
     assert sorted(path.name for path in folder.iterdir()) == ["model.int8.onnx", "model.onnx"]
 
 
-def test_a_bundle_tells_what_its_small_file_loses(tmp_path, digits_run):
+def test_a_bundle_records_the_scores_of_its_quantized_file(tmp_path, digits_run):
     folder = kf.export.bundle(digits_run, tmp_path, quantize="int8")
     record = kf.bundle.manifest.read(folder / "manifest.json").quantization
     assert record.bytes_after == (folder / "model.int8.onnx").stat().st_size
     assert f"| `model.int8.onnx` | {record.score_after:.4f} |" in (folder / "README.md").read_text()
-    assert {proof.format for proof in kf.export.verify(folder)} == {"saved_model", "onnx"}
+    assert {verification.format for verification in kf.export.verify(folder)} == {"saved_model", "onnx"}
 
 
-def test_a_table_is_measured_by_its_cells(tmp_path):
+def test_a_table_is_evaluated_from_its_cells(tmp_path):
     run = kf.training.execute(tabular_mlp, tabular_mlp.Config(data="wine", epochs=3, out=str(tmp_path / "run")))
     folder = kf.export.bundle(run, tmp_path / "models", quantize="int8")
     record = kf.bundle.manifest.read(folder / "manifest.json").quantization
     assert record.score_before == pytest.approx(run.results["test"]["accuracy"], abs=1e-6)
 
 
-def test_what_is_no_run_has_no_data_to_measure_on(tmp_path):
+def test_a_model_without_a_run_cannot_be_quantized(tmp_path):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     with pytest.raises(UserError, match=r"--quantize int8: .* give a run folder"):
         kf.export.bundle(model, tmp_path, quantize="int8")

@@ -1,116 +1,126 @@
-"""Fourier transforms as matrix products. ONNX Runtime's own is off by a thousandth where a length is no power of two.
+"""Fourier transforms as matrix products. ONNX Runtime's own has errors of 1e-3 unless the length is a power of two.
 
-ONNX has no complex numbers: here one is two tensors, of real and of imaginary parts. The operations of TensorFlow that
-make one stay in the graph with nobody who reads them, so that what could not be written is seen to be there.
+ONNX has no complex numbers: here a complex tensor is two tensors, its real and its imaginary parts. The TensorFlow
+operation that computes it stays in the graph without a reader. If an operation without a handler reads it, tf2onnx
+reports the error.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-from .node_builder import NotWritableError, Replacement
+from .node_builder import NodeBuilder, UnsupportedOperationError
 
-Parts = dict[str, tuple[str, str]]
+ComplexTensors = dict[str, tuple[str, str]]
 """Complex tensor to its real and imaginary parts."""
 
 
-def put_together(new: Replacement, complex_numbers: Parts) -> None:
-    """Two tensors, the real parts and the imaginary ones."""
-    complex_numbers[new.outputs[0]] = new.inputs[0], new.inputs[1]
+def make_complex(builder: NodeBuilder, complex_tensors: ComplexTensors) -> None:
+    """Two tensors, the real and the imaginary parts."""
+    complex_tensors[builder.outputs[0]] = builder.inputs[0], builder.inputs[1]
 
 
-def real_part(new: Replacement, complex_numbers: Parts) -> None:
-    """The first of the two tensors of a complex one."""
-    new.result("Identity", [_parts(new, complex_numbers)[0]])
+def real_part(builder: NodeBuilder, complex_tensors: ComplexTensors) -> None:
+    """The real part of the complex tensor."""
+    builder.add_result("Identity", [_parts(builder, complex_tensors)[0]])
 
 
-def imaginary_part(new: Replacement, complex_numbers: Parts) -> None:
-    """The second of the two tensors of a complex one."""
-    new.result("Identity", [_parts(new, complex_numbers)[1]])
+def imaginary_part(builder: NodeBuilder, complex_tensors: ComplexTensors) -> None:
+    """The imaginary part of the complex tensor."""
+    builder.add_result("Identity", [_parts(builder, complex_tensors)[1]])
 
 
-def magnitude(new: Replacement, complex_numbers: Parts) -> None:
-    """The root of the squares of the real and the imaginary parts."""
-    squares = [new.node("Mul", [part, part]) for part in _parts(new, complex_numbers)]
-    new.result("Sqrt", [new.node("Add", squares)])
+def magnitude(builder: NodeBuilder, complex_tensors: ComplexTensors) -> None:
+    """The root of the sum of the squares of both parts."""
+    squares = [builder.add("Mul", [part, part]) for part in _parts(builder, complex_tensors)]
+    builder.add_result("Sqrt", [builder.add("Add", squares)])
 
 
-def of_real(new: Replacement, complex_numbers: Parts) -> None:
+def transform_real(builder: NodeBuilder, complex_tensors: ComplexTensors) -> None:
     """A matrix product with cosines and sines."""
-    length = _length(new)
-    if (new.shape() or [-1])[-1] != length:
-        raise NotWritableError("the length of the Fourier transform is not known")
+    length = _transform_length(builder)
+    if (builder.input_shape() or [-1])[-1] != length:
+        raise UnsupportedOperationError("the length of the Fourier transform is not known")
     waves = np.fft.rfft(np.eye(length))
-    complex_numbers[new.outputs[0]] = _product(new, new.inputs[0], np.concatenate([waves.real, waves.imag], axis=-1))
+    complex_tensors[builder.outputs[0]] = _multiply_and_split(
+        builder, builder.inputs[0], np.concatenate([waves.real, waves.imag], axis=-1)
+    )
 
 
-def to_real(new: Replacement, complex_numbers: Parts) -> None:
-    """A matrix product with cosines and sines, of the real and the imaginary parts side by side."""
-    length = _length(new)
+def inverse_transform_to_real(builder: NodeBuilder, complex_tensors: ComplexTensors) -> None:
+    """A matrix product with cosines and sines, of both parts side by side."""
+    length = _transform_length(builder)
     bins = length // 2 + 1
-    if (new.shape() or [-1])[-1] != bins:
-        raise NotWritableError("the length of the Fourier transform is not known")
+    if (builder.input_shape() or [-1])[-1] != bins:
+        raise UnsupportedOperationError("the length of the Fourier transform is not known")
     waves = np.concatenate([np.fft.irfft(unit * np.eye(bins), length) for unit in (1, 1j)])
-    both = new.node("Concat", list(_parts(new, complex_numbers)), axis=-1)
-    new.result("MatMul", [both, new.like(waves, both)])
+    both = builder.add("Concat", list(_parts(builder, complex_tensors)), axis=-1)
+    builder.add_result("MatMul", [both, builder.constant_like(waves, both)])
 
 
-def of_complex(new: Replacement, complex_numbers: Parts) -> None:
-    """A matrix product with cosines and sines, of the real and the imaginary parts side by side."""
-    transform = np.fft.ifft if new.kind.startswith("I") else np.fft.fft
-    shape, parts = new.shape() or [], _parts(new, complex_numbers)
-    parts = _transformed(new, parts, shape[-1:], transform)
-    if new.kind.endswith("2D"):
-        turned = [*range(len(shape) - 2), len(shape) - 1, len(shape) - 2]
-        columns = new.node("Transpose", [parts[0]], perm=turned), new.node("Transpose", [parts[1]], perm=turned)
-        columns = _transformed(new, columns, shape[-2:-1], transform)
-        parts = new.node("Transpose", [columns[0]], perm=turned), new.node("Transpose", [columns[1]], perm=turned)
-    complex_numbers[new.outputs[0]] = parts
+def transform_complex(builder: NodeBuilder, complex_tensors: ComplexTensors) -> None:
+    """A matrix product with cosines and sines, of both parts side by side."""
+    transform = np.fft.ifft if builder.kind.startswith("I") else np.fft.fft
+    shape, parts = builder.input_shape() or [], _parts(builder, complex_tensors)
+    parts = _transform_last_axis(builder, parts, shape[-1:], transform)
+    if builder.kind.endswith("2D"):
+        swapped = [*range(len(shape) - 2), len(shape) - 1, len(shape) - 2]
+        columns = builder.add("Transpose", [parts[0]], perm=swapped), builder.add("Transpose", [parts[1]], perm=swapped)
+        columns = _transform_last_axis(builder, columns, shape[-2:-1], transform)
+        parts = (
+            builder.add("Transpose", [columns[0]], perm=swapped),
+            builder.add("Transpose", [columns[1]], perm=swapped),
+        )
+    complex_tensors[builder.outputs[0]] = parts
 
 
-def _transformed(new: Replacement, parts: tuple[str, str], size: list[int], transform: Callable) -> tuple[str, str]:
-    """Along the last axis, which is of that size."""
+def _transform_last_axis(
+    builder: NodeBuilder, parts: tuple[str, str], size: list[int], transform: Callable
+) -> tuple[str, str]:
+    """Transform along the last axis."""
     if not size or size[0] < 1:
-        raise NotWritableError("the length of the Fourier transform is not known")
+        raise UnsupportedOperationError("the length of the Fourier transform is not known")
     waves = transform(np.eye(size[0]))
     matrix = np.block([[waves.real, waves.imag], [-waves.imag, waves.real]])
-    return _product(new, new.node("Concat", list(parts), axis=-1), matrix)
+    return _multiply_and_split(builder, builder.add("Concat", list(parts), axis=-1), matrix)
 
 
-def _length(new: Replacement) -> int:
-    length = new.value(1)
+def _transform_length(builder: NodeBuilder) -> int:
+    length = builder.constant_input(1)
     if length is None:
-        raise NotWritableError("the length of the Fourier transform is not known")
+        raise UnsupportedOperationError("the length of the Fourier transform is not known")
     return int(length.ravel()[0])
 
 
-def _product(new: Replacement, x: str, matrix: np.ndarray) -> tuple[str, str]:
-    """The two halves of the last axis of a matrix product."""
-    both, kind = new.node("MatMul", [x, new.like(matrix, x)]), new.graph.get_dtype(x)
-    how = {"axis": -1, "num_outputs": 2}
-    real, imaginary = new.graph.make_node("Split", [both], attr=how, output_count=2, dtypes=[kind, kind]).output
+def _multiply_and_split(builder: NodeBuilder, x: str, matrix: np.ndarray) -> tuple[str, str]:
+    """Multiply by a matrix and split the last axis into two halves."""
+    both, kind = builder.add("MatMul", [x, builder.constant_like(matrix, x)]), builder.graph.get_dtype(x)
+    attributes = {"axis": -1, "num_outputs": 2}
+    real, imaginary = builder.graph.make_node(
+        "Split", [both], attr=attributes, output_count=2, dtypes=[kind, kind]
+    ).output
     return real, imaginary
 
 
-def _parts(new: Replacement, complex_numbers: Parts) -> tuple[str, str]:
-    source = new.sources[0]
+def _parts(builder: NodeBuilder, complex_tensors: ComplexTensors) -> tuple[str, str]:
+    source = builder.input_nodes[0]
     while source.type == "Identity":
         source = source.inputs[0]
-    if source.output[0] not in complex_numbers:
-        raise NotWritableError(f"ONNX has no complex numbers, and {source.type} makes some")
-    return complex_numbers[source.output[0]]
+    if source.output[0] not in complex_tensors:
+        raise UnsupportedOperationError(f"ONNX has no complex numbers, and {source.type} returns some")
+    return complex_tensors[source.output[0]]
 
 
 HANDLERS: dict[str, Callable] = {
-    "Complex": put_together,
+    "Complex": make_complex,
     "ComplexAbs": magnitude,
-    "FFT": of_complex,
-    "FFT2D": of_complex,
-    "IFFT": of_complex,
-    "IFFT2D": of_complex,
-    "IRFFT": to_real,
+    "FFT": transform_complex,
+    "FFT2D": transform_complex,
+    "IFFT": transform_complex,
+    "IFFT2D": transform_complex,
+    "IRFFT": inverse_transform_to_real,
     "Imag": imaginary_part,
-    "RFFT": of_real,
+    "RFFT": transform_real,
     "Real": real_part,
 }
-"""TensorFlow operation to what writes it."""
+"""TensorFlow operation to its handler."""

@@ -1,74 +1,76 @@
-"""Inverse matrices and systems of linear equations, by elimination with a step for each row."""
+"""Inverse matrices and systems of linear equations, by Gauss-Jordan elimination."""
 
 from collections.abc import Callable
 
 import numpy as np
 
-from .node_builder import NotWritableError, Replacement
+from .node_builder import NodeBuilder, UnsupportedOperationError
 
-LARGEST = 32
-"""Rows of a matrix, at most: each is a dozen operations in the file."""
+MAX_ROWS = 32
+"""Rows of a matrix, at most: each row adds a dozen nodes to the file."""
 
 
-def inverse(new: Replacement) -> None:
-    """Gauss-Jordan elimination with pivots, a step for each row; no numbers where TensorFlow finds no inverse."""
+def inverse(builder: NodeBuilder) -> None:
+    """Gauss-Jordan elimination with pivots; NaN or infinity where TensorFlow finds no inverse."""
     from onnx import TensorProto
 
-    matrix, size = _square(new)
-    shape = new.node("Shape", [matrix], TensorProto.INT64)
-    _eliminate(new, matrix, new.node("Expand", [new.like(np.eye(size), matrix), shape]), size)
+    matrix, size = _square(builder)
+    shape = builder.add("Shape", [matrix], TensorProto.INT64)
+    _eliminate(builder, matrix, builder.add("Expand", [builder.constant_like(np.eye(size), matrix), shape]), size)
 
 
-def solution(new: Replacement) -> None:
-    """Gauss-Jordan elimination with pivots, a step for each row; no numbers where TensorFlow finds no solution."""
-    matrix, size = _square(new)
-    _eliminate(new, matrix, new.inputs[1], size)
+def solution(builder: NodeBuilder) -> None:
+    """Gauss-Jordan elimination with pivots; NaN or infinity where TensorFlow finds no solution."""
+    matrix, size = _square(builder)
+    _eliminate(builder, matrix, builder.inputs[1], size)
 
 
-def _square(new: Replacement) -> tuple[str, int]:
-    """The matrices, and their number of rows."""
-    size = (new.shape() or [-1])[-1]
+def _square(builder: NodeBuilder) -> tuple[str, int]:
+    """The matrices, transposed if `adjoint` says so, and their number of rows."""
+    size = (builder.input_shape() or [-1])[-1]
     if size < 1:
-        raise NotWritableError("the size of the matrix is not known; give it to keras.Input")
-    if size > LARGEST:
-        raise NotWritableError(f"a matrix of {size} rows is inverted in {size} steps, and {LARGEST} are the most")
-    matrix = new.inputs[0]
-    return _turned(new, matrix) if new.attributes["adjoint"].i else matrix, size
+        raise UnsupportedOperationError("the size of the matrix is not known; give it to keras.Input")
+    if size > MAX_ROWS:
+        raise UnsupportedOperationError(f"a matrix of {size} rows is too large to invert, the limit is {MAX_ROWS}")
+    matrix = builder.inputs[0]
+    return _transpose(builder, matrix) if builder.attributes["adjoint"].i else matrix, size
 
 
-def _turned(new: Replacement, matrix: str) -> str:
-    axes = list(range(len(new.shape() or [])))
-    return new.node("Transpose", [matrix], perm=[*axes[:-2], axes[-1], axes[-2]])
+def _transpose(builder: NodeBuilder, matrix: str) -> str:
+    axes = list(range(len(builder.input_shape() or [])))
+    return builder.add("Transpose", [matrix], perm=[*axes[:-2], axes[-1], axes[-2]])
 
 
-def _eliminate(new: Replacement, matrix: str, right: str, size: int) -> None:
-    """Make the unit matrix of `matrix`, doing the same to `right`.
+def _eliminate(builder: NodeBuilder, matrix: str, right: str, size: int) -> None:
+    """Transform `matrix` to the identity and apply the same steps to `right`.
 
-    Rows keep their places: a step takes the row with the largest number in its column among those that were not taken,
-    and the rows come into order at the end.
+    A step uses the row with the largest number in the column of the step, among the rows that are not used yet.
+    The rows stay in place, and are sorted at the end.
     """
     from onnx import TensorProto
 
-    kind = new.graph.get_dtype(matrix)
-    both = new.node("Concat", [matrix, right], axis=-1)
-    taken, order = None, []
+    dtype = builder.graph.get_dtype(matrix)
+    rows = builder.add("Concat", [matrix, right], axis=-1)
+    used, order = None, []
     for i in range(size):
-        column = new.node("Gather", [both, new.const([i], "int64")], axis=-1)
-        among = new.node("Abs", [column])
-        if taken:
-            among = new.node("Where", [taken, new.like(-1, column), among], kind)
-        places = new.node("ArgMax", [among], TensorProto.INT64, axis=-2, keepdims=1)
-        chosen = new.node("Equal", [places, new.const(np.arange(size)[:, None], "int64")], TensorProto.BOOL)
-        taken = new.node("Or", [taken, chosen]) if taken else chosen
-        order.append(new.cast(chosen, kind))
-        row = new.node("Where", [chosen, both, new.like(0, both)], kind)
-        row = new.node("ReduceSum", [row, new.const([-2], "int64")], keepdims=1)
-        row = new.node("Div", [row, new.node("Gather", [row, new.const([i], "int64")], axis=-1)])
-        others = new.node("Sub", [both, new.node("Mul", [column, row])])
-        both = new.node("Where", [chosen, row, others], kind)
-    answers = new.node("Slice", [both, *(new.const([end], "int64") for end in (size, np.iinfo("int64").max, -1))])
-    new.result("MatMul", [_turned(new, new.node("Concat", order, axis=-1)), answers])
+        column = builder.add("Gather", [rows, builder.constant([i], "int64")], axis=-1)
+        candidates = builder.add("Abs", [column])
+        if used:
+            candidates = builder.add("Where", [used, builder.constant_like(-1, column), candidates], dtype)
+        pivot = builder.add("ArgMax", [candidates], TensorProto.INT64, axis=-2, keepdims=1)
+        is_pivot = builder.add("Equal", [pivot, builder.constant(np.arange(size)[:, None], "int64")], TensorProto.BOOL)
+        used = builder.add("Or", [used, is_pivot]) if used else is_pivot
+        order.append(builder.cast(is_pivot, dtype))
+        row = builder.add("Where", [is_pivot, rows, builder.constant_like(0, rows)], dtype)
+        row = builder.add("ReduceSum", [row, builder.constant([-2], "int64")], keepdims=1)
+        row = builder.add("Div", [row, builder.add("Gather", [row, builder.constant([i], "int64")], axis=-1)])
+        others = builder.add("Sub", [rows, builder.add("Mul", [column, row])])
+        rows = builder.add("Where", [is_pivot, row, others], dtype)
+    solution = builder.add(
+        "Slice", [rows, *(builder.constant([end], "int64") for end in (size, np.iinfo("int64").max, -1))]
+    )
+    builder.add_result("MatMul", [_transpose(builder, builder.add("Concat", order, axis=-1)), solution])
 
 
 HANDLERS: dict[str, Callable] = {"MatrixInverse": inverse, "MatrixSolve": solution}
-"""TensorFlow operation to what writes it."""
+"""TensorFlow operation to its handler."""

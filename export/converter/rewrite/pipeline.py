@@ -1,12 +1,12 @@
-"""A converted graph with its operations put together again: fewer, faster, with the names of the layers.
+"""Applies all rewrite rules to a converted graph: fewer and faster nodes, named after the layers.
 
-tf2onnx translates TensorFlow's small operations one by one. Here the ones that were one idea become one operator where
-ONNX has it, or the spelling of it that ONNX Runtime knows and fuses when it loads the file, where the opset has none.
-Only standard operators are written, so that every engine reads the file.
+tf2onnx converts TensorFlow's small operations one by one. The rules replace the operations of a layer by one operator.
+Where the opset has no such operator, they write the form that ONNX Runtime recognizes and fuses when it loads the file.
+They write standard operators only, so that every runtime reads the file.
 """
 
-# Shapes and constants may be missing of any value; a rule's `check` has seen to it before its `rewrite` runs, and both
-# take by name what the pattern binds, so that no two rules have the same signature.
+# Any value may lack a shape or a constant, which a rule's `check` tests before its `rewrite` runs. Both take the values
+# of their pattern by name, so that every rule has another signature.
 # mypy: disable-error-code="arg-type, assignment, index, misc, operator, override, return-value, union-attr"
 
 import onnx
@@ -18,61 +18,61 @@ from onnxscript.rewriter.pattern import RewriteRuleSet
 from .fuse import (
     Attention,
     Gelu,
-    GeluOf20,
-    GeluOfErfc,
-    GeluOfErfcOf20,
+    GeluFromErfc,
+    GeluFromErfcOpset20,
+    GeluOpset20,
     LayerNormalization,
-    MaskedScores,
-    PlainRMSNormalization,
-    PlainRMSNormalizationOf23,
+    MaskedSoftmax,
+    OffsetIntoConvolution,
     RMSNormalization,
-    RMSNormalizationOf23,
+    RMSNormalizationOpset23,
     RotaryEmbedding,
-    ScaledPooling,
-    ShiftedPooling,
+    ScaleIntoConvolution,
+    UnscaledRMSNormalization,
+    UnscaledRMSNormalizationOpset23,
 )
-from .node_names import _name
+from .node_names import name_nodes
 from .simplify import (
-    Choice,
-    CountedFromTheEnd,
-    GemmWithoutOffset,
-    MatrixOverTheLastAxis,
-    PlusZero,
-    ReshapeBack,
+    AddZero,
+    ArithmeticSelectToWhere,
+    DoubleReverseSequence,
+    FullSlice,
+    GatherOfGather,
+    GatherWithNegativeIndices,
+    GemmToMatMul,
+    MatMulOfFlattenedInput,
+    MultiplyByOne,
+    ReshapeBackToOriginal,
     ReshapeOfConstant,
     ReshapeOfReshape,
     ReshapeOfUnsqueeze,
-    ReshapeToConstant,
-    ReshapeToItself,
-    ReversedTwice,
-    RowsOfRows,
-    SliceOfEverything,
+    ReshapeToConstantTarget,
+    ReshapeToSameShape,
     SqueezeOfReshape,
-    TimesOne,
     TransposeOfTranspose,
 )
-from .symbolic_shapes import _infer_shapes, _one_source_of_sizes
+from .symbolic_shapes import infer_shapes, share_size_sources
 
 PASSES = 20
-"""At most; what one rule writes may be what another looks for."""
+"""Rounds, at most: a rule may write the pattern of another rule."""
 
 
-def fuse(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Put together what belongs together in a graph from tf2onnx; what it answers stays the same.
+def rewrite(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Rewrite a graph from tf2onnx into one that computes the same outputs with fewer nodes.
 
     Args:
-        proto: its inputs with names for their free sizes.
+        proto: its inputs have names for their dynamic dimensions.
 
     Returns:
         A new model of the same opset, inputs and outputs.
     """
-    given = onnx.ModelProto()
-    given.CopyFrom(proto)  # the new names would be written into its weights
-    model = ir.from_proto(given)
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)  # the rewriter shares weights with its source, and renames them
+    model = ir.from_proto(copy)
     tidy = PassManager(
         [
             passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
-            Identities(),
+            RemoveIdentities(),
             passes.DeduplicateInitializersPass(),
             passes.CommonSubexpressionEliminationPass(),
             passes.RemoveUnusedNodesPass(),
@@ -80,75 +80,68 @@ def fuse(proto: onnx.ModelProto) -> onnx.ModelProto:
     )
     tidy(model)
     opset = model.opset_imports[""]
-    rules = RewriteRuleSet([rule.rule() for made_in, rule in RULES if made_in[0] <= opset < made_in[1]], commute=True)
+    rules = RewriteRuleSet([rule.rule() for opsets, rule in RULES if opset in opsets], commute=True)
     for _ in range(PASSES):
-        _infer_shapes(model)
-        changes = rules.apply_to_model(model) + _one_source_of_sizes(model.graph)
+        infer_shapes(model)
+        changes = rules.apply_to_model(model) + share_size_sources(model.graph)
         tidy(model)
         if not changes:
             break
-    _name(model.graph)
-    fused = ir.to_proto(model)
-    del fused.graph.value_info[:]
-    fused.ir_version = proto.ir_version
-    return fused
+    name_nodes(model.graph)
+    rewritten = ir.to_proto(model)
+    del rewritten.graph.value_info[:]
+    rewritten.ir_version = proto.ir_version
+    return rewritten
 
 
-class Identities(passes.IdentityEliminationPass):
-    """But for an output that repeats another output, or hands on a value from around its branch.
+class RemoveIdentities(passes.IdentityEliminationPass):
+    """Keeps the `Identity` of an output that equals another output, or a value from outside of its branch.
 
-    The library's pass would leave one name for both. It has no public way to say so.
+    The library's pass would leave one name for both, and it has no public option for this.
     """
 
     def _try_eliminate_identity_node(self, node: ir.Node) -> bool:
         if node.op_type != "Identity":
             return False
         (x,), (y,) = node.inputs, node.outputs
-        needed = y.is_graph_output() and (x.is_graph_output() or x.graph is not node.graph)
-        return not needed and super()._try_eliminate_identity_node(node)
+        is_needed = y.is_graph_output() and (x.is_graph_output() or x.graph is not node.graph)
+        return not is_needed and super()._try_eliminate_identity_node(node)
 
 
-# ---------------------------------------------------------------------------------------------------- what is known
-
-
-# ------------------------------------------------------------------------------------------------------------ rules
-
-
-ALWAYS = (1, 10**6)
+NEWEST = 10**6
+"""Above every opset."""
+ALWAYS = range(NEWEST)
 RULES = [
-    (ALWAYS, Choice),
-    (ALWAYS, CountedFromTheEnd),
-    (ALWAYS, MatrixOverTheLastAxis),
+    (ALWAYS, ArithmeticSelectToWhere),
+    (ALWAYS, GatherWithNegativeIndices),
+    (ALWAYS, MatMulOfFlattenedInput),
     (ALWAYS, ReshapeOfReshape),
-    (ALWAYS, ReshapeBack),
+    (ALWAYS, ReshapeBackToOriginal),
     (ALWAYS, ReshapeOfUnsqueeze),
     (ALWAYS, SqueezeOfReshape),
     (ALWAYS, ReshapeOfConstant),
-    (ALWAYS, GemmWithoutOffset),
-    (ALWAYS, ReshapeToItself),
-    (ALWAYS, ReshapeToConstant),
-    (ALWAYS, SliceOfEverything),
-    (ALWAYS, RowsOfRows),
+    (ALWAYS, GemmToMatMul),
+    (ALWAYS, ReshapeToSameShape),
+    (ALWAYS, ReshapeToConstantTarget),
+    (ALWAYS, FullSlice),
+    (ALWAYS, GatherOfGather),
     (ALWAYS, TransposeOfTranspose),
-    (ALWAYS, TimesOne),
-    (ALWAYS, PlusZero),
-    (ALWAYS, ReversedTwice),
-    (ALWAYS, ScaledPooling),
-    (ALWAYS, ShiftedPooling),
-    (ALWAYS, MaskedScores),
-    ((17, 10**6), LayerNormalization),
-    ((1, 23), RMSNormalization),
-    ((1, 23), PlainRMSNormalization),
-    ((23, 10**6), RMSNormalizationOf23),
-    ((23, 10**6), PlainRMSNormalizationOf23),
-    ((23, 10**6), Attention),
-    ((23, 10**6), RotaryEmbedding),
-    ((1, 20), Gelu),
-    ((1, 20), GeluOfErfc),
-    ((20, 10**6), GeluOf20),
-    ((20, 10**6), GeluOfErfcOf20),
+    (ALWAYS, MultiplyByOne),
+    (ALWAYS, AddZero),
+    (ALWAYS, DoubleReverseSequence),
+    (ALWAYS, ScaleIntoConvolution),
+    (ALWAYS, OffsetIntoConvolution),
+    (ALWAYS, MaskedSoftmax),
+    (range(17, NEWEST), LayerNormalization),
+    (range(23), RMSNormalization),
+    (range(23), UnscaledRMSNormalization),
+    (range(23, NEWEST), RMSNormalizationOpset23),
+    (range(23, NEWEST), UnscaledRMSNormalizationOpset23),
+    (range(23, NEWEST), Attention),
+    (range(23, NEWEST), RotaryEmbedding),
+    (range(20), Gelu),
+    (range(20), GeluFromErfc),
+    (range(20, NEWEST), GeluOpset20),
+    (range(20, NEWEST), GeluFromErfcOpset20),
 ]
-"""Each with the opsets that it writes for, from and to (not including)."""
-
-
-# ------------------------------------------------------------------------------------------------------------ names
+"""The opsets for which a rule is applied, and the rule."""

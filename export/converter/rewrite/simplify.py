@@ -1,25 +1,25 @@
-"""Rules that remove nodes or replace several simple ones by one."""
+"""Rules that remove nodes, or replace several simple nodes by one."""
 
 # mypy: disable-error-code="arg-type, assignment, index, misc, operator, override, return-value, union-attr"
 import numpy as np
 import onnx_ir as ir
 from onnxscript.rewriter.pattern import RewriteRuleClassBase
 
-from .symbolic_shapes import _constant, _number, _shape, _sizes
+from .symbolic_shapes import constant_value, scalar_value, shape_of, symbolic_values
 
-ENDLESS = 10**9
-"""Where tf2onnx ends a slice that goes to the end, at least."""
+OPEN_END = 10**9
+"""tf2onnx ends a slice without an end at this number or a larger one."""
 
 
 class Rule(RewriteRuleClassBase):
-    """A pattern may be used from elsewhere too: nodes go when nobody needs them any more."""
+    """A rule that leaves the matched nodes: others may read them, and unused nodes are removed later."""
 
     def __init__(self):
         super().__init__(type(self).__name__, remove_nodes=False)
 
 
-class Choice(Rule):
-    """tf2onnx multiplies by 0 and 1 instead, which makes NaN of infinity."""
+class ArithmeticSelectToWhere(Rule):
+    """`condition * x + (1 - condition) * y` becomes `Where`, also because 0 times infinity is NaN."""
 
     def pattern(self, op, condition, x, y):
         return op.Add(op.Mul(op.Cast(condition), x), op.Mul(op.Cast(op.Not(condition)), y))
@@ -31,28 +31,28 @@ class Choice(Rule):
         return op.Where(condition, x, y)
 
 
-class CountedFromTheEnd(Rule):
-    """ONNX's Gather counts negative places from the end as Keras does, who spells it out."""
+class GatherWithNegativeIndices(Rule):
+    """`Gather` of indices to which Keras adds the size where they are negative becomes a plain `Gather`, as in ONNX."""
 
     def pattern(self, op, table, i, zero, rows):
         return op.Gather(table, op.Where(op.Less(op.Cast(i), zero), op.Add(i, rows), i), _outputs=["gathered"])
 
     def check(self, op, table, zero, rows, gathered, **_):
         axis = gathered.producer().attributes.get_int("axis", 0)
-        return _number(zero) == 0 and table.shape is not None and _number(rows) == table.shape[axis]
+        return scalar_value(zero) == 0 and table.shape is not None and scalar_value(rows) == table.shape[axis]
 
     def rewrite(self, op, table, i, gathered, **_):
         return op.Gather(table, i, axis=gathered.producer().attributes.get_int("axis", 0))
 
 
-class MatrixOverTheLastAxis(Rule):
-    """MatMul takes inputs of any rank: batch and time need not become one before it."""
+class MatMulOfFlattenedInput(Rule):
+    """`MatMul` of an input flattened to a matrix becomes `MatMul` of the input itself, then `Reshape`."""
 
     def pattern(self, op, x, flat, matrix):
         return op.MatMul(op.Reshape(x, flat), matrix)
 
     def check(self, op, x, flat, matrix, **_):
-        shape, target = _shape(x), _constant(flat)
+        shape, target = shape_of(x), constant_value(flat)
         if shape is None or target is None or matrix.shape is None or len(matrix.shape) != 2 or len(shape) < 3:
             return False
         features = shape[2:]
@@ -62,18 +62,18 @@ class MatrixOverTheLastAxis(Rule):
 
     def rewrite(self, op, x, flat, matrix):
         if self.axes < len(x.shape) - 1:
-            x = op.Reshape(x, op.Constant(value=ir.tensor(np.array([0, 0, _constant(flat)[1]]))))
+            x = op.Reshape(x, op.Constant(value=ir.tensor(np.array([0, 0, constant_value(flat)[1]]))))
         return op.Reshape(op.MatMul(x, matrix), op.Constant(value=ir.tensor(np.array([-1, matrix.shape[1]]))))
 
 
 class ReshapeOfReshape(Rule):
-    """But not where the second one is there to multiply: that one goes by `MatrixOverTheLastAxis`."""
+    """Two `Reshape`s become one, unless the second one is for `MatMulOfFlattenedInput`."""
 
     def pattern(self, op, x, first, second):
         return op.Reshape(op.Reshape(x, first, _outputs=["between"]), second)
 
     def check(self, op, second, between, **_):
-        shape, target = _shape(between), _sizes(second)
+        shape, target = shape_of(between), symbolic_values(second)
         if shape is None or target is None or 0 in target.tolist():
             return False
         return not (len(shape) > 2 and target.tolist() == [-1, shape[-1]])
@@ -82,24 +82,28 @@ class ReshapeOfReshape(Rule):
         return op.Reshape(x, second)
 
 
-class ReshapeBack(Rule):
+class ReshapeBackToOriginal(Rule):
+    """Two `Reshape`s that end with the first shape are removed."""
+
     def pattern(self, op, x, first, second):
         return op.Reshape(op.Reshape(x, first), second, _outputs=["back"])
 
     def check(self, op, x, back, **_):
-        shape = _shape(x)
-        return shape is not None and None not in shape and shape == _shape(back)
+        shape = shape_of(x)
+        return shape is not None and None not in shape and shape == shape_of(back)
 
     def rewrite(self, op, x, **_):
         return op.Identity(x)
 
 
 class ReshapeOfUnsqueeze(Rule):
+    """`Unsqueeze` then `Reshape` becomes `Reshape`."""
+
     def pattern(self, op, x, axes, target):
         return op.Reshape(op.Unsqueeze(x, axes), target)
 
     def check(self, op, target, **_):
-        sizes = _sizes(target)
+        sizes = symbolic_values(target)
         return sizes is not None and 0 not in sizes.tolist()
 
     def rewrite(self, op, x, target, **_):
@@ -107,18 +111,18 @@ class ReshapeOfUnsqueeze(Rule):
 
 
 class SqueezeOfReshape(Rule):
-    """One reshape where all but one size are known."""
+    """`Reshape` then `Squeeze` becomes `Reshape`, where at most one dimension is dynamic."""
 
     def pattern(self, op, x, target, axes):
         return op.Squeeze(op.Reshape(x, target, _outputs=["reshaped"]), axes)
 
     def check(self, op, x, target, axes, reshaped):
-        sizes, dropped, source = _shape(reshaped), _constant(axes), _shape(x)
+        sizes, dropped, source = shape_of(reshaped), constant_value(axes), shape_of(x)
         if sizes is None or dropped is None or source is None:
             return False
         places = {int(axis) % len(sizes) for axis in dropped}
         left = [size for place, size in enumerate(sizes) if place not in places]
-        # 0 keeps a size that stands where it stood
+        # 0 keeps the size at the same position of the input
         kept = [0 if source[i : i + 1] == [size] and isinstance(size, str) else size for i, size in enumerate(left)]
         self.sizes = [size if isinstance(size, int) else -1 for size in kept]
         return self.sizes.count(-1) < 2 and all(sizes[place] == 1 for place in places)
@@ -128,59 +132,65 @@ class SqueezeOfReshape(Rule):
 
 
 class ReshapeOfConstant(Rule):
+    """`Reshape` of a constant becomes a constant."""
+
     def pattern(self, op, x, target):
         return op.Reshape(x, target)
 
     def check(self, op, x, target):
-        return _constant(x) is not None and _constant(target) is not None
+        return constant_value(x) is not None and constant_value(target) is not None
 
     def rewrite(self, op, x, target):
-        array = _constant(x)
-        sizes = [array.shape[i] if size == 0 else size for i, size in enumerate(_constant(target))]  # 0 keeps a size
+        array = constant_value(x)
+        sizes = [
+            array.shape[i] if size == 0 else size for i, size in enumerate(constant_value(target))
+        ]  # 0 keeps a size
         return op.Constant(value=ir.tensor(array.reshape(sizes)))
 
 
-class GemmWithoutOffset(Rule):
-    """tf2onnx writes an einsum as one; a MatMul takes inputs of any rank."""
+class GemmToMatMul(Rule):
+    """`Gemm` without an offset, as tf2onnx writes an einsum, becomes `MatMul`, which takes inputs of any rank."""
 
     def pattern(self, op, x, matrix):
         return op.Gemm(x, matrix, _outputs=["product"])
 
     def check(self, op, matrix, product, **_):
-        given = product.producer().attributes
-        plain = given.get_float("alpha", 1.0) == 1 and not given.get_int("transA", 0)
-        return plain and len(product.producer().inputs) == 2 and _constant(matrix) is not None
+        attributes = product.producer().attributes
+        is_plain = attributes.get_float("alpha", 1.0) == 1 and not attributes.get_int("transA", 0)
+        return is_plain and len(product.producer().inputs) == 2 and constant_value(matrix) is not None
 
     def rewrite(self, op, x, matrix, product):
-        array = _constant(matrix)
+        array = constant_value(matrix)
         if product.producer().attributes.get_int("transB", 0):
             array = np.ascontiguousarray(array.T)
         return op.MatMul(x, op.Constant(value=ir.tensor(array)))
 
 
-class ReshapeToItself(Rule):
+class ReshapeToSameShape(Rule):
+    """`Reshape` to the shape of its input is removed."""
+
     def pattern(self, op, x, target):
         return op.Reshape(x, target)
 
     def check(self, op, x, target):
-        shape, sizes = _shape(x), _target(x, target)
+        shape, sizes = shape_of(x), _target_shape(x, target)
         return sizes is not None and None not in shape and shape == sizes
 
     def rewrite(self, op, x, **_):
         return op.Identity(x)
 
 
-class ReshapeToConstant(Rule):
-    """In ONNX 0 keeps a size and -1 stands for the one that is left."""
+class ReshapeToConstantTarget(Rule):
+    """`Reshape` to a computed shape gets a constant one, where 0 keeps a size and -1 stands for the rest."""
 
     def pattern(self, op, x, target):
         return op.Reshape(x, target)
 
     def check(self, op, x, target):
-        sizes = _target(x, target)
-        if sizes is None or _constant(target) is not None:
+        sizes = _target_shape(x, target)
+        if sizes is None or constant_value(target) is not None:
             return False
-        shape = _shape(x)
+        shape = shape_of(x)
         kept = [0 if i < len(shape) and size == shape[i] else size for i, size in enumerate(sizes)]
         self.sizes = [-1 if isinstance(size, str) else size for size in kept]
         return self.sizes.count(-1) < 2
@@ -189,14 +199,14 @@ class ReshapeToConstant(Rule):
         return op.Reshape(x, op.Constant(value=ir.tensor(np.array(self.sizes, "int64"))))
 
 
-def _target(x: ir.Value, target: ir.Value) -> list[int | str] | None:
-    """The shape that a Reshape makes of `x`, with the size that -1 stands for."""
-    shape, sizes = _shape(x), _sizes(target)
-    if shape is None or None in shape or sizes is None or 0 in (wanted := sizes.tolist()):
+def _target_shape(x: ir.Value, target: ir.Value) -> list[int | str] | None:
+    """The shape that a `Reshape` of `x` returns, with the size that -1 stands for. `None` if it is not known."""
+    shape, sizes = shape_of(x), symbolic_values(target)
+    if shape is None or None in shape or sizes is None or 0 in (shape_of_y := sizes.tolist()):
         return None
-    if -1 in wanted:
-        numbers = [[size for size in sizes if isinstance(size, int) and size > 0] for sizes in (shape, wanted)]
-        names = [sorted(size for size in sizes if isinstance(size, str)) for sizes in (shape, wanted)]
+    if -1 in shape_of_y:
+        numbers = [[size for size in sizes if isinstance(size, int) and size > 0] for sizes in (shape, shape_of_y)]
+        names = [sorted(size for size in sizes if isinstance(size, str)) for sizes in (shape, shape_of_y)]
         missing = list(names[0])
         for name in names[1]:
             if name not in missing:
@@ -205,26 +215,28 @@ def _target(x: ir.Value, target: ir.Value) -> list[int | str] | None:
         left, rest = divmod(int(np.prod(numbers[0])), int(np.prod(numbers[1])))
         if rest or len(missing) > 1 or (missing and left != 1):
             return None
-        wanted[wanted.index(-1)] = missing[0] if missing else left
-    return wanted
+        shape_of_y[shape_of_y.index(-1)] = missing[0] if missing else left
+    return shape_of_y
 
 
-class SliceOfEverything(Rule):
+class FullSlice(Rule):
+    """`Slice` of everything is removed."""
+
     def pattern(self, op, x, starts, ends, axes, steps):
         return op.Slice(x, starts, ends, axes, steps)
 
     def check(self, op, starts, ends, steps, **_):
-        known = [_constant(value) for value in (starts, ends, steps)]
-        return all(a is not None for a in known) and (
-            (known[0] == 0).all() and (known[1] >= ENDLESS).all() and (known[2] == 1).all()
-        )
+        starts, ends, steps = (constant_value(value) for value in (starts, ends, steps))
+        if starts is None or ends is None or steps is None:
+            return False
+        return (starts == 0).all() and (ends >= OPEN_END).all() and (steps == 1).all()
 
     def rewrite(self, op, x, **_):
         return op.Identity(x)
 
 
-class RowsOfRows(Rule):
-    """To choose among the places of an embedding, choose among the numbers that it is looked up by."""
+class GatherOfGather(Rule):
+    """`Gather` from the rows that a `Gather` looked up becomes a look-up of gathered indices, which are smaller."""
 
     def pattern(self, op, table, i, flat, places):
         rows = op.Reshape(op.Gather(table, i, _outputs=["inner"]), flat)
@@ -232,7 +244,7 @@ class RowsOfRows(Rule):
 
     def check(self, op, table, flat, inner, outer, **_):
         along_rows = all(y.producer().attributes.get_int("axis", 0) == 0 for y in (inner, outer))
-        shape, target = _shape(table), _constant(flat)
+        shape, target = shape_of(table), constant_value(flat)
         return along_rows and shape is not None and target is not None and target.tolist() == [-1, *shape[1:]]
 
     def rewrite(self, op, table, i, places, **_):
@@ -240,6 +252,8 @@ class RowsOfRows(Rule):
 
 
 class TransposeOfTranspose(Rule):
+    """Two `Transpose`s become one, or are removed where the second one undoes the first."""
+
     def pattern(self, op, x, first, second):
         return op.Transpose(op.Transpose(x, perm=first), perm=second)
 
@@ -248,8 +262,8 @@ class TransposeOfTranspose(Rule):
         return op.Identity(x) if perm == sorted(perm) else op.Transpose(x, perm=perm)
 
 
-class TimesOne(Rule):
-    """And below plus zero: what a Rescaling leaves whose scale or offset is none."""
+class MultiplyByOne(Rule):
+    """`x * 1`, which a `Rescaling` without a scale writes, is removed."""
 
     neutral = 1
 
@@ -257,20 +271,24 @@ class TimesOne(Rule):
         return op.Mul(x, number)
 
     def check(self, op, x, number):
-        return _number(number) == self.neutral and x.shape is not None and len(number.shape) <= len(x.shape)
+        return scalar_value(number) == self.neutral and x.shape is not None and len(number.shape) <= len(x.shape)
 
     def rewrite(self, op, x, **_):
         return op.Identity(x)
 
 
-class PlusZero(TimesOne):
+class AddZero(MultiplyByOne):
+    """`x + 0`, which a `Rescaling` without an offset writes, is removed."""
+
     neutral = 0
 
     def pattern(self, op, x, number):
         return op.Add(x, number)
 
 
-class ReversedTwice(Rule):
+class DoubleReverseSequence(Rule):
+    """Two `ReverseSequence`s of the same lengths and axes are removed."""
+
     def pattern(self, op, x, lengths, again):
         once = op.ReverseSequence(x, lengths, _outputs=["once"])
         return op.ReverseSequence(once, again, _outputs=["twice"])

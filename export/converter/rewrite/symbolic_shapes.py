@@ -1,4 +1,4 @@
-"""What is known of an ONNX graph before it runs: constants, shapes, and values computed from shapes."""
+"""What an ONNX graph says before it runs: constants, shapes, and values computed from shapes."""
 
 # mypy: disable-error-code="arg-type, assignment, index, misc, operator, override, return-value, union-attr"
 from collections.abc import Callable
@@ -7,50 +7,53 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
-LONGEST = 64
-"""Numbers in a tensor that holds sizes, at most."""
+MAX_SIZES = 64
+"""Numbers in a tensor of sizes, at most. Larger tensors are not followed."""
 
 
-def _constant(value: ir.Value | None) -> np.ndarray | None:
+def constant_value(value: ir.Value | None) -> np.ndarray | None:
     return None if value is None or value.const_value is None else value.const_value.numpy()
 
 
-def _number(value: ir.Value | None) -> float | None:
-    """The one number that a constant holds."""
-    array = _constant(value)
+def scalar_value(value: ir.Value | None) -> float | None:
+    """The number that a constant of size 1 holds."""
+    array = constant_value(value)
     return array.item() if array is not None and array.size == 1 else None
 
 
-def _is_last_axis(axes: ir.Value, x: ir.Value) -> bool:
-    axis = _number(axes)
+def is_last_axis(axes: ir.Value, x: ir.Value) -> bool:
+    axis = scalar_value(axes)
     return x.shape is not None and axis in (-1, len(x.shape) - 1)
 
 
-def _shape(x: ir.Value) -> list[int | str | None] | None:
-    """Numbers, names of free sizes, None for what is not known."""
+def shape_of(x: ir.Value) -> list[int | str | None] | None:
+    """The shape: a number for each static dimension, a name for a dynamic one, `None` for an unknown one."""
     return None if x.shape is None else [size if isinstance(size, int) else size.value for size in x.shape]
 
 
-def _sizes(value: ir.Value | None) -> np.ndarray | None:
-    """A tensor that is computed from shapes alone: its numbers and the names of its free sizes, None if it is not."""
+def symbolic_values(value: ir.Value | None) -> np.ndarray | None:
+    """The value of a tensor that is computed from shapes alone: numbers and names of dynamic dimensions.
+
+    `None` if it is computed from anything else.
+    """
     if value is None or (value.dtype is not None and not value.dtype.is_integer()):
         return None
-    array = _constant(value)
+    array = constant_value(value)
     if array is not None:
-        return array.astype(object) if array.size <= LONGEST else None
+        return array.astype(object) if array.size <= MAX_SIZES else None
     node = value.producer()
     if node is None:
         return None
     if node.op_type == "Shape":
-        shape = _shape(node.inputs[0])
+        shape = shape_of(node.inputs[0])
         part = slice(node.attributes.get_int("start", 0), node.attributes.get_int("end", None))
         return None if shape is None or None in shape[part] else np.array(shape[part], object)
-    if node.op_type not in MOVES:
+    if node.op_type not in SHAPE_OPERATIONS:
         return None
-    inputs = [_sizes(x) for x in node.inputs]
+    inputs = [symbolic_values(x) for x in node.inputs]
     if any(x is None for x in inputs):
         return None
-    return MOVES[node.op_type](node, *inputs)
+    return SHAPE_OPERATIONS[node.op_type](node, *inputs)
 
 
 def _slice(_: ir.Node, x, starts, ends, axes=None, steps=None) -> np.ndarray | None:
@@ -59,7 +62,7 @@ def _slice(_: ir.Node, x, starts, ends, axes=None, steps=None) -> np.ndarray | N
     return x[slice(starts[0], ends[0], 1 if steps is None else steps[0])]
 
 
-MOVES: dict[str, Callable] = {
+SHAPE_OPERATIONS: dict[str, Callable] = {
     "Cast": lambda node, x: x,
     "Concat": lambda node, *parts: np.concatenate(parts),
     "Gather": lambda node, x, places: np.array(x[places.astype(int)], object) if x.ndim == 1 else None,
@@ -71,39 +74,44 @@ MOVES: dict[str, Callable] = {
     "Squeeze": lambda node, x, *axes: x.reshape(()) if x.size == 1 else x,
     "Unsqueeze": lambda node, x, axes: x.reshape(1) if x.ndim == 0 else None,
 }
-"""Operations that move sizes about and leave their values."""
+"""Operations that keep, move or combine sizes, each as a function of symbolic values."""
 
 
-def _one_source_of_sizes(graph: ir.Graph) -> int:
-    """Read each free size off one input, so that what is computed from it is seen to be the same everywhere."""
+def share_size_sources(graph: ir.Graph) -> int:
+    """Compute each dynamic size from one input everywhere, so that equal computations become one.
+
+    Returns:
+        The number of values that changed.
+    """
     sources: dict[str, tuple[ir.Value, int]] = {}
     for x in graph.inputs:
-        for place, size in enumerate(_shape(x) or []):
+        for place, size in enumerate(shape_of(x) or []):
             if isinstance(size, str):
                 sources.setdefault(size, (x, place))
     changes = 0
     for node in list(graph):
         value = node.outputs[0]
-        if node.op_type not in {*MOVES, "Shape"} or not value.uses() or value.is_graph_output():
+        if node.op_type not in {*SHAPE_OPERATIONS, "Shape"} or not value.uses() or value.is_graph_output():
             continue
-        sizes = _sizes(value)
-        if sizes is None or sizes.size > LONGEST or _is_source(node, sources):
+        sizes = symbolic_values(value)
+        if sizes is None or sizes.size > MAX_SIZES or _is_source(node, sources):
             continue
         if all(isinstance(size, int) for size in sizes.ravel()):
-            known = [ir.node("Constant", [], {"value": ir.tensor(sizes.astype(value.dtype.numpy()))})]
+            nodes = [ir.node("Constant", [], {"value": ir.tensor(sizes.astype(value.dtype.numpy()))})]
         elif sizes.size == 1 and sizes.item() in sources:
-            known = _read(graph, *sources[sizes.item()], value.dtype, sizes.ndim)
+            nodes = _size_nodes(graph, *sources[sizes.item()], value.dtype, sizes.ndim)
         else:
             continue
-        graph.insert_before(node, known)
-        known[-1].outputs[0].dtype, known[-1].outputs[0].shape = value.dtype, ir.Shape(sizes.shape)
-        value.replace_all_uses_with(known[-1].outputs[0])
+        graph.insert_before(node, nodes)
+        size = nodes[-1].outputs[0]
+        size.dtype, size.shape = value.dtype, ir.Shape(sizes.shape)
+        value.replace_all_uses_with(size)
         changes += 1
     return changes
 
 
-def _read(graph: ir.Graph, x: ir.Value, place: int, dtype: ir.DataType, rank: int) -> list[ir.Node]:
-    """The nodes that give one size of an input, as a number or a vector of one."""
+def _size_nodes(graph: ir.Graph, x: ir.Value, place: int, dtype: ir.DataType, rank: int) -> list[ir.Node]:
+    """The nodes that compute one size of an input, as a scalar or a vector of one number."""
     nodes = [ir.node("Shape", [x], {"start": place, "end": place + 1})]
     if dtype != ir.DataType.INT64:
         nodes.append(ir.node("Cast", [nodes[-1].outputs[0]], {"to": dtype}))
@@ -116,41 +124,45 @@ def _read(graph: ir.Graph, x: ir.Value, place: int, dtype: ir.DataType, rank: in
     return nodes
 
 
-def _infer_shapes(model: ir.Model) -> None:
-    """ONNX's inference, told how long 0, 1, ... n - 1 is where n is a free size: by inputs in place of such ranges."""
+def infer_shapes(model: ir.Model) -> None:
+    """Run ONNX's shape inference, and tell it that a `Range` up to a dynamic size has that size.
+
+    An input with the right shape stands in for each such `Range` while the inference runs.
+    """
     infer = passes.ShapeInferencePass(strict_mode=False)
     infer(model)
-    stood_in = []
+    stand_ins = []
     for node in model.graph:
-        length = _length(node) if node.op_type == "Range" else None
+        length = _range_length(node) if node.op_type == "Range" else None
         if length is not None:
             y = node.outputs[0]
-            stand_in = ir.Value(name=f"{y.name}_known", shape=ir.Shape([length]), type=ir.TensorType(y.dtype))
+            stand_in = ir.Value(name=f"{y.name}_stand_in", shape=ir.Shape([length]), type=ir.TensorType(y.dtype))
             y.replace_all_uses_with(stand_in)
-            stood_in.append((stand_in, y))
-    model.graph.inputs.extend(stand_in for stand_in, _ in stood_in)
-    for node in model.graph:  # a name once given to a size that was not known would stay
+            stand_ins.append((stand_in, y))
+    model.graph.inputs.extend(stand_in for stand_in, _ in stand_ins)
+    for node in model.graph:  # otherwise the first inference's names of unknown sizes stay
         for value in node.outputs:
             value.shape = value.shape if value.is_graph_output() else None
     infer(model)
-    for stand_in, y in stood_in:
+    for stand_in, y in stand_ins:
         model.graph.inputs.remove(stand_in)
         stand_in.replace_all_uses_with(y)
         y.shape = stand_in.shape
 
 
-def _length(node: ir.Node) -> int | str | None:
+def _range_length(node: ir.Node) -> int | str | None:
+    """The size of a `Range` from 0 in steps of 1, if it is known."""
     start, limit, step = node.inputs
-    if node.outputs[0].is_graph_output() or _number(start) != 0 or _number(step) != 1:
+    if node.outputs[0].is_graph_output() or scalar_value(start) != 0 or scalar_value(step) != 1:
         return None
     if limit.dtype.is_floating_point() and limit.producer() is not None and limit.producer().op_type == "Cast":
         limit = limit.producer().inputs[0]
-    sizes = _sizes(limit)
+    sizes = symbolic_values(limit)
     return None if sizes is None else sizes.item()
 
 
 def _is_source(node: ir.Node, sources: dict[str, tuple[ir.Value, int]]) -> bool:
-    """Whether `node` is already one of those that `_one_source_of_sizes` writes."""
+    """Whether `share_size_sources` wrote this node."""
     while node is not None and node.op_type in ("Squeeze", "Cast"):
         node = node.inputs[0].producer()
     if node is None or node.op_type != "Shape" or "start" not in node.attributes:

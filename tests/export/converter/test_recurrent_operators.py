@@ -1,4 +1,4 @@
-"""Recurrent layers become one ONNX operator each, and answer as Keras does, whatever the mask."""
+"""Recurrent layers become one ONNX operator each, and compute the same as Keras with any mask."""
 
 import keras
 import numpy as np
@@ -12,29 +12,35 @@ from kerasfound.export.converter import convert, recurrent_operators
 OPERATORS = {"LSTM": "LSTM", "GRU": "GRU", "SimpleRNN": "RNN"}
 
 
-def answers_alike(model, path, masked=False):
-    """The file's operators, after its answers were compared at several sizes."""
-    convert.onnx(model, path)
+def save_onnx(model, path, opset=convert.OPSET, dynamic_shapes=None):
+    """Trace a model and write a valid ONNX file."""
+    convert.save_onnx(convert.trace_for_onnx(model, dynamic_shapes), path, opset)
+    onnx.checker.check_model(path, full_check=True)
+
+
+def check_outputs(model, path, masked=False):
+    """Compare the outputs of the file with Keras at several sizes, and return its operators."""
+    save_onnx(model, path)
     session = onnxruntime.InferenceSession(path)
     rng = np.random.default_rng(0)
     for batch, time in ((1, 7), (5, 3), (3, 1), (4, 12)):
         x = rng.normal(size=(batch, time, 3)).astype("float32")
-        known = rng.random((batch, time)) < 0.6
-        known[0], known[-1] = False, True  # nothing to read, and everything
-        asked = [x, known] if masked else [x]
-        expected = keras.tree.flatten(model(asked if masked else x, training=False))
-        found = session.run(None, dict(zip(["x", "known"], asked, strict=False)))
-        for one, other in zip(expected, found, strict=True):
-            np.testing.assert_allclose(np.asarray(one), other, atol=1e-6)
+        mask = rng.random((batch, time)) < 0.6
+        mask[0], mask[-1] = False, True  # all steps are masked, and none
+        inputs = [x, mask] if masked else [x]
+        expected = keras.tree.flatten(model(inputs if masked else x, training=False))
+        outputs = session.run(None, dict(zip(["x", "mask"], inputs, strict=False)))
+        for y_expected, y in zip(expected, outputs, strict=True):
+            np.testing.assert_allclose(np.asarray(y_expected), y, atol=1e-6)
     return [node.op_type for node in onnx.load(path).graph.node]
 
 
 def model_of(layer, masked=False):
     x = keras.Input((None, 3), name="x")
-    known = keras.Input((None,), dtype="bool", name="known")
-    outputs = keras.tree.flatten(layer(x, mask=known) if masked else layer(x))
-    named = [keras.layers.Activation("linear", name=f"y{i}")(y) for i, y in enumerate(outputs)]
-    return keras.Model([x, known] if masked else x, named)
+    mask = keras.Input((None,), dtype="bool", name="mask")
+    outputs = keras.tree.flatten(layer(x, mask=mask) if masked else layer(x))
+    named_outputs = [keras.layers.Activation("linear", name=f"y{i}")(y) for i, y in enumerate(outputs)]
+    return keras.Model([x, mask] if masked else x, named_outputs)
 
 
 @pytest.mark.parametrize("kind", OPERATORS)
@@ -53,31 +59,31 @@ def model_of(layer, masked=False):
 )
 def test_a_layer_is_one_operator(tmp_path, kind, source, masked, settings):
     layer = getattr(source, kind)(4, bias_initializer="normal", **settings)
-    ops = answers_alike(model_of(layer, masked), tmp_path / "model.onnx", masked)
+    ops = check_outputs(model_of(layer, masked), tmp_path / "model.onnx", masked)
     assert [op for op in ops if op in {*OPERATORS.values(), "Loop"}] == [OPERATORS[kind]]
 
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("sequences", [False, True])
-def test_both_directions_are_two_operators_and_nothing_is_reversed_twice(tmp_path, masked, sequences):
+def test_both_directions_are_two_operators_without_double_reversal(tmp_path, masked, sequences):
     layer = keras.layers.Bidirectional(kf.layers.LSTM(4, return_sequences=sequences, bias_initializer="normal"))
-    ops = answers_alike(model_of(layer, masked), tmp_path / "model.onnx", masked)
+    ops = check_outputs(model_of(layer, masked), tmp_path / "model.onnx", masked)
     assert ops.count("LSTM") == 2
     assert "Loop" not in ops
     if sequences:
         assert "ReverseSequence" not in ops
 
 
-def test_a_state_that_is_given_is_used(tmp_path):
+def test_an_initial_state_is_used(tmp_path):
     x = keras.Input((None, 3), name="x")
     start = keras.layers.Dense(4, name="start")(x[:, 0])
     y = keras.layers.LSTM(4, name="y")(x, initial_state=[start, 2 * start])
-    ops = answers_alike(keras.Model(x, y), tmp_path / "model.onnx")
+    ops = check_outputs(keras.Model(x, y), tmp_path / "model.onnx")
     assert ops.count("LSTM") == 1
 
 
 class Peephole(keras.layers.LSTMCell):
-    """Another equation."""
+    """A cell with another equation."""
 
     def call(self, inputs, states, training=False):
         h, states = super().call(inputs, states, training)
@@ -92,20 +98,20 @@ class Peephole(keras.layers.LSTMCell):
         lambda: keras.layers.GRU(4, recurrent_activation="hard_sigmoid"),
     ],
 )
-def test_what_onnx_has_no_operator_for_stays_a_loop(tmp_path, layer):
-    ops = answers_alike(model_of(layer()), tmp_path / "model.onnx")
+def test_a_layer_without_an_onnx_operator_stays_a_loop(tmp_path, layer):
+    ops = check_outputs(model_of(layer()), tmp_path / "model.onnx")
     assert "Loop" in ops
     assert not set(ops) & set(OPERATORS.values())
 
 
-def test_every_activation_that_is_named_is_onnxs(tmp_path):
+def test_every_supported_activation_equals_that_of_onnx(tmp_path):
     for name in ("tanh", "sigmoid", "relu"):
-        ops = answers_alike(model_of(keras.layers.SimpleRNN(4, activation=name)), tmp_path / "model.onnx")
+        ops = check_outputs(model_of(keras.layers.SimpleRNN(4, activation=name)), tmp_path / "model.onnx")
         assert ops.count("RNN") == 1
 
 
-def test_keras_is_left_as_it_was():
+def test_keras_is_restored():
     before = [cls.inner_loop for cls in recurrent_operators.LOOPS]
-    with recurrent_operators.as_operators():
+    with recurrent_operators.recurrent_layers_as_operators():
         assert all(cls.inner_loop is not loop for cls, loop in zip(recurrent_operators.LOOPS, before, strict=True))
     assert [cls.inner_loop for cls in recurrent_operators.LOOPS] == before

@@ -235,8 +235,8 @@ def test_a_model_that_was_never_built_is_refused(tmp_path):
 def spoiled(convert, layer):
     """`convert`, which makes a mistake in one layer."""
 
-    def wrong(model, path, *arguments, **options):
-        convert(model, path, *arguments, **options)
+    def wrong(traced, path, *arguments, **options):
+        convert(traced, path, *arguments, **options)
         proto = onnx.load(path)
         for weights in proto.graph.initializer:
             value = numpy_helper.to_array(weights)
@@ -250,7 +250,7 @@ def spoiled(convert, layer):
 def test_a_file_that_answers_otherwise_is_refused_and_its_layer_named(tmp_path, monkeypatch):
     (tmp_path / "model.onnx").write_text("what was there")
     model = deep()
-    monkeypatch.setattr(convert, "onnx", spoiled(convert.onnx, model.get_layer("second")))
+    monkeypatch.setattr(convert, "save_onnx", spoiled(convert.save_onnx, model.get_layer("second")))
     with pytest.raises(UserError, match=r"answers otherwise than the trained model: third by up to .* second"):
         kf.export.onnx(model, tmp_path / "model.onnx")
     assert (tmp_path / "model.onnx").read_text() == "what was there"
@@ -285,7 +285,7 @@ def test_a_file_that_the_checker_rejects_is_refused_by_the_layers_name(tmp_path,
 
 def test_a_given_tolerance_is_obeyed_and_recorded(tmp_path, monkeypatch):
     model = deep()
-    monkeypatch.setattr(convert, "onnx", spoiled(convert.onnx, model.get_layer("second")))
+    monkeypatch.setattr(convert, "save_onnx", spoiled(convert.save_onnx, model.get_layer("second")))
     assert kf.export.onnx(model, tmp_path / "model.onnx", tolerance=0.5).tolerance == 0.5
 
 
