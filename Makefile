@@ -1,9 +1,11 @@
-# make demo       the whole line on built-in data: train, export, verify, serve, ask
+# make demo       train on built-in data, export, verify, serve, send a request
 # make test       lint, types, and the tests that take seconds
-# make test-all   all tests, those of the blocks on JAX too: what CI runs
-# make dev        the same install, and the link tree that editors follow (see pyproject.toml)
-# make clean      what the others made
+# make test-all   all tests, and those of the blocks on JAX too: CI runs this
+# make types      type errors of the whole package, by mypy, without a build
+# make dev        install, and lay the links that editors and mypy follow (see pyproject.toml)
+# make clean      remove everything that the other targets made
 
+SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
@@ -27,16 +29,15 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-# Type checkers do not follow the package-dir mapping of an editable install; the unpacked wheel has every room in place.
-types: $(INSTALLED)
-	rm -rf build
-	$(BIN)/pip wheel --quiet --no-deps --wheel-dir build/wheel .
-	$(BIN)/python -m zipfile --extract build/wheel/*.whl build/unpacked
-	cd build/unpacked && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p kerasfound
+# `recipes/`, `export/` and `serving/` are sub-packages of `kerasfound`; a type checker sees this only in the linked tree.
+# mypy reports paths of the linked tree; sed turns them into paths of the source tree.
+types: dev
+	set -o pipefail; $(BIN)/mypy | sed -E 's#^build/dev/##; s#^kerasfound/(recipes|export|serving)/#\1/#'
 
 dev: $(INSTALLED)
+	rm -rf build/dev
 	mkdir -p build/dev/kerasfound
-	ln -sfn $(CURDIR)/kerasfound/* $(CURDIR)/recipes $(CURDIR)/export $(CURDIR)/serving build/dev/kerasfound/
+	ln -s $(CURDIR)/kerasfound/* $(CURDIR)/recipes $(CURDIR)/export $(CURDIR)/serving build/dev/kerasfound/
 
 clean:
 	rm -rf .venv build runs models

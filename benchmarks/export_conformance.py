@@ -1,12 +1,13 @@
-"""Which Keras models come out of an export as they went in: ours beside Keras's own `model.export`, both formats.
+"""How many Keras models keep their outputs after an export: our export compared with Keras's `model.export`.
 
-    python benchmarks/export_conformance.py                        # everything: about half an hour
-    python benchmarks/export_conformance.py --only LSTM            # the cases with that in their name
-    python benchmarks/export_conformance.py --results some.jsonl   # go on where a stopped run ended
+    python benchmarks/export_conformance.py                        # all cases: about half an hour
+    python benchmarks/export_conformance.py --only LSTM            # the cases with this text in their name
+    python benchmarks/export_conformance.py --results some.jsonl   # continue an interrupted run
 
-A case is a line of the tables below. Its model is exported with free batch and time sizes, and the file is asked at
-four sizes beside `model(x, training=False)`. "Refused" is an error at export; "wrong" is a file that was written and
-cannot be loaded, cannot be asked or answers otherwise, or a process that crashed; so the cases run in their own ones.
+A case is a line of the tables below. Its model is exported to both formats with dynamic batch and time dimensions. The
+file runs at four sizes, and its outputs are compared with `model(x, training=False)`. "Refused" is an error at export.
+"Wrong" is a file that was written but cannot be loaded, cannot run or has different outputs, or a process that crashed;
+therefore the cases run in separate processes.
 """
 
 import json
@@ -27,7 +28,7 @@ import numpy as np
 SIZES = (1, 9), (2, 12), (5, 6), (3, 17)
 """Batch and time."""
 CHUNK, SECONDS = 25, 300
-"""Cases in one process, and how long it may take over one of them in one format."""
+"""Number of cases in one process, and the time limit for one case in one format."""
 TOLERANCE, HALF_TOLERANCE = 1e-4, 5e-2
 EXPORTERS, FORMATS = ("Keras", "ours"), ("SavedModel", "ONNX")
 
@@ -66,7 +67,7 @@ INPUTS: dict[str, Callable[[int, int], Any]] = {
     "sound": lambda batch, time: floats(batch, 400),
     "sound of any length": lambda batch, time: floats(batch, 200 + 16 * time),
 }
-"""What a model is asked, of a batch and a time size. What differs between two sizes is a free size."""
+"""Test inputs for a batch and a time size. A dimension that differs between two sizes is dynamic."""
 
 CASES: dict[str, str] = {
     "vector": """
@@ -453,7 +454,7 @@ CASES: dict[str, str] = {
         lambda x: spectrogram(x, 'log')
     """,
 }
-"""By what goes in: a layer, or a function of symbolic tensors."""
+"""The layers, or functions of symbolic tensors, for each kind of input."""
 
 ACTIVATIONS = """
     celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_tanh leaky_relu linear log_sigmoid log_softmax
@@ -489,7 +490,7 @@ APPLICATIONS = """
 
 
 def whole_models() -> dict[str, tuple[Callable, Callable]]:
-    """Name to the model's maker and to what it is asked."""
+    """Return a function that builds the model, and one that makes its inputs, by the name of the case."""
     import keras
     from keras import layers, ops
 
@@ -548,7 +549,7 @@ def whole_models() -> dict[str, tuple[Callable, Callable]]:
 
         def call(self, x):
             noise = keras.random.normal((200, 200), seed=self.generator)
-            return x + 1e-7 * ops.mean(noise)  # random, but too little to be seen
+            return x + 1e-7 * ops.mean(noise)  # random, but far below the tolerance
 
     def unet() -> Any:
         x = skip = keras.Input((None, None, 3))
@@ -572,8 +573,8 @@ def whole_models() -> dict[str, tuple[Callable, Callable]]:
         return make
 
     vector, steps, tokens = INPUTS["vector"], INPUTS["steps"], INPUTS["tokens"]
-    found = {line.strip(): (application(line.strip()), photo) for line in APPLICATIONS.strip().splitlines()}
-    return found | {
+    models = {line.strip(): (application(line.strip()), photo) for line in APPLICATIONS.strip().splitlines()}
+    return models | {
         "GPT with tied embeddings": (language_model, lambda batch, time: below(20, batch, time)),
         "dicts of inputs and outputs": (
             many_ends,
@@ -624,26 +625,28 @@ def whole_models() -> dict[str, tuple[Callable, Callable]]:
 
 
 def cases() -> dict[str, tuple[Callable, Callable]]:
-    """Name to the model's maker and to what it is asked."""
+    """Return a function that builds the model, and one that makes its inputs, by the name of the case."""
 
-    def listed(table: str) -> list[str]:
+    def lines(table: str) -> list[str]:
         return [line.strip() for line in table.strip().splitlines()]
 
-    found = {}
+    all_cases = {}
     for kind, table in CASES.items():
-        found |= {f"{kind}: {line}": (lambda k=kind, e=line: around(k, e), INPUTS[kind]) for line in listed(table)}
+        all_cases |= {
+            f"{kind}: {line}": (lambda k=kind, e=line: build_case(k, e), INPUTS[kind]) for line in lines(table)
+        }
     for name in ACTIVATIONS.split():
-        found[f"activation {name}"] = (lambda n=name: around("vector", f"Activation('{n}')"), INPUTS["vector"])
+        all_cases[f"activation {name}"] = (lambda n=name: build_case("vector", f"Activation('{n}')"), INPUTS["vector"])
     for policy in POLICIES:
         for kind, table in UNDER_POLICIES.items():
-            for line in listed(table):
-                make = lambda k=kind, e=line, p=policy: around(k, e, p)  # noqa: E731
-                found[f"{policy}, {kind}: {line}"] = (make, INPUTS[kind])
-    return found | whole_models()
+            for line in lines(table):
+                make = lambda k=kind, e=line, p=policy: build_case(k, e, p)  # noqa: E731
+                all_cases[f"{policy}, {kind}: {line}"] = (make, INPUTS[kind])
+    return all_cases | whole_models()
 
 
-def around(kind: str, expression: str, policy: str = "float32") -> Any:
-    """The model of one line of the tables."""
+def build_case(kind: str, expression: str, policy: str = "float32") -> Any:
+    """Build the model for one line of the tables."""
     import keras
 
     small, large = (INPUTS[kind](*size) for size in SIZES[:2])
@@ -669,12 +672,12 @@ def around(kind: str, expression: str, policy: str = "float32") -> Any:
 
 
 def names() -> dict[str, Any]:
-    """What the lines of the tables are written in."""
+    """Return the names that a line of the tables may use."""
     import keras
     from keras import layers, ops
 
     class Bilinear(keras.layers.Layer):
-        """A layer of a user, of two arguments."""
+        """A custom layer with two inputs."""
 
         def build(self, x_shape, y_shape):
             self.kernel = self.add_weight(shape=(x_shape[-1], y_shape[-1]))
@@ -707,8 +710,10 @@ def names() -> dict[str, Any]:
     }
 
 
-def judge(name: str, model: Any, asked: Callable, exporter: str, file_format: str, folder: Path) -> tuple[str, str]:
-    """Verdict and reason."""
+def judge(
+    name: str, model: Any, make_inputs: Callable, exporter: str, file_format: str, folder: Path
+) -> tuple[str, str]:
+    """Return the verdict and its reason."""
     import keras
 
     try:
@@ -717,19 +722,19 @@ def judge(name: str, model: Any, asked: Callable, exporter: str, file_format: st
         return "refused", " ".join(str(error).split())[:300]
     tolerance = HALF_TOLERANCE if "16" in name.partition(":")[0] else TOLERANCE
     try:
-        ask = load(model, exporter, file_format, folder / "model")
+        run_file = load(model, exporter, file_format, folder / "model")
         leaves = flat if exporter == "ours" else keras.tree.flatten  # Keras sorts the keys of a dict
         for size in SIZES:
-            x = asked(*size)
+            x = make_inputs(*size)
             expected = map(numbers, leaves(model(keras.tree.map_structure(tensor, x), training=False)))
-            for wanted, given in zip(expected, ask(x), strict=True):
-                if wanted.shape != given.shape:
-                    return "wrong", f"shape {given.shape} for {wanted.shape} at batch and time {size}"
-                if not close(wanted, given, tolerance):
-                    return "wrong", f"other numbers at batch and time {size}"
+            for wanted, actual in zip(expected, run_file(x), strict=True):
+                if wanted.shape != actual.shape:
+                    return "wrong", f"shape {actual.shape}, expected {wanted.shape}, at batch and time {size}"
+                if not close(wanted, actual, tolerance):
+                    return "wrong", f"different values at batch and time {size}"
     except Exception as error:
         return "wrong", " ".join(str(error).split())[:300]
-    return "right", ""
+    return "correct", ""
 
 
 def export(model: Any, exporter: str, file_format: str, path: Path) -> None:
@@ -745,7 +750,7 @@ def export(model: Any, exporter: str, file_format: str, path: Path) -> None:
 
 
 def load(model: Any, exporter: str, file_format: str, path: Path) -> Callable[[Any], list[np.ndarray]]:
-    """The file as a function of what the model is asked to its outputs, in the order in which the exporter has them."""
+    """Return a function that runs the file on inputs; its outputs have the exporter's order."""
     import keras
     import onnxruntime
     import tensorflow as tf
@@ -764,24 +769,24 @@ def load(model: Any, exporter: str, file_format: str, path: Path) -> Callable[[A
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         inputs = inputs or [x.name for x in session.get_inputs()]
 
-        def ask(x: Any) -> list[np.ndarray]:
+        def run_file(x: Any) -> list[np.ndarray]:
             return session.run(outputs or None, dict(zip(inputs, arrange(x), strict=True)))
 
-        return ask
+        return run_file
     loaded = tf.saved_model.load(str(path))
     if ours:
         serve = loaded.signatures["serving_default"]
 
-        def ask(x: Any, _owner: Any = loaded) -> list[np.ndarray]:
-            found = serve(**dict(zip(inputs, map(tensor, flat(x)), strict=True)))
-            return [numbers(found[name]) for name in outputs]
+        def run_file(x: Any, _owner: Any = loaded) -> list[np.ndarray]:
+            results = serve(**dict(zip(inputs, map(tensor, flat(x)), strict=True)))
+            return [numbers(results[name]) for name in outputs]
 
-        return ask
+        return run_file
     return lambda x: [numbers(y) for y in keras.tree.flatten(loaded.serve(keras.tree.map_structure(tensor, x)))]
 
 
 def flat(structure: Any) -> list:
-    """Its leaves, dicts in their own order."""
+    """Return the leaves of a nested structure; dicts keep their order."""
     if isinstance(structure, dict):
         structure = list(structure.values())
     if isinstance(structure, (list, tuple)):
@@ -804,10 +809,10 @@ def numbers(y: Any) -> np.ndarray:
     )
 
 
-def close(wanted: np.ndarray, given: np.ndarray, tolerance: float) -> bool:
+def close(wanted: np.ndarray, actual: np.ndarray, tolerance: float) -> bool:
     if wanted.dtype == object:
-        return bool((wanted == numbers(given)).all())
-    a, b = wanted.astype("float64"), given.astype("float64")
+        return bool((wanted == numbers(actual)).all())
+    a, b = wanted.astype("float64"), actual.astype("float64")
     if wanted.dtype.kind in "iub":
         return bool((a == b).all())
     scale = 1 + np.abs(a) if tolerance == TOLERANCE else 1 + np.abs(a).max()
@@ -815,7 +820,7 @@ def close(wanted: np.ndarray, given: np.ndarray, tolerance: float) -> bool:
 
 
 def work(results: Path, chosen: list[str]) -> None:
-    """In a process of its own: judge some cases and write each verdict down at once."""
+    """Judge some cases, in a separate process, and write each verdict at once."""
     import keras
 
     table = cases()
@@ -826,7 +831,7 @@ def work(results: Path, chosen: list[str]) -> None:
             file.flush()
 
         for name in chosen:
-            make, asked = table[name]
+            make, make_inputs = table[name]
             keras.utils.set_random_seed(0)
             try:
                 model = make()
@@ -835,9 +840,9 @@ def work(results: Path, chosen: list[str]) -> None:
                 continue
             for exporter in EXPORTERS:
                 for file_format in FORMATS:
-                    write(name, exporter, file_format, "begun", "")
+                    write(name, exporter, file_format, "started", "")
                     folder = Path(tempfile.mkdtemp(prefix="conformance-"))
-                    write(name, exporter, file_format, *judge(name, model, asked, exporter, file_format, folder))
+                    write(name, exporter, file_format, *judge(name, model, make_inputs, exporter, file_format, folder))
                     shutil.rmtree(folder)
 
 
@@ -846,20 +851,20 @@ def verdicts(results: Path) -> dict[tuple[str, str, str], tuple[str, str]]:
     return {(name, exporter, file_format): (verdict, reason) for name, exporter, file_format, verdict, reason in rows}
 
 
-def judged(results: Path, wanted: list[str]) -> None:
-    """Let processes judge the cases, some in each; a case in which one ends has crashed it."""
+def judge_all(results: Path, wanted: list[str]) -> None:
+    """Judge the cases in separate processes, some in each; a case whose process ends early has crashed it."""
     while True:
-        found = verdicts(results)
-        for key, (verdict, _) in found.items():
-            if verdict == "begun":
+        written_verdicts = verdicts(results)
+        for key, (verdict, _) in written_verdicts.items():
+            if verdict == "started":
                 with results.open("a") as file:
                     file.write(json.dumps([*key, "wrong", "crashed or took too long"]) + "\n")
-        done = {name for name, *_ in found}
-        left = [name for name in wanted if name not in done]
-        if not left:
+        done = {name for name, *_ in written_verdicts}
+        remaining = [name for name in wanted if name not in done]
+        if not remaining:
             return
-        print(f"{len(wanted) - len(left)} of {len(wanted)} cases", file=sys.stderr, flush=True)
-        command = [sys.executable, __file__, "--results", str(results), "--chunk", json.dumps(left[:CHUNK])]
+        print(f"{len(wanted) - len(remaining)} of {len(wanted)} cases", file=sys.stderr, flush=True)
+        command = [sys.executable, __file__, "--results", str(results), "--chunk", json.dumps(remaining[:CHUNK])]
         quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
         worker = subprocess.Popen(command, env=os.environ | quiet, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         started = time.time()
@@ -870,33 +875,33 @@ def judged(results: Path, wanted: list[str]) -> None:
                 worker.kill()
 
 
-def table(found: dict[tuple[str, str, str], tuple[str, str]]) -> Iterator[str]:
-    rows = {key: verdict for key, verdict in found.items() if verdict[0] != "no case"}
+def table(judged: dict[tuple[str, str, str], tuple[str, str]]) -> Iterator[str]:
+    rows = {key: verdict for key, verdict in judged.items() if verdict[0] != "no case"}
     total = len({name for name, *_ in rows})
-    yield f"| {total} cases | right | refused | silently wrong |"
+    yield f"| {total} cases | correct | refused | silently wrong |"
     yield "|---|---|---|---|"
     for file_format in FORMATS:
         for exporter in EXPORTERS:
             count = Counter(v for (_, e, f), (v, _) in rows.items() if (e, f) == (exporter, file_format))
-            share = f"{count['right']} ({count['right'] / max(total, 1):.1%})"
+            share = f"{count['correct']} ({count['correct'] / max(total, 1):.1%})"
             yield f"| {file_format}, {exporter} | {share} | {count['refused']} | {count['wrong']} |"
     yield ""
     for (name, exporter, file_format), (verdict, reason) in rows.items():
-        if exporter == "ours" and verdict != "right":
+        if exporter == "ours" and verdict != "correct":
             yield f"- {file_format} {verdict}: `{name}`: {reason}"
-    for (name, *_), (verdict, reason) in found.items():
+    for (name, *_), (verdict, reason) in judged.items():
         if verdict == "no case":
             yield f"- not a case: `{name}`: {reason}"
 
 
 def main(only: str = "", results: Path | None = None, chunk: str = "") -> None:
-    """Judge every case, or those with `only` in their name, and print the table."""
+    """Judge every case, or the cases with `only` in their name, and print the table."""
     if chunk:
         assert results
         work(results, json.loads(chunk))
         return
     results = results or Path(tempfile.mkdtemp()) / "results.jsonl"
-    judged(results, [name for name in cases() if only in name])
+    judge_all(results, [name for name in cases() if only in name])
     print("\n".join(table(verdicts(results))))
 
 

@@ -1,13 +1,14 @@
-"""Nodes and latency of exported runs: TensorFlow compiled with XLA, SavedModel, ONNX by tf2onnx alone, ours, int8.
+"""Node counts and latency of exported runs: TensorFlow with XLA, SavedModel, ONNX by plain tf2onnx, by us, and int8.
 
-    kerasfound run mnist_cnn --epochs 1 --out R/cnn                       # what they are worth does not matter
+    kerasfound run mnist_cnn --epochs 1 --out R/cnn                       # accuracy does not matter here
     kerasfound run imdb_lstm --data grammar --epochs 1 --out R/lstm
     kerasfound run tabular_mlp --data adult --data-dir FOLDER --epochs 1 --out R/mlp
     kerasfound run mini_transformer --data stdlib --epochs 1 --steps 5 --out R/gpt
     python benchmarks/export_latency.py R/cnn R/lstm R/mlp R/gpt
 
-All take turns in every round, so that what else the machine does hits all alike; a ratio is the median over the rounds
-of the milliseconds by those of compiled TensorFlow in the same round. Texts have 200 words, windows 64 characters.
+All candidates alternate in every round, so that other load on the machine affects all of them alike. A ratio is the
+median over the rounds of the milliseconds, divided by those of TensorFlow with XLA in the same round. Texts have 200
+words, windows have 64 characters.
 """
 
 import contextlib
@@ -35,8 +36,8 @@ from kerasfound.export.converter.rewrite import pipeline
 from kerasfound.export.tracing import traced_model
 from kerasfound.training.run import Run
 
-ENOUGH = 0.03
-"""Seconds that one is called for in a round, at least."""
+MIN_SECONDS = 0.03
+"""How long each candidate is called in a round, at least."""
 WORDS = 200
 COLUMNS = ["TensorFlow, XLA", "SavedModel", "tf2onnx", "ONNX", "int8"]
 app = cyclopts.App()
@@ -48,9 +49,9 @@ def main(*runs: Path, threads: int = 1, opset: int | None = None, rounds: int = 
 
     Args:
         runs: run folders.
-        threads: of TensorFlow within an operation, and of ONNX Runtime.
-        opset: of our file and the quantized one. Defaults to that of a bundle.
-        rounds: how often each is measured.
+        threads: number of threads, inside an operation for TensorFlow, and for ONNX Runtime.
+        opset: opset of our file and the quantized file. Defaults to the opset of a bundle.
+        rounds: number of measurements for each candidate.
     """
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     print(f"{threads} thread(s), {rounds} rounds; median ms (times TensorFlow with XLA)\n")
@@ -58,17 +59,17 @@ def main(*runs: Path, threads: int = 1, opset: int | None = None, rounds: int = 
     for folder in runs:
         run = Run.open(folder)
         with tempfile.TemporaryDirectory() as work:
-            nodes, candidates = exported(run, Path(work), threads, opset or bundle_writer.default_opset(run))
+            nodes, candidates = export(run, Path(work), threads, opset or bundle_writer.default_opset(run))
             for batch in (1, 32):
                 x = inputs(run, batch)
                 print(f"| {run.recipe} | {nodes} | {batch} | {' | '.join(cells(candidates, x, rounds))} |", flush=True)
 
 
-def exported(run: Run, folder: Path, threads: int, opset: int) -> tuple[str, dict[str, Callable]]:
-    """The node counts, and one function of an input for each column."""
+def export(run: Run, folder: Path, threads: int, opset: int) -> tuple[str, dict[str, Callable]]:
+    """Return the node counts, and for each column a function that runs the model on an input."""
     model = run.load_model()
     files = {name: folder / f"{name}.onnx" for name in COLUMNS[2:]}
-    with as_tf2onnx_leaves_it():
+    with plain_tf2onnx():
         convert.save_onnx(convert.trace_for_onnx(model), files["tf2onnx"])
     convert.save_onnx(convert.trace_for_onnx(model), files["ONNX"], opset)
     samples = {model.inputs[0].name: inputs(run, 64)}
@@ -81,21 +82,22 @@ def exported(run: Run, folder: Path, threads: int, opset: int) -> tuple[str, dic
         "SavedModel": lambda x: next(iter(serve(tf.constant(x)).values())).numpy(),
     }
     for name, path in files.items():
-        session = opened(path, threads)
+        session = open_onnx(path, threads)
         candidates[name] = lambda x, session=session: session.run(None, {session.get_inputs()[0].name: x})[0]
     return ", ".join(str(count(onnx.load(files[name]).graph)) for name in COLUMNS[2:4]), candidates
 
 
-def opened(path: Path, threads: int) -> onnxruntime.InferenceSession:
+def open_onnx(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # after its turn a pool of threads would go on to look for work, on the cores of whose turn it is
+    # after its turn, a thread pool would spin and take CPU time from the next candidate
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 @contextlib.contextmanager
-def as_tf2onnx_leaves_it() -> Iterator[None]:
+def plain_tf2onnx() -> Iterator[None]:
+    """Switch off our rewrites of the graph."""
     with (
         mock.patch.object(pipeline, "rewrite", lambda proto: proto),
         mock.patch.object(recurrent_operators, "recurrent_layers_as_operators", contextlib.nullcontext),
@@ -104,7 +106,7 @@ def as_tf2onnx_leaves_it() -> Iterator[None]:
 
 
 def count(graph: onnx.GraphProto) -> int:
-    """Nodes, those of loops included."""
+    """Number of nodes, including those in loops."""
     inner = (a.g for node in graph.node for a in node.attribute if a.type == onnx.AttributeProto.GRAPH)
     return len(graph.node) + sum(count(body) for body in inner)
 
@@ -118,23 +120,23 @@ def inputs(run: Run, batch: int) -> np.ndarray:
 
 def cells(candidates: dict[str, Callable], x: np.ndarray, rounds: int) -> list[str]:
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    for ask in candidates.values():
-        ask(x)  # compiles
+    for run_model in candidates.values():
+        run_model(x)  # compiles
     for _ in range(rounds):
-        for name, ask in candidates.items():
-            seconds[name].append(one_round(ask, x))
-    found = []
-    for measured in seconds.values():
-        ratios = [one / compiled for one, compiled in zip(measured, seconds[COLUMNS[0]], strict=True)]
-        found.append(f"{1000 * statistics.median(measured):.3f} ({statistics.median(ratios):.2f})")
-    return found
+        for name, run_model in candidates.items():
+            seconds[name].append(seconds_per_call(run_model, x))
+    texts = []
+    for times in seconds.values():
+        ratios = [time / xla_time for time, xla_time in zip(times, seconds[COLUMNS[0]], strict=True)]
+        texts.append(f"{1000 * statistics.median(times):.3f} ({statistics.median(ratios):.2f})")
+    return texts
 
 
-def one_round(ask: Callable, x: np.ndarray) -> float:
-    """Seconds a call."""
+def seconds_per_call(run_model: Callable, x: np.ndarray) -> float:
+    """Call for at least `MIN_SECONDS` and return the mean time of a call."""
     start, calls = time.perf_counter(), 0
-    while time.perf_counter() - start < ENOUGH:
-        ask(x)
+    while time.perf_counter() - start < MIN_SECONDS:
+        run_model(x)
         calls += 1
     return (time.perf_counter() - start) / calls
 

@@ -1,10 +1,10 @@
-"""Characters a second that a run of `mini_transformer` writes, with and without its key-value cache.
+"""Characters per second of text generation with a run of `mini_transformer`, with and without the key-value cache.
 
     kerasfound run mini_transformer --data stdlib --out R/gpt
     python benchmarks/generation.py R/gpt
 
-Keras, as `kerasfound generate` writes, and ONNX Runtime on one thread, as `kerasfound serve` does. All take turns in
-every round and write the same text, the likeliest; a ratio is the median over the rounds.
+Keras generates as in `kerasfound generate`, ONNX Runtime on one thread as in `kerasfound serve`. All generators
+alternate in every round and generate the same greedy text. A ratio is the median over the rounds.
 """
 
 import itertools
@@ -37,36 +37,36 @@ def main(run: Path, length: int = 200, rounds: int = 7) -> None:
 
     Args:
         run: a run folder.
-        length: characters written in a round.
-        rounds: how often each writes.
+        length: characters that each generator writes in a round.
+        rounds: number of rounds.
     """
-    opened = kf.training.Run.open(run)
-    prompt = opened.schema.labels[0] * 2
+    trained = kf.training.Run.open(run)
+    prompt = trained.schema.labels[0] * 2
     with tempfile.TemporaryDirectory() as folder:
-        bundle = kf.export.bundle(opened, folder, name="writer")
-        writers: dict[str, Callable[[], Iterator[str]]] = {
-            "Keras, whole window": lambda: kf.training.generate(opened, prompt, length, 0, cache=False),
-            "Keras, cache": lambda: kf.training.generate(opened, prompt, length, 0),
-            "ONNX Runtime, whole window": lambda: recomputing(opened, bundle, prompt, length),
-            "ONNX Runtime, cache": lambda: remembering(bundle, prompt, length),
+        bundle = kf.export.bundle(trained, folder, name="generator")
+        generators: dict[str, Callable[[], Iterator[str]]] = {
+            "Keras, whole window": lambda: kf.training.generate(trained, prompt, length, 0, cache=False),
+            "Keras, cache": lambda: kf.training.generate(trained, prompt, length, 0),
+            "ONNX Runtime, whole window": lambda: generate_without_cache(trained, bundle, prompt, length),
+            "ONNX Runtime, cache": lambda: generate_with_cache(bundle, prompt, length),
         }
-        seconds: dict[str, list[float]] = {name: [] for name in writers}
+        seconds: dict[str, list[float]] = {name: [] for name in generators}
         for _ in range(rounds):
-            texts = {name: timed(writer, seconds[name]) for name, writer in writers.items()}
+            texts = {name: timed(generate, seconds[name]) for name, generate in generators.items()}
             if len(set(texts.values())) > 1:
                 raise SystemExit(f"the texts differ: {texts}")
-    window, first = opened.settings["block_size"], seconds["Keras, whole window"]
+    window, first = trained.settings["block_size"], seconds["Keras, whole window"]
     print(f"window {window}, {rounds} rounds of {length} characters\n")
-    print("| | characters a second | times Keras, whole window |")
+    print("| | characters per second | times Keras, whole window |")
     print("|---|---|---|")
     for name, times in seconds.items():
         ratio = statistics.median(a / b for a, b in zip(first, times, strict=True))
         print(f"| {name} | {(length - COMPILING) / statistics.median(times):.0f} | {ratio:.2f} |")
 
 
-def timed(write: Callable[[], Iterator[str]], seconds: list[float]) -> str:
-    """The text; the first characters, for which a model is opened and its two steps compiled, are not timed."""
-    pieces = write()
+def timed(generate: Callable[[], Iterator[str]], seconds: list[float]) -> str:
+    """Return the text. The first characters are not timed: they open the model and compile its two steps."""
+    pieces = generate()
     text = "".join(itertools.islice(pieces, COMPILING))
     started = time.perf_counter()
     text += "".join(pieces)
@@ -74,25 +74,27 @@ def timed(write: Callable[[], Iterator[str]], seconds: list[float]) -> str:
     return text
 
 
-def remembering(bundle: Path, prompt: str, length: int) -> Iterator[str]:
+def generate_with_cache(bundle: Path, prompt: str, length: int) -> Iterator[str]:
     manifest = kf.bundle.manifest.read(bundle / "manifest.json")
     assert manifest.text_generation
     generator = TextGenerator(manifest, open_session(bundle / manifest.text_generation.file))
     return generator.generate(prompt, SamplingParameters(max_tokens=length, temperature=0.0))
 
 
-def recomputing(run: kf.training.Run, bundle: Path, prompt: str, length: int) -> Iterator[str]:
-    opened, labels = open_session(bundle / "model.onnx"), run.schema.labels
-    (ids,) = opened.get_inputs()
+def generate_without_cache(run: kf.training.Run, bundle: Path, prompt: str, length: int) -> Iterator[str]:
+    model, labels = open_session(bundle / "model.onnx"), run.schema.labels
+    (tokens,) = model.get_inputs()
 
-    def answer(known: list[int], seen: int) -> np.ndarray:
-        (logits,) = opened.run(None, {ids.name: np.array([known], "int32")})
+    def next_logits(ids: list[int], cached: int) -> np.ndarray:
+        (logits,) = model.run(None, {tokens.name: np.array([ids], "int32")})
         return logits[0, -1]
 
-    known = [labels.index(character) for character in prompt]
-    rng = np.random.default_rng()
-    drawn = generate_tokens(answer, known, run.settings["block_size"], lambda z: sample_token(z, 0, None, None, rng))
-    return (labels[number] for number, _ in zip(drawn, range(length), strict=False))
+    def likeliest(logits: np.ndarray) -> int:
+        return sample_token(logits, 0, None, None, np.random.default_rng())
+
+    prompt_ids = [labels.index(character) for character in prompt]
+    generated = generate_tokens(next_logits, prompt_ids, run.settings["block_size"], likeliest)
+    return (labels[i] for i in itertools.islice(generated, length))
 
 
 if __name__ == "__main__":

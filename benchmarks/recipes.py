@@ -1,12 +1,12 @@
-"""What the recipes reach over seeds, beside a reference in turns where one is written, and how their seconds compare.
+"""Metrics and training time of the recipes over several seeds, compared with references.
 
     python benchmarks/recipes.py mnist-cnn --seeds 3            # TFDS_DATA_DIR points at the data
     python benchmarks/recipes.py imdb-lstm
-    python benchmarks/recipes.py tabular-mlp FOLDER             # with the CSV files; needs xgboost, lightgbm,
+    python benchmarks/recipes.py tabular-mlp FOLDER             # FOLDER has the CSV files; needs xgboost, lightgbm,
                                                                 # catboost and pandas
     python benchmarks/recipes.py mini-transformer               # needs torch
 
-Every training is a process of its own. Nothing is chosen here: the recipes run with their presets as they are.
+Every training runs in a new process. The recipes run with their presets; this script tunes nothing.
 """
 
 import json
@@ -24,19 +24,19 @@ ROOT = Path(__file__).parent
 app = cyclopts.App()
 
 
-def recipe(name: str, seed: int, *flags: str) -> dict:
-    """One run of a recipe: seconds of fitting, the last epoch's row, test metrics, the process's largest memory."""
+def train_recipe(name: str, seed: int, *flags: str) -> dict:
+    """Train a recipe once: training seconds, metrics of the last epoch, test metrics, peak memory of the process."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         command = [sys.executable, "-m", "kerasfound", "run", name, "--seed", str(seed), "--out", str(out), *flags]
-        peak = measured(command)
+        peak = peak_memory(command)
         results = json.loads((out / "results.json").read_text())
         *_, last = (json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines())
     return {"seconds": results["fit_seconds"], "last": last, "test": results["test"], "GB": peak}
 
 
-def measured(command: list[str]) -> float:
-    """Run a command; the most memory that it held at once, in GB."""
+def peak_memory(command: list[str]) -> float:
+    """Run a command and return its peak memory in GB."""
     process = subprocess.Popen(command, stdout=sys.stderr)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
@@ -44,18 +44,19 @@ def measured(command: list[str]) -> float:
     return usage.ru_maxrss / 1e6  # Linux counts in KB
 
 
-def reference(name: str, seed: int) -> dict:
-    (found,) = references(name, "--seed", str(seed))
-    return found
+def run_reference(name: str, seed: int) -> dict:
+    (result,) = run_references(name, "--seed", str(seed))
+    return result
 
 
-def references(name: str, *arguments: str) -> list[dict]:
+def run_references(name: str, *arguments: str) -> list[dict]:
+    """Run a script of `references/`, which prints one JSON object for each model."""
     command = [sys.executable, ROOT / "references" / f"{name}.py", *arguments]
     finished = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return [json.loads(line) for line in finished.stdout.splitlines()]
 
 
-def row(name: str, runs: list[dict], measures: list[str]) -> str:
+def table_row(name: str, runs: list[dict], measures: list[str]) -> str:
     cells = [name]
     for measure in measures:
         values = [run[measure] for run in runs]
@@ -65,76 +66,76 @@ def row(name: str, runs: list[dict], measures: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def head(measures: list[str]) -> str:
+def table_head(measures: list[str]) -> str:
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     return f"{machine}\n\n| | {' | '.join(measures)} | s | GB |\n|---|{'---|' * (len(measures) + 2)}"
 
 
-def runs_of(name: str, preset: str, seeds: int) -> list[dict]:
+def train_preset(name: str, preset: str, seeds: int) -> list[dict]:
     flags = [] if preset == "default" else ["--preset", preset]
-    runs = [recipe(name, seed, *flags) for seed in range(seeds)]
+    runs = [train_recipe(name, seed, *flags) for seed in range(seeds)]
     return [run | run["test"] for run in runs]
 
 
-def show(found: dict[str, list[dict]], measures: list[str], reference: str) -> None:
-    """The table, and the median seconds of all beside those of the reference."""
-    print(head(measures))
-    for name, runs in found.items():
-        print(row(name, runs, measures))
-    theirs = statistics.median(run["seconds"] for run in found[reference])
-    for name, runs in found.items():
+def print_table(runs_by_model: dict[str, list[dict]], measures: list[str], reference: str) -> None:
+    """Print the table, and the median seconds of each model divided by those of the reference."""
+    print(table_head(measures))
+    for name, runs in runs_by_model.items():
+        print(table_row(name, runs, measures))
+    reference_seconds = statistics.median(run["seconds"] for run in runs_by_model[reference])
+    for name, runs in runs_by_model.items():
         if name != reference:
-            ours = statistics.median(run["seconds"] for run in runs)
-            print(f"\n{name}: {ours / theirs:.2f} times the seconds of {reference}")
+            seconds = statistics.median(run["seconds"] for run in runs)
+            print(f"\n{name}: {seconds / reference_seconds:.2f} times the seconds of {reference}")
 
 
 @app.command
 def mini_transformer(seeds: int = 3, backends: list[str] | None = None) -> None:
-    """Cross-entropy in nats a character on validation, on test, and on both together (nanoGPT's last 10%)."""
+    """Cross-entropy in nats per character on validation, on test, and on both together (nanoGPT's last 10%)."""
     measures = ["validation", "test", "both"]
-    found: dict[str, list[dict]] = {}
+    runs_by_model: dict[str, list[dict]] = {}
     for seed in range(seeds):
-        found.setdefault("nanoGPT, torch eager", []).append(reference("nanogpt", seed))
+        runs_by_model.setdefault("nanoGPT, torch eager", []).append(run_reference("nanogpt", seed))
         for backend in backends or ["tensorflow", "jax"]:
-            run = recipe("mini_transformer", seed, "--backend", backend)
+            run = train_recipe("mini_transformer", seed, "--backend", backend)
             scores = {"validation": run["last"]["val_loss"], "test": run["test"]["cross_entropy"]}
-            found.setdefault(f"mini_transformer, {backend}", []).append(run | scores)
-    for runs in found.values():
+            runs_by_model.setdefault(f"mini_transformer, {backend}", []).append(run | scores)
+    for runs in runs_by_model.values():
         for run in runs:
-            run["both"] = (run["validation"] + run["test"]) / 2  # both halves are of one size
-    show(found, measures, "nanoGPT, torch eager")
+            run["both"] = (run["validation"] + run["test"]) / 2  # both splits have the same size
+    print_table(runs_by_model, measures, "nanoGPT, torch eager")
 
 
 @app.command
 def mnist_cnn(seeds: int = 3, presets: list[str] | None = None) -> None:
-    """Test accuracy of each preset, beside keras.io's convnet."""
-    epochs = reference("mnist_convnet", 0)["epochs"]
-    found = {f"keras.io's convnet, {len(epochs)} epochs": epochs[-1:]}
-    found["the same, first above 99.0%"] = [next(epoch for epoch in epochs if epoch["accuracy"] >= 0.99)]
+    """Test accuracy of each preset, compared with keras.io's convnet."""
+    epochs = run_reference("mnist_convnet", 0)["epochs"]
+    runs_by_model = {f"keras.io's convnet, {len(epochs)} epochs": epochs[-1:]}
+    runs_by_model["the same, first epoch above 99.0%"] = [next(epoch for epoch in epochs if epoch["accuracy"] >= 0.99)]
     for preset in presets or ["fast", "default", "best"]:
-        found[f"mnist_cnn, {preset}"] = runs_of("mnist_cnn", preset, seeds)
-    show(found, ["accuracy"], "the same, first above 99.0%")
+        runs_by_model[f"mnist_cnn, {preset}"] = train_preset("mnist_cnn", preset, seeds)
+    print_table(runs_by_model, ["accuracy"], "the same, first epoch above 99.0%")
 
 
 @app.command
 def imdb_lstm(seeds: int = 3, presets: list[str] | None = None) -> None:
-    """Test accuracy of the LSTM alone and with n-grams, beside keras.io's BiLSTM and NB-SVM."""
-    found = {"keras.io's BiLSTM": [reference("bilstm", 0)], "NB-SVM": [reference("nbsvm", 0)]}
+    """Test accuracy of the LSTM with and without n-grams, compared with keras.io's BiLSTM and NB-SVM."""
+    runs_by_model = {"keras.io's BiLSTM": [run_reference("bilstm", 0)], "NB-SVM": [run_reference("nbsvm", 0)]}
     for preset in presets or ["default", "best"]:
-        found[f"imdb_lstm, {preset}"] = runs_of("imdb_lstm", preset, seeds)
-    show(found, ["accuracy"], "keras.io's BiLSTM")
+        runs_by_model[f"imdb_lstm, {preset}"] = train_preset("imdb_lstm", preset, seeds)
+    print_table(runs_by_model, ["accuracy"], "keras.io's BiLSTM")
 
 
 @app.command
 def tabular_mlp(folder: Path, seeds: int = 3, backend: str = "tensorflow") -> None:
-    """Test metrics of adult and california, beside boosted trees and scikit-learn's MLP."""
+    """Test metrics on adult and california, compared with boosted trees and scikit-learn's MLP."""
     for data, measures in (("adult", ["accuracy", "auc"]), ("california", ["rmse"])):
-        found = {other.pop("model"): [other] for other in references("boosted_trees", data, str(folder))}
+        runs_by_model = {result.pop("model"): [result] for result in run_references("boosted_trees", data, str(folder))}
         flags = ["--data", data, "--data-dir", str(folder), "--backend", backend]
-        runs = [recipe("tabular_mlp", seed, *flags) for seed in range(seeds)]
-        found["tabular_mlp"] = [run | run["test"] for run in runs]
+        runs = [train_recipe("tabular_mlp", seed, *flags) for seed in range(seeds)]
+        runs_by_model["tabular_mlp"] = [run | run["test"] for run in runs]
         print(f"{data}\n")
-        show(found, measures, "CatBoost")
+        print_table(runs_by_model, measures, "CatBoost")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from kerasfound import data
 
 
 def main(rows: int = 1_000_000) -> None:
-    """Numbers, a category, a boolean and a date, with gaps; the target is a class."""
+    """Write a table with numbers, some of them missing, a category, a boolean and a date, and read it back."""
     rng = np.random.default_rng(0)
     days = np.datetime64("2020-01-01") + rng.integers(0, 1000, rows)
     table = pa.table(
@@ -35,10 +35,10 @@ def main(rows: int = 1_000_000) -> None:
         pyarrow.parquet.write_table(table, Path(folder) / "table.parquet")
         for name in ("table.parquet", "table.csv"):
             started = time.perf_counter()
-            found = data.load_table(str(Path(folder) / name), target="class")
+            dataset = data.load_table(str(Path(folder) / name), target="class")
             seconds = time.perf_counter() - started
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-            print(f"{name}: {rows:,} rows, {found.schema.shape[0]} numbers each: {seconds:.1f} s, {memory:.1f} GiB")
+            print(f"{name}: {rows:,} rows, {dataset.schema.shape[0]} numbers each: {seconds:.1f} s, {memory:.1f} GiB")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a wheel holds, and that `[serving]` serves a bundle where neither Keras nor TensorFlow is installed."""
+"""The contents of the wheel, and serving with `[serving]` alone, without Keras and TensorFlow."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
-    # of a copy: a build writes into its source's build/, where another worker may be building too
+    # build from a copy: a build writes into build/ of its source, and another test worker may build at the same time
     source = shutil.copytree(ROOT, folder / "source", ignore=shutil.ignore_patterns(".*", "build", "runs", "models"))
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, source]
     subprocess.run(command, check=True)
@@ -29,13 +29,13 @@ def wheel(tmp_path_factory):
     return built
 
 
-def test_the_wheel_claims_one_name_and_holds_every_room(wheel):
+def test_the_wheel_contains_every_package_under_one_name(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"kerasfound"}
     sources = {
         path.relative_to(ROOT).as_posix()
-        for room in ("kerasfound", "recipes", "export", "serving")
-        for path in (ROOT / room).rglob("*")
+        for folder in ("kerasfound", "recipes", "export", "serving")
+        for path in (ROOT / folder).rglob("*")
         if path.suffix in {".py", ".pyi", ".html", ".typed"} or path.name == "py.typed"
     }
     assert {name if name.startswith("kerasfound/") else f"kerasfound/{name}" for name in sources} <= set(names)
@@ -51,8 +51,8 @@ def test_serving_needs_no_keras(wheel, tmp_path, digits_run):
         entry["name"] for entry in json.loads(subprocess.check_output([python, "-m", "pip", "list", "--format=json"]))
     }
     assert not installed & {"keras", "h5py", "tensorflow", "jax", "torch", "onnx", "scikit-learn"}
-    for told in (["--help"], ["run", "mnist_cnn", "--help"], ["list"], ["doctor"]):
-        subprocess.run([python, "-m", "kerasfound", *told], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    for arguments in (["--help"], ["run", "mnist_cnn", "--help"], ["list"], ["doctor"]):
+        subprocess.run([python, "-m", "kerasfound", *arguments], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
 
     command = [python, "-m", "kerasfound", "serve", "models", "--port", "0"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
@@ -62,7 +62,11 @@ def test_serving_needs_no_keras(wheel, tmp_path, digits_run):
             body = json.dumps({"instances": samples["x"][:4].tolist()}).encode()
             request = urllib.request.Request(f"{address}/v1/models/mnist_cnn:predict", body)
             with urllib.request.urlopen(request, timeout=30) as response:
-                answer = np.array(json.load(response)["predictions"])
+                predictions = np.array(json.load(response)["predictions"])
         finally:
             server.terminate()
+<<<<<<< HEAD
     assert np.allclose(answer, samples["prediction"][:4], atol=1e-5)
+=======
+    assert np.allclose(predictions, samples["answer"][:4], atol=1e-5)
+>>>>>>> room-words

@@ -2,8 +2,8 @@
 
     TFDS_DATA_DIR=... python benchmarks/references/bilstm.py --seed 0     # prints one JSON object
 
-Two bidirectional LSTMs of 64 units on the last 200 of 20,000 words, Adam, batches of 32, 2 epochs, as in the example
-(keras.io/examples/nlp/bidirectional_lstm_imdb, Apache-2.0); written here in its shape, on our words and splits.
+Two bidirectional LSTMs of 64 units on the last 200 words, a vocabulary of 20,000 words, Adam, batches of 32, 2 epochs:
+the architecture of keras.io/examples/nlp/bidirectional_lstm_imdb (Apache-2.0), with our tokenizer and data splits.
 """
 
 import json
@@ -18,14 +18,14 @@ import kerasfound as kf
 
 
 def main(seed: int = 0, epochs: int = 2) -> None:
-    """Train, and print seconds of fitting and test accuracy."""
+    """Train, and print training seconds and test accuracy."""
     keras.utils.set_random_seed(seed)
     texts = kf.data.load("imdb_reviews")
     tokenizer = kf.preprocessing.train_tokenizer(texts.train.x, 20_000, 200)
     train, test = (kf.preprocessing.encode_texts(tokenizer, rows.x) for rows in (texts.train, texts.test))
     train, test = (
         np.array([np.roll(row, (row == 0).sum()) for row in ids]) for ids in (train, test)
-    )  # padded in front
+    )  # padding moves to the front
     model = keras.Sequential(
         [
             keras.Input((None,), dtype="int32"),

@@ -1,10 +1,10 @@
 """XGBoost, LightGBM, CatBoost and scikit-learn's MLP with their defaults: the references for tabular_mlp.
 
     pip install xgboost lightgbm catboost pandas
-    python benchmarks/references/boosted_trees.py adult FOLDER --seed 0     # prints one JSON object a model
+    python benchmarks/references/boosted_trees.py adult FOLDER --seed 0     # prints one JSON object per model
 
-The trees take categories as such; the MLP, which has none, one column for each and the numbers standardized, and stops
-early on a tenth of the training rows. All are fitted to the training split alone.
+The trees accept categories directly. For the MLP, categories are one-hot encoded and numbers standardized; it stops
+early on a tenth of the training rows. All models are fitted on the training split only.
 """
 
 import json
@@ -30,13 +30,13 @@ from kerasfound.training import evaluation
 
 
 def frame(table: kf.data.Dataset, x: np.ndarray) -> pd.DataFrame:
-    """Encoded rows with the codes of categories as whole numbers of a category's type."""
+    """Return encoded rows as a data frame; category codes are integers with a categorical dtype."""
     kinds = [column.kind for column in table.schema.columns for _ in range(column.width)]
-    found = {}
+    columns = {}
     for i, (kind, column) in enumerate(zip(kinds, x.T, strict=True)):
         codes = pd.CategoricalDtype(range(int(table.train.x[:, i].max()) + 1)) if kind == "category" else None
-        found[f"x{i}"] = pd.Series(column.astype("int64"), dtype=codes) if codes else pd.Series(column)
-    return pd.DataFrame(found)
+        columns[f"x{i}"] = pd.Series(column.astype("int64"), dtype=codes) if codes else pd.Series(column)
+    return pd.DataFrame(columns)
 
 
 def models(train: pd.DataFrame, classes: bool, seed: int) -> dict[str, Callable[[], Any]]:
@@ -59,7 +59,7 @@ def models(train: pd.DataFrame, classes: bool, seed: int) -> dict[str, Callable[
 
 
 def main(data: str, folder: Path, seed: int = 0) -> None:
-    """Fit each, and print seconds of fitting and test metrics."""
+    """Fit each model, and print training seconds and test metrics."""
     table = kf.data.load_table(data, str(folder))
     train, test = frame(table, table.train.x), frame(table, table.test.x)
     classes = bool(table.schema.labels)
@@ -69,9 +69,9 @@ def main(data: str, folder: Path, seed: int = 0) -> None:
         started = time.perf_counter()
         model.fit(train, (table.train.y - mean) / deviation if not classes else table.train.y)
         seconds = time.perf_counter() - started
-        answers = model.predict_proba(test) if classes else model.predict(test)[:, None] * deviation + mean
-        found = evaluation.compute_metrics(answers, table.test, table.schema)
-        print(json.dumps({"model": name, "seconds": round(seconds, 1), **found}), flush=True)
+        predictions = model.predict_proba(test) if classes else model.predict(test)[:, None] * deviation + mean
+        metrics = evaluation.compute_metrics(predictions, table.test, table.schema)
+        print(json.dumps({"model": name, "seconds": round(seconds, 1), **metrics}), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     TFDS_DATA_DIR=... python benchmarks/references/mnist_convnet.py --seed 0 --epochs 15     # prints one JSON object
 
-Two convolutions of 32 and 64 filters, each with pooling, dropout, Adam, batches of 128, as in the example
-(keras.io/examples/vision/mnist_convnet, Apache-2.0); written here in its shape, on our data splits.
+Two convolutions of 32 and 64 filters, each with pooling, dropout, Adam, batches of 128: the architecture of
+keras.io/examples/vision/mnist_convnet (Apache-2.0), with our data splits.
 """
 
 import json
@@ -17,7 +17,7 @@ import kerasfound as kf
 
 
 def main(seed: int = 0, epochs: int = 15) -> None:
-    """Train, and print seconds and test accuracy after each epoch; fitting alone is timed."""
+    """Train, and print seconds and test accuracy after each epoch; only the training is timed."""
     keras.utils.set_random_seed(seed)
     images = kf.data.load("mnist")
     model = keras.Sequential(
@@ -33,13 +33,13 @@ def main(seed: int = 0, epochs: int = 15) -> None:
         ]
     )
     model.compile(loss="sparse_categorical_crossentropy", optimizer="adam", metrics=["accuracy"])
-    x, tests = images.train.x / 255, images.test.x / 255
+    train_x, test_x = images.train.x / 255, images.test.x / 255
     seconds, rows = 0.0, []
     for _ in range(epochs):
         started = time.perf_counter()
-        model.fit(x, images.train.y, batch_size=128, epochs=1, verbose=0)
+        model.fit(train_x, images.train.y, batch_size=128, epochs=1, verbose=0)
         seconds += time.perf_counter() - started
-        _, accuracy = model.evaluate(tests, images.test.y, batch_size=500, verbose=0)
+        _, accuracy = model.evaluate(test_x, images.test.y, batch_size=500, verbose=0)
         rows.append({"seconds": round(seconds, 2), "accuracy": round(accuracy, 4)})
     print(json.dumps({"epochs": rows}))
 

@@ -2,8 +2,8 @@
 
     python benchmarks/references/nanogpt.py --seed 0        # prints one JSON object
 
-4 blocks, 4 heads, 128 features, windows of 64, batches of 12, 2000 steps of AdamW, as in nanoGPT's README
-(github.com/karpathy/nanoGPT, MIT license); written here in its shape, on our data splits.
+4 blocks, 4 heads, 128 features, windows of 64, batches of 12, 2000 steps of AdamW: the settings in the README of
+github.com/karpathy/nanoGPT (MIT license), with our data splits.
 """
 
 import json
@@ -19,7 +19,7 @@ from torch.nn import functional as F  # noqa: N812
 import kerasfound as kf
 
 LAYERS, HEADS, WIDTH, BLOCK, BATCH, STEPS, WARM_UP = 4, 4, 128, 64, 12, 2000, 100
-HIGH, LOW = 1e-3, 1e-4
+MAX_RATE, MIN_RATE = 1e-3, 1e-4
 
 
 class Block(nn.Module):
@@ -42,39 +42,39 @@ class Block(nn.Module):
 class GPT(nn.Module):
     def __init__(self, characters):
         super().__init__()
-        self.tokens, self.places = nn.Embedding(characters, WIDTH), nn.Embedding(BLOCK, WIDTH)
+        self.tokens, self.positions = nn.Embedding(characters, WIDTH), nn.Embedding(BLOCK, WIDTH)
         self.blocks, self.norm = nn.Sequential(*[Block() for _ in range(LAYERS)]), nn.LayerNorm(WIDTH, bias=False)
         self.head = nn.Linear(WIDTH, characters, bias=False)
-        self.apply(self.start)
+        self.apply(self.initialize)
         for block in self.blocks:
             for layer in (block.out, block.narrow):
                 nn.init.normal_(layer.weight, std=0.02 / math.sqrt(2 * LAYERS))
         self.head.weight = self.tokens.weight
 
     @staticmethod
-    def start(layer):
+    def initialize(layer):
         if isinstance(layer, nn.Linear | nn.Embedding):
             nn.init.normal_(layer.weight, std=0.02)
 
     def forward(self, ids):
-        return self.head(self.norm(self.blocks(self.tokens(ids) + self.places.weight)))
+        return self.head(self.norm(self.blocks(self.tokens(ids) + self.positions.weight)))
 
 
 def learning_rate(step: int) -> float:
     if step < WARM_UP:
-        return HIGH * (step + 1) / (WARM_UP + 1)
-    return LOW + (HIGH - LOW) * 0.5 * (1 + math.cos(math.pi * (step - WARM_UP) / (STEPS - WARM_UP)))
+        return MAX_RATE * (step + 1) / (WARM_UP + 1)
+    return MIN_RATE + (MAX_RATE - MIN_RATE) * 0.5 * (1 + math.cos(math.pi * (step - WARM_UP) / (STEPS - WARM_UP)))
 
 
 def loss_on(model: GPT, split: kf.data.Split) -> float:
-    """Over all windows that lie side by side."""
+    """Return the mean cross-entropy over all non-overlapping windows."""
     x, y = (torch.from_numpy(a.astype("int64")) for a in kf.data.windows(split, BLOCK, stride=BLOCK))
     with torch.no_grad():
         return float(F.cross_entropy(model(x).flatten(0, 1), y.flatten()))
 
 
 def main(seed: int = 0, data: str = "tiny_shakespeare") -> None:
-    """Train once, and print seconds, validation and test loss."""
+    """Train once, and print training seconds, validation loss and test loss."""
     text = kf.data.load(data, task="text_generation")
     x, y = kf.data.windows(text.train, BLOCK)
     torch.manual_seed(seed)
@@ -82,7 +82,7 @@ def main(seed: int = 0, data: str = "tiny_shakespeare") -> None:
     decayed = [p for p in model.parameters() if p.dim() >= 2]
     rest = [p for p in model.parameters() if p.dim() < 2]
     groups = [{"params": decayed, "weight_decay": 0.1}, {"params": rest, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=HIGH, betas=(0.9, 0.99))
+    optimizer = torch.optim.AdamW(groups, lr=MAX_RATE, betas=(0.9, 0.99))
     started = time.perf_counter()
     for step in range(STEPS):
         for group in optimizer.param_groups:

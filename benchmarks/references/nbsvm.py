@@ -2,7 +2,7 @@
 
     TFDS_DATA_DIR=... python benchmarks/references/nbsvm.py     # prints one JSON object
 
-A linear classifier of which n-grams occur, each scaled by its naive Bayes log-ratio; its cost C is chosen on the
+A linear classifier on binary n-gram features, each scaled by its naive Bayes log-ratio. The cost C is chosen on the
 validation split.
 """
 
@@ -18,7 +18,7 @@ import kerasfound as kf
 
 
 def main(seed: int = 0) -> None:
-    """Train, and print seconds of counting and fitting, and test accuracy."""
+    """Train, and print the seconds of n-gram counting and training, and the test accuracy."""
     texts = kf.data.load("imdb_reviews")
     vectorizer = CountVectorizer(ngram_range=(1, 3), token_pattern=r"\w+|[^\w\s]", binary=True, dtype=np.float32)
     started = time.perf_counter()
@@ -26,9 +26,9 @@ def main(seed: int = 0) -> None:
     positive, negative = (1 + np.asarray(train[texts.train.y == c].sum(axis=0))[0] for c in (1, 0))
     ratio = np.log(positive / positive.sum()) - np.log(negative / negative.sum())
     scaled = train.multiply(ratio).tocsr()
-    held = vectorizer.transform(texts.validation.x.tolist()).multiply(ratio).tocsr()
+    validation = vectorizer.transform(texts.validation.x.tolist()).multiply(ratio).tocsr()
     fitted = [LinearSVC(C=C, random_state=seed).fit(scaled, texts.train.y) for C in (0.003, 0.01, 0.03)]
-    best = max(fitted, key=lambda model: model.score(held, texts.validation.y))
+    best = max(fitted, key=lambda model: model.score(validation, texts.validation.y))
     seconds = time.perf_counter() - started
     test = vectorizer.transform(texts.test.x.tolist()).multiply(ratio).tocsr()
     accuracy = float(best.score(test, texts.test.y))
