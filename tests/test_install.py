@@ -65,8 +65,4 @@ def test_serving_needs_no_keras(wheel, tmp_path, digits_run):
                 predictions = np.array(json.load(response)["predictions"])
         finally:
             server.terminate()
-<<<<<<< HEAD
-    assert np.allclose(answer, samples["prediction"][:4], atol=1e-5)
-=======
-    assert np.allclose(predictions, samples["answer"][:4], atol=1e-5)
->>>>>>> room-words
+    assert np.allclose(predictions, samples["prediction"][:4], atol=1e-5)
