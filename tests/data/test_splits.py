@@ -29,7 +29,7 @@ def test_three_rows_of_a_class_are_enough_to_have_one_in_every_split(count, clas
         assert abs(counts[0] - share * count) <= 2
 
 
-def test_a_given_test_split_stays_at_the_end():
+def test_a_reserved_test_split_stays_at_the_end():
     train, validation, test = stratified_split(np.zeros(30), seed=0, test=10)
     assert (len(train), len(validation), test.tolist()) == (18, 2, list(range(20, 30)))
 
