@@ -110,7 +110,7 @@ def lstm(ids: keras.KerasTensor, classes: int, vectors: np.ndarray, config: Conf
     x = embedding(ids)
     embedding.set_weights([vectors])
     x = kf.layers.Dropout(config.word_dropout or 0, noise_shape=(None, None, 1), name="word_dropout")(x)
-    # drop a feature in the whole text: if single numbers were dropped, other words would still carry the feature
+    # drop whole features of a text: a single dropped number can be inferred from the other numbers of its word
     x = keras.layers.SpatialDropout1D(config.dropout, name="feature_dropout")(x)
     layer = kf.layers.LSTM(config.units, return_sequences=True, name="lstm")
     x = kf.layers.Bidirectional(layer, name="both_directions")(x, mask=known)
@@ -154,6 +154,7 @@ def train(config: Config, run: kf.training.Run) -> kf.training.Trained:
     )
     kf.training.fit(network, batches, tokens.validation, run, config)
 
+    # on texts that were not used for training, the weights also correct overconfidence
     logits = all_logits.predict(tokens.validation.x, batch_size=500, verbose=0)
     model.get_layer("weighed").set_weights([components.logit_weights.logit_weights(logits, tokens.validation.y)])
     return kf.training.Trained(model, tokens)
