@@ -153,8 +153,8 @@ class GradientCheck:
 def float64():
     """Within this block Keras computes in float64, also on the backends where it otherwise returns float32.
 
-    One thread at a time is in such a block. Other threads keep their dtypes, except that Keras has one `floatx` for
-    the whole process: a tensor that another thread creates meanwhile without a dtype is float64.
+    One thread at a time is in such a block, and the others keep their dtype policy. But Keras has one `floatx` for the
+    whole process: another thread must not create tensors without a dtype meanwhile, nor its first layer.
 
     Example:
         >>> with float64():

@@ -1,5 +1,7 @@
 """The gradient check passes right gradients, fails wrong ones, and lists kinks, which have none."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 import numpy as np
 import pytest
@@ -172,3 +174,20 @@ def test_the_float64_context_restores_all_settings():
     assert keras.config.dtype_policy().name == "float32"
     assert keras.backend.standardize_dtype(ops.tanh(ops.ones(2)).dtype) == "float32"
     assert keras.backend.standardize_dtype(keras.layers.Dense(1)(np.ones((1, 1))).dtype) == "float32"
+
+
+def test_other_threads_keep_their_dtypes():
+    """The default dtype policy and the dtype of results stay as they are."""
+
+    def result_dtype():
+        x = ops.convert_to_tensor(np.ones(2))
+        return keras.backend.standardize_dtype(ops.tanh(ops.cast(x, "float64")).dtype)
+
+    with ThreadPoolExecutor(1) as other_thread:
+        before = result_dtype()
+        assert other_thread.submit(keras.config.dtype_policy).result().name == "float32"
+        with gradients.float64():
+            assert result_dtype() == "float64"
+            assert other_thread.submit(result_dtype).result() == before
+            assert other_thread.submit(keras.config.dtype_policy).result().name == "float32"
+        assert result_dtype() == before

@@ -1,7 +1,7 @@
 """Replace attributes of Keras for the one thread that traces; every other thread sees the original.
 
-Keras has no public hook for these places, and a copy of the model is no way around: a subclassed model has no copy
-with the same variables. So the attribute is replaced on the class, and the replacement checks which thread runs.
+Keras has no public hook for these places. A changed copy of the model does not help, because a subclassed model cannot
+be copied with its variables. So the attribute is replaced on the class, and the replacement checks which thread runs.
 """
 
 import contextlib
@@ -44,7 +44,9 @@ def replace_values(cls: type, name: str, values: list[tuple[Any, Any]]) -> Itera
         name: an attribute that each instance stores in its `__dict__`.
         values: pairs of an instance and its value.
     """
-    with lock, _set_attribute(cls, name, _ValuesOfThread(name, values, vars(cls).get(name))):
+    with lock, contextlib.ExitStack() as stack:
+        if values:
+            stack.enter_context(_set_attribute(cls, name, _ValuesOfThread(name, values, vars(cls).get(name))))
         yield
 
 

@@ -49,7 +49,7 @@ class UnsupportedModelError(UserError):
 
     Args:
         unsupported_layers: at least one.
-        file_format: the format that cannot hold the model; without it, neither can.
+        file_format: the format that the model cannot be exported to, `None` for both formats.
     """
 
     def __init__(self, unsupported_layers: Iterable[UnsupportedLayer], file_format: str | None = None):

@@ -1,8 +1,8 @@
 """Fourier transforms as matrix products. ONNX Runtime's own has errors of 1e-3 unless the length is a power of two.
 
 ONNX has no complex numbers: here a complex tensor is two tensors, its real and its imaginary parts. The TensorFlow
-operation that computes it stays in the graph without a reader. If an operation without a handler reads it, tf2onnx
-reports the error.
+operation that computes it stays in the graph. Without a reader it is removed later. If an operation without a handler
+reads it, it stays in the finished graph, where `convert` reports it.
 """
 
 from collections.abc import Callable

@@ -69,19 +69,19 @@ def test_an_inherited_function_is_inherited_again():
 
 
 def test_one_thread_traces_at_a_time():
-    started = threading.Event()
+    owner, started = Owner(1), threading.Event()
 
     def trace():
         started.set()
-        with patching.replace_values(Owner, "value", []):
-            return "traced"
+        with patching.replace_values(Owner, "value", [(owner, 2)]):
+            return owner.value
 
     with ThreadPoolExecutor(1) as pool:
-        with patching.replace_values(Owner, "value", []):
+        with patching.replace_values(Owner, "value", [(owner, 3)]):
             traced = pool.submit(trace)
             started.wait()
             assert not traced.done()
-        assert traced.result() == "traced"
+        assert traced.result() == 2
 
 
 class Sum(layers.Layer):
