@@ -29,7 +29,7 @@ import onnx
 import onnxruntime
 import tensorflow as tf
 
-from kerasfound.export import bundle_writer, quantization, saved_model_writer
+from kerasfound.export import quantization, saved_model_writer, tasks
 from kerasfound.export.converter import convert, recurrent_operators
 from kerasfound.export.converter.rewrite import pipeline
 from kerasfound.export.tracing import traced_model
@@ -58,7 +58,7 @@ def main(*runs: Path, threads: int = 1, opset: int | None = None, rounds: int = 
     for folder in runs:
         run = Run.open(folder)
         with tempfile.TemporaryDirectory() as work:
-            nodes, candidates = exported(run, Path(work), threads, opset or bundle_writer.default_opset(run))
+            nodes, candidates = exported(run, Path(work), threads, opset or tasks.TASKS[run.schema.task].opset)
             for batch in (1, 32):
                 x = inputs(run, batch)
                 print(f"| {run.recipe} | {nodes} | {batch} | {' | '.join(cells(candidates, x, rounds))} |", flush=True)
@@ -69,13 +69,13 @@ def exported(run: Run, folder: Path, threads: int, opset: int) -> tuple[str, dic
     model = run.load_model()
     files = {name: folder / f"{name}.onnx" for name in COLUMNS[2:]}
     with as_tf2onnx_leaves_it():
-        convert.onnx(model, files["tf2onnx"])
-    convert.onnx(model, files["ONNX"], opset)
+        convert.save_onnx(convert.trace_for_onnx(model), files["tf2onnx"])
+    convert.save_onnx(convert.trace_for_onnx(model), files["ONNX"], opset)
     samples = {model.inputs[0].name: inputs(run, 64)}
     quantization.quantize(files["ONNX"], files["int8"], samples)
-    saved_model_writer.saved_model(model, folder / "saved_model")
+    saved_model_writer.write_saved_model(traced_model.trace_model(model), folder / "saved_model")
     serve = tf.saved_model.load(str(folder / "saved_model")).signatures["serving_default"]
-    compiled = tf.function(traced_model.answer(model), jit_compile=True, autograph=False)
+    compiled = tf.function(traced_model.exported_function(model), jit_compile=True, autograph=False)
     candidates = {
         "TensorFlow, XLA": lambda x: next(iter(compiled(tf.constant(x)).values())).numpy(),
         "SavedModel": lambda x: next(iter(serve(tf.constant(x)).values())).numpy(),

@@ -13,8 +13,9 @@ from kerasfound.errors import UserError
 from .converter import convert, recurrent_operators, scan
 from .converter.handlers import elementwise
 from .tracing import dynamic_shapes, traced_model
-from .tracing.traced_model import Sizes
-from .tracing.unsupported import NoFormError, described, layer_of, layers
+from .tracing.traced_model import DynamicShapes
+from .tracing.unsupported import NoFormError, Obstacle, described, layer_in_message, layer_of, layers
+from .verification.subprocess_session import find_fault
 
 BOTH = "both"
 FORMATS = ("SavedModel", "ONNX")
@@ -59,7 +60,7 @@ class Explanation:
         return "\n".join([f"{head}:", *lines, *(f"To mend it: {mend}." for mend in mends)])
 
 
-def explain(model: keras.Model, sizes: Sizes | None = None, opset: int = convert.OPSET) -> Explanation:
+def explain(model: keras.Model, sizes: DynamicShapes | None = None, opset: int = convert.OPSET) -> Explanation:
     """Tell what an export will do to each layer: rewrite it, leave it out, or refuse it, and what to do then.
 
     The model is exported to a temporary folder to find out, which takes as long as an export.
@@ -83,17 +84,20 @@ def explain(model: keras.Model, sizes: Sizes | None = None, opset: int = convert
         layer "hash" (Hashing)  ONNX  refused  ONNX has no StringToHashBucketFast
         To mend it: give the layer's words or numbers as the vocabulary of a StringLookup or IntegerLookup, ...
     """
-    traced_model.check(model)
-    traced_model.inputs(model, sizes)
+    traced_model.check_model(model)
+    traced_model.input_tensors(model, sizes)
     findings = [*_precision(model), *_without_cudnn(model)]
     try:
-        traced = convert.for_onnx(model, sizes)
+        traced = convert.trace_for_onnx(model, sizes)
     except NoFormError as error:
         return Explanation(model.name, [*findings, *_refusals(error, _untraceable(model, sizes))])
     findings += [*_left_out(model, traced), *_written_otherwise(model, traced)]
     try:
         with tempfile.TemporaryDirectory() as folder:
-            convert.onnx(model, Path(folder) / "model.onnx", opset, sizes)
+            file = Path(folder) / "model.onnx"
+            convert.save_onnx(traced, file, opset)
+            if fault := find_fault("onnx", file):
+                raise NoFormError("ONNX", [Obstacle(layer_in_message(fault, model), fault)])
     except NoFormError as error:
         findings += _refusals(error, "ONNX")
     except UserError as error:
@@ -101,10 +105,10 @@ def explain(model: keras.Model, sizes: Sizes | None = None, opset: int = convert
     return Explanation(model.name, findings)
 
 
-def _untraceable(model: keras.Model, sizes: Sizes | None) -> str:
+def _untraceable(model: keras.Model, sizes: DynamicShapes | None) -> str:
     """Whether a model that cannot be traced for ONNX cannot be for a SavedModel either, which has Keras's own loops."""
     try:
-        traced_model.traced(model, sizes)
+        traced_model.trace_model(model, sizes)
     except NoFormError:
         return BOTH
     return "ONNX"
@@ -145,9 +149,9 @@ def _read(function: Any) -> list[Any]:
     return [*(node for node in graph.node if node.name in found), *called]
 
 
-def _left_out(model: keras.Model, traced: traced_model.Traced) -> list[Finding]:
+def _left_out(model: keras.Model, traced: traced_model.TracedModel) -> list[Finding]:
     """The augmentations that leave nothing in the graph: some, such as a resize, do work when a model answers."""
-    working = {layer_of(node.name, model) for node in _read(traced.function) if node.op not in IDLE}
+    working = {layer_of(node.name, model) for node in _read(traced.concrete_function) if node.op not in IDLE}
     return [
         Finding(described(layer), BOTH, "left out", "changes its input in training only")
         for layer in layers(model)
@@ -155,10 +159,10 @@ def _left_out(model: keras.Model, traced: traced_model.Traced) -> list[Finding]:
     ]
 
 
-def _written_otherwise(model: keras.Model, traced: traced_model.Traced) -> list[Finding]:
+def _written_otherwise(model: keras.Model, traced: traced_model.TracedModel) -> list[Finding]:
     """What can be told from the graph: its scopes and its operations that are not Keras's own."""
     told: dict[tuple[str, str, str], None] = {}
-    for node in _read(traced.function):
+    for node in _read(traced.concrete_function):
         layer = layer_of(node.name, model)
         for scope, reason in dynamic_shapes.SCOPES.items():
             if f"/{scope}" in node.name:

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from kerasfound.errors import one_line
+
 MAX_CHARACTERS = 400
 
 
@@ -20,7 +22,3 @@ class ClientError(Exception):
     def body(self) -> bytes:
         """As both protocols write an error."""
         return msgspec.json.encode({"error": self.reason})
-
-
-def one_line(reason: str | Exception) -> str:
-    return " ".join(str(reason).split())

@@ -13,13 +13,12 @@ import msgspec
 import numpy as np
 
 from kerasfound.bundle.manifest import Manifest, ProcessingStep
+from kerasfound.bundle.recorded_cases import Tensors
 from kerasfound.errors import UserError
 from kerasfound.preprocessing import characters, pixels
 
 from .client_error import ClientError
 from .tensor_codec import decode, split
-
-Tensors = dict[str, np.ndarray]
 
 LONG = 1 << 12
 """Bytes; to read more takes so long that other requests would wait for it."""
@@ -122,7 +121,7 @@ def class_scores(manifest: Manifest, answers: Tensors) -> np.ndarray | None:
     """A score for each row and label, `(rows, labels)`."""
     for step in manifest.postprocessing:
         scores = answers.get(str(step.parameters.get("output")))
-        if step.name == "classify" and scores is not None and scores.shape[1:] == (len(manifest.labels),):
+        if step.name == "classification" and scores is not None and scores.shape[1:] == (len(manifest.labels),):
             return scores
     return None
 
@@ -174,5 +173,5 @@ def _refusing(error: ImportError) -> Read:
     return read
 
 
-READERS = {"image": ("image", _image), "words": ("text", _words), "characters": ("text", _characters)}
+READERS = {"image": ("image", _image), "tokenizer": ("text", _words), "characters": ("text", _characters)}
 """By the manifest's name of the step: what is read, and what makes the reader."""

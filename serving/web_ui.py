@@ -90,7 +90,7 @@ def _described(model: Model) -> dict:
 def _table(model: Model) -> Table:
     """A column for each input; empty for a model that takes no rows, or whose inputs are other ones."""
     for step in model.manifest.preprocessing:
-        if step.name == "row" and step.file:
+        if step.name == "table_row" and step.file:
             found = msgspec.json.decode(_text(model, step.file) or "{}", type=Table)
             found.columns = [column for column in found.columns if column.kind != "left out"]
             for column in found.columns:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
+from kerasfound.atomic import replacing
 from kerasfound.errors import UserError
 
-from ..staging import _beside
 from ..tracing import traced_model
-from ..tracing.traced_model import Signature, Sizes, Traced
-from ..tracing.unsupported import NoFormError, Obstacle, described, layer_of, layers, quoted_in, refused
-from ..verification import onnx_check
+from ..tracing.traced_model import DynamicShapes, Signature, TracedModel
+from ..tracing.unsupported import NoFormError, Obstacle, described, layer_of, layers, refused
 from . import recurrent_operators, scan
 from .handlers import elementwise
 from .rewrite import pipeline
@@ -28,17 +27,13 @@ LARGEST = 2**31 - 1
 ASSIGN = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
 
 
-def onnx(
-    model: keras.Model, path: str | Path, opset: int = OPSET, sizes: Sizes | None = None, check: bool = True
-) -> None:
-    """Write an ONNX file with the model's own input and output names and named free sizes.
+def save_onnx(traced: TracedModel, path: str | Path, opset: int = OPSET) -> None:
+    """Write an ONNX file with the names of the signature.
 
     Args:
-        model: built, on the TensorFlow backend.
+        traced: from `trace_for_onnx`.
         path: the file to write; it appears whole or not at all.
         opset: the version of ONNX's operators, from 18 to what the installed ONNX Runtime reads.
-        sizes: names for the free sizes of an input, as for `signature`.
-        check: whether a process of its own looks if the file is valid. Who asks the file next has that done there.
 
     Raises:
         UserError: naming the layers that have no ONNX form, or if the file cannot be written.
@@ -50,14 +45,15 @@ def onnx(
         raise UserError(
             f"opset {opset}: onnx {onnx_format.__version__} writes {OPSET} to {newest}; choose one of these."
         )
-    proto = convert(model, opset, sizes)
-    with _beside(Path(path)) as made:
-        onnx_format.save(proto, made)
-        if check and (fault := onnx_check.fault(made)):
-            raise NoFormError("ONNX", [Obstacle(quoted_in(fault, model), fault)])
+    proto, path = convert(traced, opset), Path(path)
+    try:
+        with replacing(path) as part:
+            onnx_format.save(proto, part)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}); choose another place.") from error
 
 
-def convert(model: keras.Model, opset: int = OPSET, sizes: Sizes | None = None) -> "onnx_format.ModelProto":
+def convert(traced: TracedModel, opset: int = OPSET) -> "onnx_format.ModelProto":
     """The model as an ONNX graph in memory, not yet checked.
 
     Raises:
@@ -65,8 +61,8 @@ def convert(model: keras.Model, opset: int = OPSET, sizes: Sizes | None = None) 
     """
     from onnx import version_converter
 
-    traced = for_onnx(model, sizes)
-    if found := [*_in_float8(model), *_changing(model, traced.function)]:
+    model = traced.model
+    if found := [*_in_float8(model), *_changing(model, traced.concrete_function)]:
         raise NoFormError("ONNX", found)
     proto = _named(_converted(model, traced), traced.signature)
     _pad_outputs(proto)
@@ -77,20 +73,20 @@ def convert(model: keras.Model, opset: int = OPSET, sizes: Sizes | None = None) 
         return pipeline.fuse(proto if opset == OPSET else version_converter.convert_version(proto, opset))
 
 
-def for_onnx(model: keras.Model, sizes: Sizes | None = None) -> Traced:
+def trace_for_onnx(model: keras.Model, sizes: DynamicShapes | None = None) -> TracedModel:
     """The graph from which an ONNX file is written, with loops that ONNX has operators for, or tf2onnx can read.
 
     Raises:
         UserError: naming the layer that cannot be traced.
     """
     with recurrent_operators.as_operators(), scan.readable():
-        return traced_model.traced(model, sizes)
+        return traced_model.trace_model(model, sizes)
 
 
-def _converted(model: keras.Model, traced: Traced) -> "onnx_format.ModelProto":
+def _converted(model: keras.Model, traced: TracedModel) -> "onnx_format.ModelProto":
     import tf2onnx
 
-    function = traced.function
+    function = traced.concrete_function
     captured = {inner.name for _, inner in function.graph.captures}
     inputs = [tensor.name for tensor in function.inputs if tensor.name not in captured]
     outputs = {tensor.name: name for name, tensor in function.structured_outputs.items()}

@@ -23,7 +23,7 @@ SCOPES = {
 
 
 @contextlib.contextmanager
-def allowed() -> Iterator[None]:
+def allow_dynamic_shapes() -> Iterator[None]:
     """While this is open, these layers can be traced with a free size; with known ones they are Keras's own."""
     with contextlib.ExitStack() as stack:
         for cls, written in WRITTEN.items():

@@ -31,7 +31,7 @@ TRACEABLE = "write it with keras.ops, from tensors to tensors"
 OTHER = ("float16", "bfloat16", "float64")
 """Precisions that ONNX Runtime has few operations for, and that no file needs: its weights are not trained on."""
 
-Sizes = dict[str, list[int | str]]
+DynamicShapes = dict[str, list[int | str]]
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -41,15 +41,16 @@ class Signature(msgspec.Struct, frozen=True):
     outputs: list[Tensor]
 
 
-class Traced(msgspec.Struct, frozen=True):
+class TracedModel(msgspec.Struct, frozen=True):
+    model: keras.Model
     signature: Signature
-    function: Any
+    concrete_function: Any
     """A concrete function of TensorFlow."""
-    answer: Callable
+    python_function: Callable
     """What it was traced from, which keeps the variables that it refers to."""
 
 
-def signature(model: keras.Model, sizes: Sizes | None = None) -> Signature:
+def signature(model: keras.Model, sizes: DynamicShapes | None = None) -> Signature:
     """The inputs and outputs of a built model, as both formats have them.
 
     Args:
@@ -61,10 +62,10 @@ def signature(model: keras.Model, sizes: Sizes | None = None) -> Signature:
     Raises:
         UserError: if the model is not built, `sizes` does not fit it, or it cannot be traced to tensors.
     """
-    return traced(model, sizes).signature
+    return trace_model(model, sizes).signature
 
 
-def check(model: keras.Model) -> None:
+def check_model(model: keras.Model) -> None:
     """Refuse what can be seen at once.
 
     Raises:
@@ -77,28 +78,28 @@ def check(model: keras.Model) -> None:
         raise UserError(f"models are exported from TensorFlow, not from {backend}; set KERAS_BACKEND=tensorflow.")
 
 
-def traced(model: keras.Model, sizes: Sizes | None = None) -> Traced:
-    """The graph of `answer(model)`, and its signature."""
-    check(model)
-    asked = inputs(model, sizes)
-    asking = answer(model)
-    function = trace(model, asking, specs(asked))
-    return Traced(Signature(asked, _outputs(model, asked, function.structured_outputs)), function, asking)
+def trace_model(model: keras.Model, sizes: DynamicShapes | None = None) -> TracedModel:
+    """The graph of `exported_function(model)`, and its signature."""
+    check_model(model)
+    asked = input_tensors(model, sizes)
+    asking = exported_function(model)
+    function = trace(model, asking, tensor_specs(asked))
+    return TracedModel(model, Signature(asked, _outputs(model, asked, function.structured_outputs)), function, asking)
 
 
-def specs(tensors: list[Tensor]) -> list[tf.TensorSpec]:
+def tensor_specs(tensors: list[Tensor]) -> list[tf.TensorSpec]:
     """The inputs for TensorFlow, their free sizes unknown."""
     return [tf.TensorSpec([_known(size) for size in x.shape], x.dtype, name=x.name) for x in tensors]
 
 
-def answer(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
+def exported_function(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
     """As `reference`, but in float32 and without what only a GPU has: what the files compute."""
-    ask = reference(model)
+    ask = reference_function(model)
     stored = [variable for variable in model.variables if variable.dtype in OTHER]
     copies = [tf.Variable(tf.cast(variable.value, "float32"), trainable=False) for variable in stored]
 
     def call(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-        with for_inference(model), contextlib.ExitStack() as stack:
+        with inference_in_float32(model), contextlib.ExitStack() as stack:
             for variable, copy in zip(stored, copies, strict=True):
                 stack.enter_context(mock.patch.multiple(variable, _value=copy, _dtype="float32"))
             return ask(*tensors)
@@ -106,7 +107,7 @@ def answer(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
     return call
 
 
-def reference(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
+def reference_function(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
     """The model as a function of its input tensors in the signature's order: named outputs, in inference mode.
 
     Keras's own export leaves `training` open, so that augmentation and dropout stay active in some layers.
@@ -115,7 +116,7 @@ def reference(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
 
     def call(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         given = _filled(arguments, iter(tensors))
-        with softmax_of_one():
+        with without_softmax_warning():
             outputs = model(**given, training=False) if isinstance(given, _ByName) else model(given, training=False)
         return _named_outputs(model, outputs)
 
@@ -123,7 +124,7 @@ def reference(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
 
 
 @contextlib.contextmanager
-def softmax_of_one() -> Iterator[None]:
+def without_softmax_warning() -> Iterator[None]:
     """Without Keras's warning of a softmax over one number: attention has one where a text of one word is asked."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "You are using a softmax over axis")
@@ -157,7 +158,7 @@ def nodes(function: Any) -> list[Any]:
 
 
 @contextlib.contextmanager
-def for_inference(model: keras.Model) -> Iterator[None]:
+def inference_in_float32(model: keras.Model) -> Iterator[None]:
     """While a graph is traced: float32, no kernel that only a GPU has, and free sizes wherever layers allow them."""
     with contextlib.ExitStack() as stack:
         for layer in layers(model):
@@ -165,7 +166,7 @@ def for_inference(model: keras.Model) -> Iterator[None]:
                 stack.enter_context(mock.patch.object(layer, "_dtype_policy", _in_float32(layer)))
             if getattr(layer, "use_cudnn", False):  # its operation runs on Nvidia only and has no ONNX form
                 stack.enter_context(mock.patch.object(layer, "use_cudnn", False))
-        stack.enter_context(dynamic_shapes.allowed())
+        stack.enter_context(dynamic_shapes.allow_dynamic_shapes())
         yield
 
 
@@ -235,7 +236,7 @@ def _filled(structure: Any, tensors: Iterator[tf.Tensor]) -> Any:
     return _mapped(lambda leaf: next(tensors), structure)
 
 
-def inputs(model: keras.Model, sizes: Sizes | None = None) -> list[Tensor]:
+def input_tensors(model: keras.Model, sizes: DynamicShapes | None = None) -> list[Tensor]:
     """The inputs of a built model, as in its signature."""
     sizes = sizes or {}
     found: list[Tensor] = []
@@ -310,7 +311,7 @@ def _probe(
     filled = [Tensor(x.name, x.dtype, [numbers.get(size, size) for size in x.shape]) for x in asked]  # type: ignore
     back = {number: name for name, number in reversed(numbers.items())}
     try:
-        outputs = trace(model, answer(model), specs(filled)).structured_outputs
+        outputs = trace(model, exported_function(model), tensor_specs(filled)).structured_outputs
     except UserError:  # a size that the model does not take
         return None
     return {name: [back.get(size, size) for size in y.shape] for name, y in outputs.items()}
@@ -322,7 +323,7 @@ def _named_outputs(model: keras.Model, outputs: Any) -> dict[str, tf.Tensor]:
         names: list[str] | None = [model.layers[-1].name]
     else:
         names = getattr(model, "output_names", None)
-    taken = {x.name for x in inputs(model)}
+    taken = {x.name for x in input_tensors(model)}
     found = {}
     for i, (path, y) in enumerate(_leaves(outputs)):
         if y is None:

@@ -76,7 +76,7 @@ def layer_of(node: str, model: keras.Model) -> str:
     return described(model)
 
 
-def quoted_in(text: str, model: keras.Model) -> str:
+def layer_in_message(text: str, model: keras.Model) -> str:
     """The layer of the first node that a message quotes."""
     found = (layer_of(node, model) for node in re.findall(r"[^\s'\"()]+/[^\s'\"()]+", text))
     return next((layer for layer in found if layer != described(model)), described(model))
@@ -124,7 +124,7 @@ def refused(model: keras.Model) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # they raise whatever their code runs into
-        found = found or [Obstacle(quoted_in(str(error), model), first_line(error))]
+        found = found or [Obstacle(layer_in_message(str(error), model), first_line(error))]
         raise NoFormError("ONNX", found) from error
     finally:
         log.removeHandler(handler)

@@ -212,9 +212,8 @@ def export(
         opened,
         to,
         name,
+        options=kerasfound.export.ExportOptions(opset=opset, tolerance=tolerance),
         labels=named,
-        tolerance=tolerance,
-        opset=opset,
         quantize=quantize,
         data_dir=data_dir,
     )

@@ -20,7 +20,7 @@ export function answers(model, panel) {
     const ranked = answer?.labels && row ? rank(model.labels, row) : [];
     verdict.hidden = !step;
     raw.open ||= !step;
-    const number = step?.name === "number" && answer ? numberOf(row, model.target) : "";
+    const number = step?.name === "regression" && answer ? numberOf(row, model.target) : "";
     const told = ranked.length ? answer.labels[0] : number;
     if (verdict.textContent !== told) verdict.textContent = told;
     bars.replaceChildren(...ranked.map(bar));

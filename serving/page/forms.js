@@ -16,7 +16,7 @@ export function formOf(model) {
   if (model.writes) return promptForm;
   if (model.raw === "image") return imageForm;
   if (model.raw === "text") return textForm;
-  return steps.includes("row") ? rowForm : tensorsForm;
+  return steps.includes("table_row") ? rowForm : tensorsForm;
 }
 
 function imageForm(model, changed) {

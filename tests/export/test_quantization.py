@@ -18,7 +18,7 @@ from kerasfound.recipes import tabular_mlp
 @pytest.fixture
 def version(tmp_path, digits_run):
     """A folder with the float file."""
-    convert.onnx(digits_run.load_model(), tmp_path / "model.onnx")
+    convert.save_onnx(convert.trace_for_onnx(digits_run.load_model()), tmp_path / "model.onnx")
     return tmp_path
 
 
@@ -89,7 +89,7 @@ MODELS = {
 def test_other_models_are_quantized_as_they_run(tmp_path, kind):
     source, target = tmp_path / "model.onnx", tmp_path / "int8.onnx"
     model = MODELS[kind]()
-    convert.onnx(model, source)
+    convert.save_onnx(convert.trace_for_onnx(model), source)
     assert quantization.quantize(source, target, {}) == "dynamic"
     own = {node.op_type for node in onnx.load(target).graph.node if node.domain}  # ONNX Runtime's
     assert own == ({"DynamicQuantizeLSTM"} if kind == "recurrent" else set())
@@ -106,7 +106,7 @@ def test_a_weight_for_each_member_stays_as_it_is(tmp_path):
     """ONNX Runtime refuses products of stacks of matrices with a scale for each column, when they run."""
     heads = keras.layers.EinsumDense("bkd,kdc->bkc", (4, 3))
     model = sequential(keras.Input((4, 8), name="x"), kf.layers.Dense(8), heads)
-    convert.onnx(model, tmp_path / "model.onnx")
+    convert.save_onnx(convert.trace_for_onnx(model), tmp_path / "model.onnx")
     quantization.quantize(tmp_path / "model.onnx", tmp_path / "int8.onnx", {})
     x = np.random.default_rng(0).normal(size=(2, 4, 8)).astype("float32")
     (answer,) = onnxruntime.InferenceSession(tmp_path / "int8.onnx").run(None, {"x": x})
@@ -121,12 +121,13 @@ def test_the_scheme_follows_the_operators(tmp_path):
         "dynamic": keras.Model(image, kf.layers.TransformerEncoder(8, 2)(patches)),  # it attends
     }
     for expected, model in models.items():
-        convert.onnx(model, tmp_path / "model.onnx")
+        convert.save_onnx(convert.trace_for_onnx(model), tmp_path / "model.onnx")
         assert quantization.scheme(onnx.load(tmp_path / "model.onnx")) == expected
 
 
 def test_a_model_without_weights_is_refused(tmp_path):
-    convert.onnx(sequential(keras.Input((8,), name="x"), keras.layers.Softmax()), tmp_path / "model.onnx")
+    model = sequential(keras.Input((8,), name="x"), keras.layers.Softmax())
+    convert.save_onnx(convert.trace_for_onnx(model), tmp_path / "model.onnx")
     with pytest.raises(UserError, match="no weights to quantize"):
         quantization.quantize(tmp_path / "model.onnx", tmp_path / "int8.onnx", {})
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]

@@ -180,7 +180,7 @@ def test_it_is_exported_with_any_batch_and_any_length_and_its_tokenizer(run, tmp
     folder = kf.export.bundle(run, tmp_path, name="texts")
     read = kf.bundle.manifest.read(folder / "manifest.json")
     assert [x.shape for x in read.inputs] == [["batch", "time"]]
-    assert read.preprocessing[0].name == "words"
+    assert read.preprocessing[0].name == "tokenizer"
     assert (folder / read.preprocessing[0].file).read_bytes() == run.tokenizer_file.read_bytes()
     session = onnxruntime.InferenceSession(folder / "model.onnx")
     for shape in ((1, 1), (3, 7), (2, 60)):

@@ -38,7 +38,7 @@ def around(block, shape, dtype="float32"):
 
 def answers_alike(model, path, *inputs, tolerance=1e-5):
     """The file's operators, after its answers were compared."""
-    convert.onnx(model, path)
+    convert.save_onnx(convert.trace_for_onnx(model), path)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for x in inputs:
         expected = keras.tree.flatten(model(x, training=False))
@@ -132,7 +132,7 @@ def test_complex_numbers_come_back_from_their_transform(tmp_path):
 )
 def test_what_is_not_written_is_refused_by_the_layers_name(function, shape, why, tmp_path):
     with pytest.raises(UserError, match=f'layer "mine".*{why}'):
-        convert.onnx(around(Function(function), shape), tmp_path / "model.onnx")
+        convert.save_onnx(convert.trace_for_onnx(around(Function(function), shape)), tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
 
@@ -183,7 +183,7 @@ def test_division_rounds_down_below_zero_too(dtype, tmp_path):
 def test_numbers_are_ordered_to_the_last_digit(block, dtype, tmp_path):
     largest = np.iinfo(dtype).max if "int" in dtype else 2 ** np.finfo(dtype).nmant
     x = np.array([[largest - 1, largest, 0, largest - 3], [largest - 2, 5, largest - 1, largest]], dtype)
-    convert.onnx(around(Function(block), (4,), dtype), tmp_path / "model.onnx")
+    convert.save_onnx(convert.trace_for_onnx(around(Function(block), (4,), dtype)), tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     for wanted, found in zip(keras.tree.flatten(block(x)), session.run(None, {"x": x}), strict=True):
         assert np.array_equal(found, np.asarray(wanted))
@@ -201,7 +201,7 @@ def test_numbers_are_ordered_to_the_last_digit(block, dtype, tmp_path):
 def test_numbers_are_compared_to_the_last_digit(block, dtype, tmp_path):
     largest = 2**24 if dtype == "float32" else np.iinfo(dtype).max
     x = np.array([[largest - 1, largest, 0, largest - 3]], dtype)
-    convert.onnx(around(Function(block), (4,), dtype), tmp_path / "model.onnx")
+    convert.save_onnx(convert.trace_for_onnx(around(Function(block), (4,), dtype)), tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     for wanted, found in zip(block(x), session.run(None, {"x": x}), strict=True):
         assert np.array_equal(found, np.asarray(wanted))

@@ -19,7 +19,7 @@ RMS = ["Pow", "ReduceMean", "Add", "Sqrt", "Div", "Mul"]
 
 def converted(model, path):
     with mock.patch.object(pipeline, "fuse", lambda proto: proto):
-        convert.onnx(model, path)
+        convert.save_onnx(convert.trace_for_onnx(model), path)
     return onnx.load(path)
 
 
@@ -151,7 +151,7 @@ def test_an_error_in_a_rule_is_told_as_one_of_the_model(tmp_path):
         mock.patch.object(pipeline, "fuse", side_effect=RuntimeError("no such value")),
         pytest.raises(kf.errors.UserError, match=r"no ONNX form.*no such value"),
     ):
-        convert.onnx(of_layer(keras.layers.Dense(2)), tmp_path / "model.onnx")
+        convert.save_onnx(convert.trace_for_onnx(of_layer(keras.layers.Dense(2))), tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
 
 

@@ -37,8 +37,8 @@ def test_both_formats_answer_as_keras_at_each_size(case, tmp_path):
     layer, shape = CASES[case]
     x = keras.Input(shape, name="x")
     model = keras.Model(x, layer(x), name="around")
-    convert.onnx(model, tmp_path / "model.onnx", check=False)
-    saved_model_writer.saved_model(model, tmp_path / "saved_model")
+    convert.save_onnx(convert.trace_for_onnx(model), tmp_path / "model.onnx")
+    saved_model_writer.write_saved_model(traced_model.trace_model(model), tmp_path / "saved_model")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     serve = tf.saved_model.load(tmp_path / "saved_model").signatures["serving_default"]
     (y,) = traced_model.signature(model).outputs
@@ -53,7 +53,7 @@ def test_both_formats_answer_as_keras_at_each_size(case, tmp_path):
 def test_whole_pixels_are_rounded_as_keras_rounds(tmp_path):
     x = keras.Input((None, None, 3), dtype="uint8", name="x")
     model = keras.Model(x, layers.UpSampling2D(2, interpolation="bicubic", dtype="uint8")(x))
-    convert.onnx(model, tmp_path / "model.onnx")
+    convert.save_onnx(convert.trace_for_onnx(model), tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     given = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3)).astype("uint8")
     np.testing.assert_array_equal(session.run(None, {"x": given})[0], model(given, training=False))
@@ -81,6 +81,6 @@ def test_explain_tells_of_free_sizes_and_of_no_known_ones(layer, free, known, sc
 
 def test_keras_is_left_as_it_was():
     before = {cls: cls.call for cls in dynamic_shapes.WRITTEN}
-    with dynamic_shapes.allowed():
+    with dynamic_shapes.allow_dynamic_shapes():
         assert all(cls.call is not before[cls] for cls in before)
     assert {cls: cls.call for cls in dynamic_shapes.WRITTEN} == before
