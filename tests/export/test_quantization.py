@@ -159,6 +159,6 @@ def test_a_table_is_measured_by_its_cells(tmp_path):
 
 def test_what_is_no_run_has_no_data_to_measure_on(tmp_path):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
-    with pytest.raises(UserError, match=r"--quantize int8: .* give a run folder"):
+    with pytest.raises(UserError, match=r"quantize int8: .* give a run folder"):
         kf.export.bundle(model, tmp_path, quantize="int8")
     assert not list(tmp_path.iterdir())

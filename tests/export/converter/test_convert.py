@@ -471,7 +471,7 @@ def test_a_place_that_cannot_be_written_is_refused(write, tmp_path):
         write(model, tmp_path / "file" / "model")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").write_text("mine")
-    with pytest.raises(UserError, match="exists already|cannot be written"):
+    with pytest.raises(UserError, match=r"exists already|cannot be written"):
         write(model, tmp_path / "full")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "full", "mine"]
 

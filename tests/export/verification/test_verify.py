@@ -351,7 +351,7 @@ def test_a_file_with_other_inputs_than_declared_raises_an_error(tmp_path, shape,
     outputs = traced_model.signature(model).outputs
     x = np.zeros((2, 4), "float32")
     declared = traced_model.Signature([Tensor(name, dtype, shape)], outputs)
-    with pytest.raises(UserError, match="x has .*, expected "):
+    with pytest.raises(UserError, match=r"x has .*, expected "):
         subprocess_session.run_file("it", "onnx", tmp_path / "model.onnx", [{"x": x}], declared)
 
 
