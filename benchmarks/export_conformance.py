@@ -740,13 +740,14 @@ def judge(
 def export(model: Any, exporter: str, file_format: str, path: Path) -> None:
     from kerasfound.export import saved_model_writer
     from kerasfound.export.converter import convert
+    from kerasfound.export.tracing import traced_model
 
     if exporter == "Keras":
         model.export(path, format={"SavedModel": "tf_saved_model", "ONNX": "onnx"}[file_format], verbose=False)
     elif file_format == "ONNX":
         convert.save_onnx(convert.trace_for_onnx(model), path)
     else:
-        saved_model_writer.saved_model(model, path)
+        saved_model_writer.write_saved_model(traced_model.trace_model(model), path)
 
 
 def load(model: Any, exporter: str, file_format: str, path: Path) -> Callable[[Any], list[np.ndarray]]:

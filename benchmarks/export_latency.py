@@ -30,7 +30,7 @@ import onnx
 import onnxruntime
 import tensorflow as tf
 
-from kerasfound.export import bundle_writer, quantization, saved_model_writer
+from kerasfound.export import quantization, saved_model_writer, tasks
 from kerasfound.export.converter import convert, recurrent_operators
 from kerasfound.export.converter.rewrite import pipeline
 from kerasfound.export.tracing import traced_model
@@ -59,7 +59,7 @@ def main(*runs: Path, threads: int = 1, opset: int | None = None, rounds: int = 
     for folder in runs:
         run = Run.open(folder)
         with tempfile.TemporaryDirectory() as work:
-            nodes, candidates = export(run, Path(work), threads, opset or bundle_writer.default_opset(run))
+            nodes, candidates = export(run, Path(work), threads, opset or tasks.TASKS[run.schema.task].opset)
             for batch in (1, 32):
                 x = inputs(run, batch)
                 print(f"| {run.recipe} | {nodes} | {batch} | {' | '.join(cells(candidates, x, rounds))} |", flush=True)
@@ -74,7 +74,7 @@ def export(run: Run, folder: Path, threads: int, opset: int) -> tuple[str, dict[
     convert.save_onnx(convert.trace_for_onnx(model), files["ONNX"], opset)
     samples = {model.inputs[0].name: inputs(run, 64)}
     quantization.quantize(files["ONNX"], files["int8"], samples)
-    saved_model_writer.saved_model(model, folder / "saved_model")
+    saved_model_writer.write_saved_model(traced_model.trace_model(model), folder / "saved_model")
     serve = tf.saved_model.load(str(folder / "saved_model")).signatures["serving_default"]
     compiled = tf.function(traced_model.exported_function(model), jit_compile=True, autograph=False)
     candidates = {

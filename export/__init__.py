@@ -1,4 +1,4 @@
-"""Trained model -> verified bundle. Nothing appears that was not proven to answer as the model does."""
+"""Export a trained model to ONNX, a SavedModel or a bundle of both. Every file is verified against the model."""
 
 from kerasfound import _lazy
 

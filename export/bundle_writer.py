@@ -1,48 +1,44 @@
-"""A trained model -> a proven file, folder, or the next version of a bundle: whole, or not there at all."""
+"""Writes a trained model as the next version of a bundle. The version appears complete and verified, or not at all."""
 
+import dataclasses
 import datetime
 import errno
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
-import numpy as np
 
 from kerasfound.bundle import Schema, layout, recorded_cases
 from kerasfound.bundle import manifest as contract
 from kerasfound.bundle.comparison import compare
-from kerasfound.bundle.manifest import Manifest, MetricsSource, ProcessingStep, Tensor
-from kerasfound.bundle.recorded_cases import Tensors
+from kerasfound.bundle.manifest import Manifest, MetricsSource, ProcessingStep, Tensor, Verification
 from kerasfound.errors import UserError
 from kerasfound.training.run import Run, versions
 
 from . import model_card, quantization, triton_config
 from .converter import convert
-from .formats import on_tensorflow, write_onnx, write_saved_model
+from .formats import require_tensorflow
 from .keras_archive import load
-from .raw_inputs import signatures
-from .saved_model_writer import SERVING_DEFAULT
-from .staging import staging
+from .options import DEFAULTS, ExportOptions
+from .raw_inputs import signatures, tabular
+from .raw_inputs.signatures import ExtraSignature
+from .saved_model_writer import SERVING_DEFAULT, write_saved_model
+from .staging import staging_folder
+from .tasks import TASKS, task_name
 from .tracing import traced_model
+from .tracing.traced_model import Signature, TracedModel
 from .verification import input_generator, verify
-from .verification.verify import Expected
+from .verification.verify import ExpectedOutputs
 
 if TYPE_CHECKING:
     import keras
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 PACKAGES = ("kerasfound", "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
-ROW_SCHEMA = "assets/schema.json"
-"""How a row of a table becomes numbers: its columns, their kinds and categories."""
-TOKENIZER = "assets/tokenizer.json"
-"""How a text becomes numbers of words, for the `tokenizers` library; short texts are filled up with 0."""
-RECORDED = 1e-4
-"""How far a model may be from what it answered when it was trained, with other kernels and in another batch."""
-ATTENTION_OPSET = 23
-"""The first that has operators for attention and rotary positions."""
+RECORDED_TOLERANCE = 1e-4
+"""For the outputs that a run recorded in training, which used other kernels and another batch size."""
 CONFIG, CARD = "config.pbtxt", "README.md"
 
 
@@ -51,239 +47,227 @@ def bundle(
     repository: str | Path,
     name: str | None = None,
     *,
+    options: ExportOptions = DEFAULTS,
     labels: Sequence[str] = (),
-    sizes: dict[str, list[int | str]] | None = None,
-    samples: Tensors | np.ndarray | None = None,
-    tolerance: float | None = None,
-    opset: int | None = None,
     quantize: Literal["int8"] | None = None,
     data_dir: str | None = None,
 ) -> Path:
-    """Export a model as the next version of its name, verified before it appears.
+    """Export a model as the next version of its name. It is verified before it appears.
 
     Args:
         model: a built Keras model, an opened run folder, or a `.keras` file.
-        repository: the folder of all models, made if it is not there.
-        name: the model's folder in it. Defaults to the recipe's, the file's or the model's name.
-        labels: of the classes, in the order of the only output. A run has its own.
-        sizes: names of an input's free sizes: `{"tokens": ["batch", "time"]}`.
-        samples: real inputs to ask as well: one array, or one for each input by its name. A run has its own.
-        tolerance: the largest difference allowed, times one plus the largest expected number of a row. Defaults to
-            what suits the model's precision, 1e-5 for float32.
-        opset: the version of ONNX's operators. Defaults to 18, of which all engines know, but to 20 where a table has
-            dates, and to 23 for a run that writes texts, which has operators for its attention.
-        quantize: also write `model.int8.onnx`, with weights of 8 bits, if on the test rows of the run it loses no more
-            than `quantization.MAX_DROP` points of the metric. Of a run only.
-        data_dir: where the data for that are prepared. Defaults to that of the run.
+        repository: the folder of all models. It is created if it does not exist.
+        name: the folder of the model in the repository. Defaults to the name of the recipe, file or model.
+        options: dynamic shapes, opset, samples and tolerance.
+        labels: names of the classes, in the order of the only output. A run has its own labels.
+        quantize: `"int8"` also writes `model.int8.onnx`, with 8-bit weights, if the metric on the test rows of the run
+            drops by at most `quantization.MAX_DROP` points. Needs a run.
+        data_dir: the folder of the prepared data for that. Defaults to the folder that the run used.
 
     Returns:
         The new version folder, `repository/name/version`.
 
     Raises:
-        UserError: if the name, the folder or the model cannot be used, or a file does not answer as the model does;
-            the repository is then as it was.
+        UserError: if the name, the folder or the model cannot be used, or the outputs of a file differ from the
+            model's. The repository then stays as it was.
     """
-    on_tensorflow()
+    require_tensorflow()
+    run = model if isinstance(model, Run) else None
     if not isinstance(model, Run | str | Path):
         traced_model.check_model(model)
-    name = _name(model, name)
-    models = Path(repository)
-    if (models / name).exists() and not (models / name).is_dir():
-        raise UserError(f"{models / name}: is a file, where the folder of the model's versions would be; move it away.")
-    run = model if isinstance(model, Run) else None
+    name = _checked_name(model, name)
+    model_folder = Path(repository) / name
+    if model_folder.exists() and not model_folder.is_dir():
+        raise UserError(f"{model_folder}: is a file, expected the folder of the model's versions; move the file away.")
     if quantize and not run:
-        raise UserError(f"--quantize {quantize}: what it loses is measured on a run's own data; give a run folder.")
-    with staging(models) as folder:
-        loaded = run.load_model() if run else load(model) if isinstance(model, str | Path) else model
-        made = folder / name / "made"
-        made.parent.mkdir()
-        if run and samples is None:
-            samples = run.samples["x"]
-        asked = verify.expected(loaded, sizes, samples, tolerance, missing=bool(run and run.schema.is_tabular))
-        manifest = _write(loaded, run, made, name, labels, sizes, opset or default_opset(run), asked)
-        if run and quantize:
-            smaller = quantization.quantize_and_evaluate(run, made, data_dir=data_dir)
-            manifest = msgspec.structs.replace(manifest, quantization=smaller)
-        return _publish(made, models / name, manifest, run)
-
-
-def _name(model: "keras.Model | Run | str | Path", name: str | None) -> str:
-    if name is None:
-        name = (
-            model.recipe
-            if isinstance(model, Run)
-            else Path(model).stem
-            if isinstance(model, str | Path)
-            else model.name
+        raise UserError(
+            f"quantize {quantize}: needs a run folder, because the loss of accuracy is measured on its data; "
+            "give a run folder."
         )
+    with staging_folder(model_folder.parent) as staging:
+        version_folder = staging / name / "made"
+        version_folder.parent.mkdir()
+        manifest = _write_version(_load_model(model), run, version_folder, name, labels, options)
+        if run and quantize:
+            record = quantization.quantize_and_evaluate(run, version_folder, data_dir=data_dir)
+            manifest = msgspec.structs.replace(manifest, quantization=record)
+        return _publish(version_folder, model_folder, manifest, run)
+
+
+def _checked_name(model: "keras.Model | Run | str | Path", name: str | None) -> str:
+    if name is None:
+        if isinstance(model, Run):
+            name = model.recipe
+        elif isinstance(model, str | Path):
+            name = Path(model).stem
+        else:
+            name = model.name
     if not NAME.fullmatch(name):
-        raise UserError(f"--name {name}: letters, digits, '_', '-' and '.' only, 64 at most, not starting with a sign.")
+        raise UserError(
+            f"name {name!r}: use 1 to 64 letters, digits, '_', '-' and '.', starting with a letter or digit."
+        )
     return name
 
 
-def _write(
+def _load_model(model: "keras.Model | Run | str | Path") -> "keras.Model":
+    if isinstance(model, Run):
+        return model.load_model()
+    return load(model) if isinstance(model, str | Path) else model
+
+
+def _write_version(
+    model: "keras.Model", run: Run | None, folder: Path, name: str, labels: Sequence[str], options: ExportOptions
+) -> Manifest:
+    """Write and verify the files of a version. The manifest has version 0 until the bundle is published."""
+    labels = list(run.schema.labels if run else labels)
+    if run and options.samples is None:
+        options = dataclasses.replace(options, samples=run.samples["x"])
+    traced = traced_model.trace_model(model, options.dynamic_shapes)
+    nullable = bool(run and run.schema.is_tabular)
+    expected = verify.expected_outputs(model, traced.signature, options, nullable)
+    if run:
+        _check_recorded_outputs(run, expected)
+    else:
+        _check_labels(labels, traced.signature.outputs)
+    task = TASKS[task_name(run, labels)]
+    extras = [build(model, run, expected) for build in task.extra_signatures]
+    opset = options.opset or task.opset
+    if run and run.schema.is_tabular:
+        expected = _write_table_files(traced, run.schema, folder, options, opset, expected)
+    else:
+        write_saved_model(traced, folder, signatures.saved_model_signatures(extras))
+        convert.save_onnx(convert.trace_for_onnx(model, options.dynamic_shapes), folder / verify.ONNX, opset)
+    signatures.write_onnx_files(extras, folder, opset)
+    verification = _verify_files(model, folder, expected, extras)
+    if run and task.copy_asset:
+        (folder / "assets").mkdir(exist_ok=True)
+        task.copy_asset(run, folder)
+    return _manifest(model, run, name, labels, expected, verification, extras)
+
+
+def _write_table_files(
+    traced: TracedModel,
+    schema: Schema,
+    folder: Path,
+    options: ExportOptions,
+    opset: int,
+    expected: ExpectedOutputs,
+) -> ExpectedOutputs:
+    """Write both files with the columns of a table as inputs, and return their expected outputs."""
+    (row,) = traced.signature.inputs
+    encoded = folder.with_name("encoded.onnx")
+    for_onnx = convert.trace_for_onnx(traced.model, options.dynamic_shapes)
+    convert.save_onnx(for_onnx, encoded, tabular.required_opset(schema, opset))
+    columns = tabular.input_tensors(schema, tabular.value_names(encoded))
+    write_saved_model(traced, folder, {SERVING_DEFAULT: tabular.saved_model_signature(schema, columns)})
+    tabular.prepend_encoding(encoded, folder / verify.ONNX, schema, columns)
+    encoded.unlink()
+    return expected._replace(
+        signature=Signature(columns, traced.signature.outputs),
+        cases=tabular.expected_cases(traced.model, schema, columns, expected.cases),
+        to_model_inputs=lambda cells: {row.name: tabular.encode_cells(schema, cells)},
+    )
+
+
+def _verify_files(
+    model: "keras.Model", folder: Path, expected: ExpectedOutputs, extras: list[ExtraSignature]
+) -> list[Verification]:
+    """Verify all files and record the cases, so that they can be verified later without the model."""
+    records = [verify.verify_file(name, file, model, expected) for name, file in verify.model_files(folder).items()]
+    recorded_cases.save(folder, expected.cases)
+    for extra in extras:
+        records.append(verify.compare_file(*verify.signature_file(folder, extra.signature), extra.expected))
+        recorded_cases.save(folder, extra.expected.cases, extra.signature.name)
+    return records
+
+
+def _manifest(
     model: "keras.Model",
     run: Run | None,
-    folder: Path,
     name: str,
-    labels: Sequence[str],
-    sizes: dict[str, list[int | str]] | None,
-    opset: int,
-    asked: Expected,
+    labels: list[str],
+    expected: ExpectedOutputs,
+    verification: list[Verification],
+    extras: list[ExtraSignature],
 ) -> Manifest:
-    """Both model files and the proof; the manifest says version 0 until the bundle has its place."""
-    schema = run.schema if run else None
-    labels = list(schema.labels if schema else labels)
-    outputs = asked.signature.outputs
-    _check_labels(labels, outputs, schema)
-    if run:
-        _check_recorded(run, asked)
-    further = signatures.of(model, run, asked)
-    if schema and schema.is_tabular:
-        asked = _write_table(model, schema, folder, sizes, opset, asked)
-    else:
-        write_saved_model(model, folder, sizes, signatures.endpoints(further))
-        write_onnx(model, folder / verify.ONNX, opset, sizes)
-    signatures.write_files(further, folder, opset)
-    proof = [verify.prove(form, file, model, asked) for form, file in verify.files(folder).items()]
-    proof += [verify.compare(*verify.entry_file(folder, each.entry), each.asked) for each in further]
-    recorded_cases.save(folder, asked.cases)
-    for each in further:
-        recorded_cases.save(folder, each.asked.cases, each.entry.name)
-    if run:
-        _copy_assets(run, folder)
+    task, inputs, outputs = task_name(run, labels), expected.signature.inputs, expected.signature.outputs
+    preprocessing, postprocessing = TASKS[task].preprocessing, TASKS[task].postprocessing
     return Manifest(
         schema_version=contract.SCHEMA_VERSION,
         name=name,
         version=0,
-        task=schema.task if schema else "classification" if labels else "tensors",
-        inputs=[
-            msgspec.structs.replace(x, num_ids=input_generator.ids_below(model, x)) for x in asked.signature.inputs
-        ],
+        task=task,
+        inputs=[msgspec.structs.replace(x, num_ids=input_generator.num_ids(model, x)) for x in inputs],
         outputs=outputs,
-        preprocessing=[_preprocessing(schema)] if schema else [],
-        postprocessing=_postprocessing(labels, outputs[0].name) if labels or schema else [],
+        preprocessing=[preprocessing(run.schema)] if run and preprocessing else [],
+        postprocessing=[ProcessingStep(postprocessing, parameters={"output": outputs[0].name})]
+        if postprocessing
+        else [],
         labels=labels,
         metrics=run.results["test"] if run else {},
-        measured_on=_measured(run) if run else None,
-        verification=proof,
+        measured_on=_metrics_source(run) if run else None,
+        verification=verification,
         versions=versions(PACKAGES),
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         files={},
-        extra_signatures=[each.entry for each in further],
-        text_generation=next((each.text_generation for each in further if each.text_generation), None),
+        extra_signatures=[extra.signature for extra in extras],
+        text_generation=next((extra.text_generation for extra in extras if extra.text_generation), None),
     )
 
 
-def default_opset(run: Run | None) -> int:
-    """The version of ONNX's operators: old, for every engine to read, but where new ones are what it is made of."""
-    return ATTENTION_OPSET if run and run.schema.task == "text_generation" else convert.OPSET
-
-
-def _write_table(
-    model: "keras.Model",
-    schema: Schema,
-    folder: Path,
-    sizes: dict[str, list[int | str]] | None,
-    opset: int,
-    asked: Expected,
-) -> Expected:
-    """Both files with a table's columns as their inputs; what they must answer to rows of cells."""
-    from .raw_inputs import tabular
-
-    (row,) = asked.signature.inputs
-    encoded = folder.with_name("encoded.onnx")
-    write_onnx(model, encoded, tabular.opset(schema, opset), sizes)
-    columns = tabular.inputs(schema, tabular.names(encoded))
-    write_saved_model(model, folder, sizes, {SERVING_DEFAULT: tabular.endpoint(schema, columns)})
-    tabular.put_before(encoded, folder / verify.ONNX, schema, columns)
-    encoded.unlink()
-    return asked._replace(
-        signature=traced_model.Signature(columns, asked.signature.outputs),
-        cases=tabular.cases(model, schema, columns, asked.cases),
-        inside=lambda cells: {row.name: tabular.encode(schema, cells)},
-    )
-
-
-def _publish(made: Path, model_folder: Path, manifest: Manifest, run: Run | None) -> Path:
-    """Rename into place: a new model with its config at once, a new version of an old one beside the others."""
-    config = made.parent / CONFIG
+def _publish(version_folder: Path, model_folder: Path, manifest: Manifest, run: Run | None) -> Path:
+    """Rename the folder to its place: the whole model folder if the model is new, otherwise the version folder."""
+    config = version_folder.parent / CONFIG
     config.write_text(triton_config.config(manifest))
     while True:
         version = max(layout.versions_in(model_folder), default=0) + 1
-        _sign(made, msgspec.structs.replace(manifest, version=version), run)
-        numbered = made.rename(made.parent / str(version))
+        _write_manifest(version_folder, msgspec.structs.replace(manifest, version=version), run)
+        numbered_folder = version_folder.rename(version_folder.parent / str(version))
         try:
             if not model_folder.exists():
-                made.parent.rename(model_folder)
+                numbered_folder.parent.rename(model_folder)
             else:
-                numbered.rename(model_folder / numbered.name)
+                numbered_folder.rename(model_folder / numbered_folder.name)
                 config.replace(model_folder / CONFIG)
             return model_folder / str(version)
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise
-            numbered.rename(made)  # another export was faster: this is the version after it
+            numbered_folder.rename(version_folder)  # another export published this version first: try the next one
 
 
-def _sign(folder: Path, manifest: Manifest, run: Run | None) -> None:
-    """The card, and the manifest with the sums of all files."""
+def _write_manifest(folder: Path, manifest: Manifest, run: Run | None) -> None:
+    """Write the model card, then the manifest with the checksums of all files."""
     (folder / CARD).write_text(model_card.card(manifest, run.settings if run else None))
-    signed = msgspec.structs.replace(manifest, files=layout.checksums(folder))
-    contract.write(signed, folder / layout.MANIFEST)
+    contract.write(msgspec.structs.replace(manifest, files=layout.checksums(folder)), folder / layout.MANIFEST)
 
 
-def _check_labels(labels: list[str], outputs: list[Tensor], schema: Schema | None) -> None:
-    """As many as the last size of the only output has numbers, each another one."""
-    if not labels or schema:
+def _check_labels(labels: list[str], outputs: list[Tensor]) -> None:
+    """Labels must be unique, and as many as the last dimension of the only output."""
+    if not labels:
         return
     for label in labels:
         if not label or labels.count(label) > 1:
-            raise UserError(f"{labels.count(label)} of the labels are {label!r}; give each class a name of its own.")
+            raise UserError(f"labels: {labels.count(label)} of them are {label!r}; give each class its own name.")
     sizes = [y.shape[-1] if y.shape else 1 for y in outputs]
     if sizes != [len(labels)]:
         raise UserError(
-            f"{len(labels)} labels for outputs of last size {', '.join(map(str, sizes))}; give one for each."
+            f"labels: {len(labels)} for an output of size {', '.join(map(str, sizes))}; "
+            "give one label for each value of a single output."
         )
 
 
-def _check_recorded(run: Run, asked: Expected) -> None:
-    """The model file is the one that was trained: it answers the run's samples as the run recorded."""
-    (answered,) = [case for case in asked.cases if case.kind == "samples"][-1].outputs.values()
-    recorded = run.samples["prediction"][: len(answered)]
-    if not compare(recorded, answered).max_scaled <= max(RECORDED, asked.tolerance):
-        raise UserError(f"{run.folder}: the saved model does not answer as it did when it was trained.")
+def _check_recorded_outputs(run: Run, expected: ExpectedOutputs) -> None:
+    """The outputs of the model file on the samples must equal the outputs that the run recorded."""
+    (outputs,) = [case for case in expected.cases if case.kind == "samples"][-1].outputs.values()
+    recorded = run.samples["prediction"][: len(outputs)]
+    if not compare(recorded, outputs).max_scaled <= max(RECORDED_TOLERANCE, expected.tolerance):
+        raise UserError(
+            f"{run.folder}: the outputs of model.keras differ from those that the run recorded in training; "
+            "train the model again."
+        )
 
 
-def _measured(run: Run) -> MetricsSource:
+def _metrics_source(run: Run) -> MetricsSource:
     data = run.environment["data"]
     return MetricsSource(data["name"], "test", data["rows"]["test"], data["sha256"])
-
-
-def _copy_assets(run: Run, folder: Path) -> None:
-    schema = run.schema
-    if schema.is_tabular:
-        (folder / ROW_SCHEMA).parent.mkdir(exist_ok=True)
-        schema.save(folder / ROW_SCHEMA)
-    if schema.task == "text_classification":
-        (folder / TOKENIZER).parent.mkdir(exist_ok=True)
-        shutil.copyfile(run.tokenizer_file, folder / TOKENIZER)
-
-
-def _postprocessing(labels: list[str], answer: str) -> list[ProcessingStep]:
-    return [ProcessingStep("classify" if labels else "number", parameters={"output": answer})]
-
-
-def _preprocessing(schema: Schema) -> ProcessingStep:
-    if schema.task == "text_generation":
-        return ProcessingStep("characters", parameters={"input": schema.input})  # each by its place among the labels
-    if schema.task == "text_classification":
-        return ProcessingStep("words", file=TOKENIZER, parameters={"input": schema.input})
-    if schema.is_tabular:
-        return ProcessingStep(
-            "row", file=ROW_SCHEMA, parameters={"inputs": "columns"}
-        )  # as they are: the files look them up
-    height, width, channels = schema.shape
-    return ProcessingStep(
-        "image", parameters={"height": height, "width": width, "channels": channels, "low": 0, "high": 255}
-    )

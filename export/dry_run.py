@@ -23,7 +23,7 @@ from .tracing.unsupported import (
     layer_in_message,
     layer_of_node,
 )
-from .verification import onnx_check
+from .verification.subprocess_session import find_fault
 
 BOTH = "both"
 FORMATS = ("SavedModel", "ONNX")
@@ -109,7 +109,7 @@ def explain(model: keras.Model, dynamic_shapes: DynamicShapes | None = None, ops
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "model.onnx"
             convert.save_onnx(traced, file, opset)
-            if fault := onnx_check.fault(file):
+            if fault := find_fault("onnx", file):
                 raise UnsupportedModelError([UnsupportedLayer(layer_in_message(fault, model), fault)], "ONNX")
     except UnsupportedModelError as error:
         changes += _unsupported_layers(error, "ONNX")

@@ -1,58 +1,66 @@
-"""A `.keras` file, opened as untrusted data."""
+"""Loads a `.keras` file as untrusted data."""
 
 import re
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerasfound.errors import UserError
+from kerasfound.errors import UserError, one_line
 
 if TYPE_CHECKING:
     import keras
 
-
-UNPACKED, EXPANSION = 64 << 20, 100
-"""A member of a `.keras` file may have this many bytes, and this many times those that it takes up."""
+MAX_BYTES, MAX_COMPRESSION = 64 << 20, 100
+"""A file inside a `.keras` file may have at most `MAX_BYTES`, plus `MAX_COMPRESSION` times its compressed size."""
 
 
 def load(path: str | Path) -> "keras.Model":
-    """The model in a `.keras` file, which is data: nothing in it is run.
+    """Load the model from a `.keras` file without running code from it.
 
     Raises:
-        UserError: if it is no such file, was damaged, or holds code or a class that is not known here.
+        UserError: if the file is not a `.keras` file, is damaged, or holds code or an unknown class.
     """
     from kerasfound import saving
 
     path = Path(path)
     if not path.is_file() or path.suffix != ".keras":
-        what = "is not a .keras file" if path.exists() else "no such file"
-        raise UserError(f"{path}: {what}; give a run folder or a file that `model.save` wrote.")
+        problem = "is not a .keras file" if path.exists() else "no such file"
+        raise UserError(f"{path}: {problem}; give a run folder or a file that `model.save` wrote.")
     try:
         _check_archive(path)
         return saving.load_model(path, compile=False)
     except UserError:
         raise
-    except Exception as error:  # a damaged or a hostile file may raise anything
+    except Exception as error:  # a damaged or malicious file may raise anything
         raise UserError(f"{path}: cannot be loaded: {_reason(error)}") from error
 
 
 def _check_archive(path: Path) -> None:
-    """Nothing in it would be written outside its place, or is far larger than it looks."""
+    """Check that no file would be written outside the target folder or is far larger than its compressed size."""
     with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            parts = entry.filename.replace("\\", "/").split("/")
+        for member in archive.infolist():
+            parts = member.filename.replace("\\", "/").split("/")
             if ".." in parts or not parts[0] or ":" in parts[0]:
-                raise UserError(f"{path}: holds {entry.filename!r}, which is no place inside it; not a file of Keras.")
-            if entry.file_size > UNPACKED + EXPANSION * entry.compress_size:
-                sizes = f"{entry.compress_size:,} bytes that would become {entry.file_size:,}"
-                raise UserError(f"{path}: holds {sizes} in {entry.filename!r}; not a file that Keras writes.")
+                raise UserError(
+                    f"{path}: holds the path {member.filename!r}, which leads outside the file; Keras did not write it."
+                )
+            if member.file_size > MAX_BYTES + MAX_COMPRESSION * member.compress_size:
+                raise UserError(
+                    f"{path}: holds {member.filename!r}, which expands from {member.compress_size:,} to "
+                    f"{member.file_size:,} bytes; Keras did not write it."
+                )
 
 
 def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = one_line(error)
     if "Lambda" in text and "unsafe" in text.lower():
-        return "it holds code (a Lambda), which is not run; write that as a registered layer and save the model again."
+        return (
+            "it holds code (a Lambda layer), which is not run; replace it by a registered layer and save the model "
+            "again."
+        )
     if unknown := re.search(r"Could not locate (\w+) '([^']+)'", text):
-        what = f"it holds the {unknown[1]} {unknown[2]!r}, which is not known here"
-        return f"{what}; load it in Python, where it is, and call kerasfound.export.bundle(model, ...)."
-    return text if len(text) <= 300 else f"{text[:300]} ..."
+        return (
+            f"it holds the {unknown[1]} {unknown[2]!r}, which is unknown here; load it in Python where it is defined, "
+            "and call kerasfound.export.bundle(model, ...)."
+        )
+    return one_line(text, max_characters=300)

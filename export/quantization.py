@@ -190,7 +190,7 @@ def _input_function(schema: Schema, file: Path) -> Callable[[np.ndarray], Tensor
         return lambda x: {only.name: x.astype(only.dtype)}
 
     def cells(x: np.ndarray) -> Tensors:
-        decoded = tabular.decode(schema, tensors, x)
+        decoded = tabular.decode_rows(schema, tensors, x)
         return {name: cell.astype(object) if cell.dtype.kind == "U" else cell for name, cell in decoded.items()}
 
     return cells

@@ -1,4 +1,4 @@
-"""Another way into a model: what is done in TensorFlow before it and after it, in the same SavedModel."""
+"""Writes a TensorFlow SavedModel, with the signature of the model and with signatures for raw inputs."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,69 +7,82 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from kerasfound.atomic import replacing
 from kerasfound.bundle.manifest import Tensor
+from kerasfound.errors import UserError, one_line
 
-from .staging import _beside
-from .tracing import dynamic_shapes, traced_model
-from .tracing.traced_model import DynamicShapes, exported_function
+from .tracing import traced_model
+from .tracing.dynamic_shapes import allow_dynamic_shapes
+from .tracing.traced_model import TracedModel
 
 SERVING_DEFAULT = "serving_default"
-"""The signature that is asked when none is named."""
+"""The signature that a server runs if a request names none."""
 
 
-class Endpoint(NamedTuple):
-    """One signature.
+class SavedModelSignature(NamedTuple):
+    """One signature of a SavedModel.
 
     Args:
-        inputs: in the order in which the function takes them.
-        around: makes the function of the signature of the model's own, which answers named tensors.
-        tables: the lookup tables in it, which TensorFlow saves only if told to.
+        inputs: in the order of the function's arguments.
+        wrap: takes the function of the model, which returns named tensors, and returns the function of the signature.
+        lookup_tables: the tables of that function. TensorFlow saves only tables that it tracks.
     """
 
     inputs: list[Tensor]
-    around: Callable[[Callable], Callable]
-    tables: Sequence[Any] = ()
+    wrap: Callable[[Callable], Callable]
+    lookup_tables: Sequence[Any] = ()
 
 
-def table(entries: dict[str, Any], default: Any) -> tf.lookup.StaticHashTable:
-    """A lookup of texts, all others count as `default`: whole numbers, numbers or texts."""
-    values = tf.constant(list(entries.values()))
-    initializer = tf.lookup.KeyValueTensorInitializer(tf.constant(list(entries), tf.string), values)
-    made = tf.lookup.StaticHashTable(initializer, tf.constant(default, values.dtype))
-    # TensorFlow notes down that there is nothing to initialize later, and warns of that note in each export
-    notes = tf.compat.v1.get_collection_ref(tf.compat.v1.GraphKeys.TABLE_INITIALIZERS)
-    notes[:] = [note for note in notes if note is not None]
-    return made
+def lookup_table(values: dict[str, Any], default: Any) -> tf.lookup.StaticHashTable:
+    """Create a table from texts to integers, floats or texts. Unknown texts get `default`."""
+    tensor = tf.constant(list(values.values()))
+    initializer = tf.lookup.KeyValueTensorInitializer(tf.constant(list(values), tf.string), tensor)
+    table = tf.lookup.StaticHashTable(initializer, tf.constant(default, tensor.dtype))
+    # TensorFlow records `None`, because nothing is left to initialize, and warns of this record in each export
+    initializers = tf.compat.v1.get_collection_ref(tf.compat.v1.GraphKeys.TABLE_INITIALIZERS)
+    initializers[:] = [initializer for initializer in initializers if initializer is not None]
+    return table
 
 
-def saved_model(
-    model: keras.Model,
-    folder: str | Path,
-    sizes: DynamicShapes | None = None,
-    endpoints: dict[str, Endpoint] | None = None,
+def write_saved_model(
+    traced: TracedModel, folder: str | Path, signatures: dict[str, SavedModelSignature] | None = None
 ) -> None:
-    """Write a TensorFlow SavedModel whose signature `serving_default` has the model's own names.
+    """Write a SavedModel whose signature `serving_default` has the inputs and outputs of the model.
 
     Args:
-        model: built, on the TensorFlow backend.
-        folder: made by this call; it must not exist, or be empty.
-        sizes: names for the free sizes of an input, as for `signature`.
-        endpoints: further signatures by name; one called `serving_default` takes the place of the model's own.
+        traced: from `trace_model`.
+        folder: must not exist or be empty. It appears complete or not at all.
+        signatures: extra signatures by name. One with the name `serving_default` replaces the model's own.
 
     Raises:
-        UserError: if the model cannot be traced, naming the layer, or the folder cannot be written.
+        UserError: if the folder cannot be written.
     """
-    inputs = traced_model.trace_model(model, sizes).signature.inputs
-    endpoints = {SERVING_DEFAULT: Endpoint(inputs, lambda answer: answer)} | (endpoints or {})
-    asking = exported_function(model)
-    with _beside(Path(folder)) as made:
-        archive = keras.export.ExportArchive()
-        archive.track(model)
-        for name, endpoint in endpoints.items():
-            for table in endpoint.tables:
-                archive.track(table)
-            archive.add_endpoint(
-                name, endpoint.around(asking), input_signature=traced_model.tensor_specs(endpoint.inputs)
-            )
-        with dynamic_shapes.allow_dynamic_shapes():  # Keras traces every layer once more, for itself
-            archive.write_out(str(made), verbose=False)
+    folder = Path(folder)
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UserError(f"{folder}: exists already and is not empty; choose a new folder.")
+    own_signature = SavedModelSignature(traced.signature.inputs, lambda function: function)
+    archive = _archive(traced, {SERVING_DEFAULT: own_signature} | (signatures or {}))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(folder) as part, allow_dynamic_shapes():  # Keras traces every layer once more to save it
+            archive.write_out(str(part), verbose=False)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror or error}); choose another folder.") from error
+    except tf.errors.OpError as error:
+        message = error.message or type(error).__name__
+        reason = one_line(message.rpartition("; ")[2].partition(" [Op")[0])  # the message starts with a long path
+        raise UserError(
+            f"{folder}: TensorFlow cannot write the SavedModel of {traced.model.name} ({reason}); "
+            "free some space or choose another folder."
+        ) from error
+
+
+def _archive(traced: TracedModel, signatures: dict[str, SavedModelSignature]) -> keras.export.ExportArchive:
+    archive = keras.export.ExportArchive()
+    archive.track(traced.model)
+    for name, signature in signatures.items():
+        for table in signature.lookup_tables:
+            archive.track(table)
+        function = signature.wrap(traced.python_function)
+        archive.add_endpoint(name, function, input_signature=traced_model.tensor_specs(signature.inputs))
+    return archive

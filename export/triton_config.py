@@ -1,4 +1,4 @@
-"""`config.pbtxt`, by which Triton Inference Server reads the same folder."""
+"""Writes `config.pbtxt`, which Triton Inference Server needs to serve the same folder."""
 
 import json
 
@@ -10,10 +10,13 @@ LARGEST_BATCH = 64
 
 
 def config(manifest: Manifest) -> str:
-    """The manifest's tensors in Triton's text format.
+    """Return the tensors of the manifest in Triton's text format.
 
-    Where the first size of every tensor is the batch, Triton adds it, and puts requests together. It knows no tensor
-    without sizes: of such a one it is told the shape [1], and to reshape it.
+    If the first dimension of every tensor is the batch, the file leaves it out and Triton batches requests. Triton has
+    no scalars: for a scalar, the file declares the shape [1] and a reshape.
+
+    Raises:
+        UserError: if Triton has no type for the dtype of a tensor.
     """
     tensors = [*manifest.inputs, *manifest.outputs]
     batched = all(x.shape and isinstance(x.shape[0], str) for x in tensors)
@@ -29,10 +32,9 @@ def config(manifest: Manifest) -> str:
 def _tensor(tensor: Tensor, batched: bool) -> str:
     if tensor.dtype not in DTYPES:
         raise UserError(
-            f"{tensor.name} is of {tensor.dtype}, which no engine serves; give it one of {', '.join(DTYPES)}."
+            f"{tensor.name} has dtype {tensor.dtype}, which Triton cannot serve; cast it to one of {', '.join(DTYPES)}."
         )
     sizes = [-1 if isinstance(size, str) else size for size in tensor.shape[batched:]]
     dims = f"dims: {sizes}" if sizes else "dims: [1] reshape { shape: [] }"
-    return (
-        f"  {{ name: {json.dumps(tensor.name, ensure_ascii=False)} data_type: {DTYPES[tensor.dtype].triton} {dims} }}"
-    )
+    name = json.dumps(tensor.name, ensure_ascii=False)
+    return f"  {{ name: {name} data_type: {DTYPES[tensor.dtype].triton} {dims} }}"

@@ -1,7 +1,8 @@
-"""Files that appear complete or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,8 @@ def replacing(path: Path) -> Iterator[Path]:
     A process that reads `path` meanwhile sees the old file or the new one, never a part of it.
 
     Args:
-        path: the file, in a folder that exists. The temporary path is in the same folder and has the same suffix.
+        path: the file, or a folder that does not exist or is empty, in a folder that exists. The path to write to has
+            the same suffix.
 
     Example:
         >>> import tempfile
@@ -28,4 +30,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield part
         part.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        if part.is_dir():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)

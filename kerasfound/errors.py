@@ -34,3 +34,16 @@ class NotInstalledError(UserError, ImportError):
         super().__init__(f"{what} is not installed: {fix}")
         self.what = what
         self.fix = fix
+
+
+def one_line(text: str | BaseException, max_characters: int | None = None) -> str:
+    """Put a text or the message of an exception on one line; without a message, the name of the exception.
+
+    Example:
+        >>> one_line("two\\n  lines"), one_line(KeyError())
+        ('two lines', 'KeyError')
+    """
+    line = " ".join(str(text).split())
+    if isinstance(text, BaseException) and not line:
+        return type(text).__name__
+    return line if max_characters is None or len(line) <= max_characters else f"{line[:max_characters]} ..."

@@ -17,11 +17,11 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
+from kerasfound.bundle.recorded_cases import Tensors
+
 from .client_error import ClientError
 from .limits import Limits
 from .metrics import Statistics
-
-Tensors = dict[str, np.ndarray]
 
 INLINE_SECONDS = 0.005
 """A slower call never runs in the event loop: it would block health checks and other models."""

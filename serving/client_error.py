@@ -2,6 +2,8 @@
 
 import msgspec
 
+from kerasfound.errors import one_line
+
 MAX_CHARACTERS = 400
 
 
@@ -20,8 +22,3 @@ class ClientError(Exception):
     def body(self) -> bytes:
         """The JSON body of the error response; both protocols use the same."""
         return msgspec.json.encode({"error": self.reason})
-
-
-def one_line(reason: str | Exception) -> str:
-    """Replace every run of white space with one space."""
-    return " ".join(str(reason).split())

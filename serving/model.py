@@ -14,10 +14,10 @@ from kerasfound.bundle import recorded_cases
 from kerasfound.bundle.comparison import TOLERANCE, compare
 from kerasfound.bundle.dtypes import DTYPES
 from kerasfound.bundle.manifest import Manifest, Tensor
-from kerasfound.errors import UserError
+from kerasfound.errors import UserError, one_line
 
 from .batching import Batcher, Tensors
-from .client_error import ClientError, one_line
+from .client_error import ClientError
 from .limits import Limits
 from .metrics import Statistics
 from .raw_inputs import RawInput, find_raw_input

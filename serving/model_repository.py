@@ -15,10 +15,10 @@ import msgspec
 
 from kerasfound.bundle.manifest import Manifest
 from kerasfound.bundle.manifest import read as read_manifest
-from kerasfound.errors import UserError
+from kerasfound.errors import UserError, one_line
 
 from . import metrics
-from .client_error import ClientError, one_line
+from .client_error import ClientError
 from .limits import Limits
 from .model import Model
 

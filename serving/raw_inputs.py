@@ -13,13 +13,12 @@ import msgspec
 import numpy as np
 
 from kerasfound.bundle.manifest import Manifest, ProcessingStep
+from kerasfound.bundle.recorded_cases import Tensors
 from kerasfound.errors import UserError
 from kerasfound.preprocessing import characters, pixels
 
 from .client_error import ClientError
 from .tensor_codec import decode, split_strings
-
-Tensors = dict[str, np.ndarray]
 
 LONG = 1 << 12
 """Bytes. Preprocessing more takes so long that it runs in a thread: other requests would wait."""
@@ -123,7 +122,7 @@ def class_scores(manifest: Manifest, outputs: Tensors) -> np.ndarray | None:
     """Return the scores of all labels, of shape `(rows, labels)`; None if the model is no classifier."""
     for step in manifest.postprocessing:
         scores = outputs.get(str(step.parameters.get("output")))
-        if step.name == "classify" and scores is not None and scores.shape[1:] == (len(manifest.labels),):
+        if step.name == "classification" and scores is not None and scores.shape[1:] == (len(manifest.labels),):
             return scores
     return None
 
@@ -133,7 +132,7 @@ def _image(manifest: Manifest, step: ProcessingStep, folder: Path) -> Preprocess
     return lambda files: pixels.decode_images(files, (height, width, channels))
 
 
-def _words(manifest: Manifest, step: ProcessingStep, folder: Path) -> Preprocess:
+def _tokenizer(manifest: Manifest, step: ProcessingStep, folder: Path) -> Preprocess:
     try:
         from tokenizers import Tokenizer
 
@@ -175,5 +174,5 @@ def _raise_later(error: ImportError) -> Preprocess:
     return preprocess
 
 
-PREPROCESSING = {"image": ("image", _image), "words": ("text", _words), "characters": ("text", _characters)}
+PREPROCESSING = {"image": ("image", _image), "tokenizer": ("text", _tokenizer), "characters": ("text", _characters)}
 """For each preprocessing step of a manifest: the kind of raw input, and the function that builds `preprocess`."""

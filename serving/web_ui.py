@@ -81,7 +81,7 @@ def _describe(model: Model) -> dict:
 def _read_columns(model: Model) -> tuple[list[dict[str, Any]], str]:
     """The column of each input and the target; empty for a model that takes no rows, or has other inputs."""
     for step in model.manifest.preprocessing:
-        if step.name == "row" and step.file and step.file in model.manifest.files:
+        if step.name == "table_row" and step.file and step.file in model.manifest.files:
             try:
                 schema = Schema.load(model.folder / step.file)
             except UserError:  # the bundle may have left the folder since the model was opened

@@ -1,4 +1,4 @@
-"""A language model one character at a time: a graph whose input and output is what it keeps of the past."""
+"""One decoding step of a language model as a graph: the caches of the attention layers are inputs and outputs."""
 
 import itertools
 
@@ -13,11 +13,11 @@ from ..tracing import traced_model
 
 NAME = "step"
 TOKENS, START, LOGITS = "ids", "start", "logits"
-BATCHES = (1, 2, 5)
+BATCH_SIZES = (1, 2, 5)
 
 
-def step(model: keras.Model, window: int) -> keras.Model:
-    """The model as a function of new characters, the place of the first, and the cache of each block so far.
+def decode_model(model: keras.Model, window: int) -> keras.Model:
+    """Build a model from new token ids, the position of the first one, and the cache of each block.
 
     Args:
         model: a stack of layers, with `CausalTransformerBlock` among them.
@@ -37,36 +37,36 @@ def step(model: keras.Model, window: int) -> keras.Model:
     return keras.Model([ids, start, *past], outputs, name=f"{model.name}_{NAME}")
 
 
-def text_generation(stepping: keras.Model, window: int) -> TextGeneration:
-    """How the file is to be used."""
-    caches = {x.name.replace("past", "present"): x.name for x in stepping.inputs[2:]}
+def text_generation(decoder: keras.Model, window: int) -> TextGeneration:
+    """Describe the inputs and outputs of the file for the manifest."""
+    caches = {x.name.replace("past", "present"): x.name for x in decoder.inputs[2:]}
     return TextGeneration(f"{NAME}.onnx", window, TOKENS, START, LOGITS, caches)
 
 
-def cases(model: keras.Model, stepping: keras.Model, window: int) -> list[RecordedCase]:
-    """What the graph must answer: the model's own logits of whole texts, and the caches that belong to them."""
+def expected_cases(model: keras.Model, decoder: keras.Model, window: int) -> list[RecordedCase]:
+    """Return the expected outputs of the decoder: the logits of `model` on whole texts, and the decoder's caches."""
     rng = np.random.default_rng(0)
-    characters = model.get_layer("embedding").input_dim
-    found = []
-    for batch, known in zip(BATCHES, (1, window // 2, window - 2), strict=True):
-        ids = rng.integers(characters, size=(batch, window), dtype="int32")
-        found += _text(model, stepping, ids, max(known, 1))
-    return found
+    num_ids = model.get_layer("embedding").input_dim
+    cases = []
+    for batch_size, prompt in zip(BATCH_SIZES, (1, window // 2, window - 2), strict=True):
+        ids = rng.integers(num_ids, size=(batch_size, window), dtype="int32")
+        cases += _decode(model, decoder, ids, max(prompt, 1))
+    return cases
 
 
-def _text(model: keras.Model, stepping: keras.Model, ids: np.ndarray, known: int) -> list[RecordedCase]:
-    """The first `known` characters at once, then two more, one at a time."""
-    whole = np.asarray(traced_model.reference_function(model)(ids)[model.output_names[0]])
-    ask, caches = traced_model.reference_function(stepping), empty(stepping, len(ids))
-    found = []
-    for first, last in itertools.pairwise([0, *range(known, min(known + 2, ids.shape[1]) + 1)]):
+def _decode(model: keras.Model, decoder: keras.Model, ids: np.ndarray, prompt: int) -> list[RecordedCase]:
+    """Run the first `prompt` ids in one call, then two more, one in each call."""
+    expected = np.asarray(traced_model.reference_function(model)(ids)[model.output_names[0]])
+    step, caches = traced_model.reference_function(decoder), empty_caches(decoder, len(ids))
+    cases = []
+    for first, last in itertools.pairwise([0, *range(prompt, min(prompt + 2, ids.shape[1]) + 1)]):
         inputs = {TOKENS: ids[:, first:last], START: np.full(len(ids), first, "int32"), **caches}
-        answers = {name: np.asarray(y).astype("float32") for name, y in ask(*inputs.values()).items()}
-        found.append(RecordedCase("text" if first else "prompt", inputs, answers | {LOGITS: whole[:, first:last]}))
-        caches = {name.replace("present", "past"): y for name, y in answers.items() if name != LOGITS}
-    return found
+        outputs = {name: np.asarray(y).astype("float32") for name, y in step(*inputs.values()).items()}
+        cases.append(RecordedCase("text" if first else "prompt", inputs, outputs | {LOGITS: expected[:, first:last]}))
+        caches = {name.replace("present", "past"): y for name, y in outputs.items() if name != LOGITS}
+    return cases
 
 
-def empty(stepping: keras.Model, batch: int) -> Tensors:
-    """The caches of no text yet."""
-    return {x.name: np.zeros((batch, *x.shape[1:]), "float32") for x in stepping.inputs[2:]}
+def empty_caches(decoder: keras.Model, batch_size: int) -> Tensors:
+    """Return the caches before the first token."""
+    return {x.name: np.zeros((batch_size, *x.shape[1:]), "float32") for x in decoder.inputs[2:]}

@@ -1,4 +1,4 @@
-"""The further ways to ask a model of texts: raw texts in the SavedModel, and text written on step by step in ONNX."""
+"""The extra signatures of text models: raw texts in the SavedModel, and one decoding step in an ONNX file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,108 +10,104 @@ from kerasfound.bundle.manifest import NamedSignature, Tensor, TextGeneration
 from kerasfound.bundle.recorded_cases import RecordedCase, Tensors
 from kerasfound.training.run import Run
 
-from ..formats import write_onnx
-from ..saved_model_writer import Endpoint
-from ..tracing import traced_model
-from ..verification.verify import Expected
+from ..converter import convert
+from ..saved_model_writer import SavedModelSignature
+from ..tracing.traced_model import TracedModel, reference_function
+from ..verification.verify import ExpectedOutputs
 
 if TYPE_CHECKING:
     import keras
 
-BATCHES = (1, 2, 5, 32)
+BATCH_SIZES = (1, 2, 5, 32)
 
 
-class Further(NamedTuple):
-    """One entry: what it must answer, and the signature or the model that it is written from."""
+class ExtraSignature(NamedTuple):
+    """An extra signature with its expected outputs. It is written from `saved_model`, or as a file from `traced`."""
 
-    asked: Expected
-    endpoint: Endpoint | None = None
-    model: "keras.Model | None" = None
+    signature: NamedSignature
+    expected: ExpectedOutputs
+    saved_model: SavedModelSignature | None = None
+    traced: TracedModel | None = None
     text_generation: TextGeneration | None = None
 
-    @property
-    def entry(self) -> NamedSignature:
-        assert isinstance(self.asked.signature, NamedSignature)
-        return self.asked.signature
+
+def saved_model_signatures(extras: list[ExtraSignature]) -> dict[str, SavedModelSignature]:
+    """Return those that belong to the SavedModel, by name."""
+    return {extra.signature.name: extra.saved_model for extra in extras if extra.saved_model}
 
 
-def of(model: "keras.Model", run: Run | None, asked: Expected) -> list[Further]:
-    """The entries that a bundle has beside the model's own inputs.
-
-    Args:
-        model: of the run.
-        run: tells the task, the tokenizer or the characters, and has samples.
-        asked: of the model itself.
-    """
-    task = run.schema.task if run else ""
-    if run and task == "text_classification":
-        return [_words(model, run, asked)]
-    if run and task == "text_generation":
-        return [_characters(model, run, asked), _step(model, run, asked)]
-    return []
+def write_onnx_files(extras: list[ExtraSignature], folder: Path, opset: int) -> None:
+    """Write those that are ONNX files."""
+    for extra in extras:
+        if extra.traced:
+            convert.save_onnx(extra.traced, folder / f"{extra.signature.name}.onnx", opset)
 
 
-def endpoints(found: list[Further]) -> dict[str, Endpoint]:
-    """The further signatures of the SavedModel, by name."""
-    return {each.entry.name: each.endpoint for each in found if each.endpoint}
-
-
-def write_files(found: list[Further], folder: Path, opset: int) -> None:
-    """The further ONNX files."""
-    for each in found:
-        if each.model is not None:
-            write_onnx(each.model, folder / f"{each.entry.name}.onnx", opset, None)
-
-
-def _words(model: "keras.Model", run: Run, asked: Expected) -> Further:
+def tokenized_text(model: "keras.Model", run: Run, expected: ExpectedOutputs) -> ExtraSignature:
+    """Raw texts to the outputs of a model that takes token ids."""
     from kerasfound.preprocessing import encode_texts
 
-    from . import text as text_inputs
+    from . import text
 
-    tokenizer, ask = run.tokenizer, traced_model.reference_function(model)
-    entry = NamedSignature(text_inputs.NAME, "saved_model", [text_inputs.INPUT], asked.signature.outputs)
-    given = text_inputs.reviews(tokenizer, run.samples["x"])
-    cases = _cases(given, lambda part: {name: np.asarray(y) for name, y in ask(encode_texts(tokenizer, part)).items()})
-    return Further(asked._replace(signature=entry, cases=cases), text_inputs.words(tokenizer))
+    tokenizer, function = run.tokenizer, reference_function(model)
+    signature = NamedSignature(text.NAME, "saved_model", [text.INPUT], expected.signature.outputs)
+
+    def outputs(texts: list[str]) -> Tensors:
+        return {name: np.asarray(y) for name, y in function(encode_texts(tokenizer, texts)).items()}
+
+    cases = _expected_cases(text.review_texts(tokenizer, run.samples["x"]), outputs)
+    return ExtraSignature(
+        signature, expected._replace(signature=signature, cases=cases), text.tokenizer_signature(tokenizer)
+    )
 
 
-def _characters(model: "keras.Model", run: Run, asked: Expected) -> Further:
+def next_character(model: "keras.Model", run: Run, expected: ExpectedOutputs) -> ExtraSignature:
+    """Raw texts to the probabilities of the next character."""
     from scipy.special import softmax
 
     from kerasfound.preprocessing import encode_characters
 
-    from . import text as text_inputs
+    from . import text
 
-    labels, window, ask = run.schema.labels, run.settings["block_size"], traced_model.reference_function(model)
+    labels, window, function = run.schema.labels, run.settings["block_size"], reference_function(model)
+    output = Tensor(text.PROBABILITIES, "float32", ["batch", len(labels)])
+    signature = NamedSignature(text.NAME, "saved_model", [text.INPUT], [output])
 
-    def follows(text: str) -> np.ndarray:
-        ids = encode_characters(text, "".join(labels))[None, -window:].astype("int32")
-        (logits,) = ask(ids).values()
+    def probabilities(passage: str) -> np.ndarray:
+        ids = encode_characters(passage, "".join(labels))[None, -window:].astype("int32")
+        (logits,) = function(ids).values()
         return softmax(np.asarray(logits)[0, -1])
 
-    output = Tensor(text_inputs.PROBABILITIES, "float32", ["batch", len(labels)])
-    entry = NamedSignature(text_inputs.NAME, "saved_model", [text_inputs.INPUT], [output])
-    given = text_inputs.passages(labels, run.samples["x"], window)
-    cases = _cases(given, lambda part: {output.name: np.stack([follows(text) for text in part])})
-    return Further(asked._replace(signature=entry, cases=cases), text_inputs.characters(labels, window))
+    def outputs(texts: list[str]) -> Tensors:
+        return {output.name: np.stack([probabilities(passage) for passage in texts])}
+
+    cases = _expected_cases(text.passage_texts(labels, run.samples["x"], window), outputs)
+    expected = expected._replace(signature=signature, cases=cases)
+    return ExtraSignature(signature, expected, text.next_character_signature(labels, window))
 
 
-def _step(model: "keras.Model", run: Run, asked: Expected) -> Further:
+def decoding_step(model: "keras.Model", run: Run, expected: ExpectedOutputs) -> ExtraSignature:
+    """One decoding step with caches, which is an ONNX file of its own."""
     from . import decode_step
 
     window = run.settings["block_size"]
-    stepping = decode_step.step(model, window)
-    signature = traced_model.signature(stepping)
-    entry = NamedSignature(decode_step.NAME, "onnx", signature.inputs, signature.outputs)
-    asked = asked._replace(signature=entry, cases=decode_step.cases(model, stepping, window))
-    return Further(asked, model=stepping, text_generation=decode_step.text_generation(stepping, window))
+    decoder = decode_step.decode_model(model, window)
+    traced = convert.trace_for_onnx(decoder)
+    signature = NamedSignature(decode_step.NAME, "onnx", traced.signature.inputs, traced.signature.outputs)
+    cases = decode_step.expected_cases(model, decoder, window)
+    return ExtraSignature(
+        signature,
+        expected._replace(signature=signature, cases=cases),
+        traced=traced,
+        text_generation=decode_step.text_generation(decoder, window),
+    )
 
 
-def _cases(texts: list[str], answer: Callable[[list[str]], Tensors]) -> list[RecordedCase]:
-    """The texts in batches of several sizes, and what is right."""
-    found, start = [], 0
-    for batch in BATCHES:
-        part = texts[start : start + batch] or texts[:batch]
-        start += batch
-        found.append(RecordedCase("texts", {"text": np.array(part, dtype=str)}, answer(part)))
-    return found
+def _expected_cases(texts: list[str], outputs: Callable[[list[str]], Tensors]) -> list[RecordedCase]:
+    """Split the texts into batches of several sizes and compute the expected outputs."""
+    cases, start = [], 0
+    for batch_size in BATCH_SIZES:
+        batch = texts[start : start + batch_size] or texts[:batch_size]
+        start += batch_size
+        cases.append(RecordedCase("texts", {"text": np.array(batch, dtype=str)}, outputs(batch)))
+    return cases

@@ -1,6 +1,6 @@
-"""Raw texts into a SavedModel: the tokenizer's steps, and a language model's alphabet, in TensorFlow's own operations.
+"""Raw texts as inputs of a SavedModel: the tokenizer and the alphabet of a language model as TensorFlow operations.
 
-ONNX has no operation that splits a text by a rule, so its file stays on numbers.
+ONNX has no operation that splits a text by a rule, so the ONNX file takes token ids.
 """
 
 import functools
@@ -17,16 +17,16 @@ from kerasfound.bundle.manifest import Tensor
 from kerasfound.errors import UserError
 from kerasfound.preprocessing.tokenizer import SPECIAL, UNKNOWN
 
-from ..saved_model_writer import Endpoint, table
+from ..saved_model_writer import SavedModelSignature, lookup_table
 
 NAME = "text"
 INPUT = Tensor(NAME, "string", ["batch"])
 PROBABILITIES = "probabilities"
 SPACES = r"[\s\x0b\x{85}\p{Z}]+"
-"""What `\\s` is for `tokenizers`; RE2's own is that of ASCII."""
-NOTHING = SPECIAL[UNKNOWN]
-"""Stands for a text without a word. No text yields it: brackets are words of their own."""
-TRICKY = (
+"""The characters that `\\s` matches in `tokenizers`; in RE2 it matches ASCII only."""
+NO_WORDS = SPECIAL[UNKNOWN]
+"""Replaces a text without words. The tokenizer never produces it from a text, because brackets are separate words."""
+EDGE_CASES = (
     "A <br /><br />GREAT film -- isn't it?! 10/10.",
     "It\N{RIGHT SINGLE QUOTATION MARK}s cr\u00e8me br\u00fbl\u00e9e\N{NO-BREAK SPACE}\u2026 na\u00efve_one \u00bd",
     "\u039f\u0394\u039f\u03a3 \u0130stanbul \u6620\u753b \U0001f600 x\u00b2 \u24b6",
@@ -34,117 +34,123 @@ TRICKY = (
     "",
     " \t\n",
 )
-"""Texts at the edges of the tokenizer's rules."""
+"""Texts that test the rules of the tokenizer."""
 
 
-def words(tokenizer: Tokenizer) -> Endpoint:
-    """A signature that takes raw texts and answers as the model does to the tokenizer's numbers of them.
+def tokenizer_signature(tokenizer: Tokenizer) -> SavedModelSignature:
+    """Return a signature that takes raw texts, for a model that takes the token ids of this tokenizer.
 
-    The numbers are those of `tokenizers` but for: texts that are not in Unicode's normal form NFC, which TensorFlow
-    cannot make; letters of scripts younger than TensorFlow's Unicode, which it does not lower; and texts that hold
-    `[PAD]` or `[UNK]`, which `tokenizers` takes for its own.
+    The token ids equal those of the library `tokenizers`, with three exceptions: texts that are not in the Unicode
+    normal form NFC, which TensorFlow cannot compute; letters of scripts that are newer than TensorFlow's Unicode, which
+    it does not convert to lower case; texts with `[PAD]` or `[UNK]`, which `tokenizers` reads as special tokens.
 
     Args:
-        tokenizer: as `train_tokenizer` makes them.
+        tokenizer: from `train_tokenizer`.
     """
-    numbers, known = encoder(tokenizer)
-    return Endpoint([INPUT], lambda answer: lambda text: answer(numbers(text)), [known])
+    encode, vocabulary = tensorflow_encoder(tokenizer)
+    return SavedModelSignature([INPUT], lambda function: lambda text: function(encode(text)), [vocabulary])
 
 
-def encoder(tokenizer: Tokenizer) -> tuple[Callable[[tf.Tensor], tf.Tensor], tf.lookup.StaticHashTable]:
-    """A tokenizer in TensorFlow: a function of texts to numbers, `(texts, time)`, and the table that it reads.
+def tensorflow_encoder(tokenizer: Tokenizer) -> tuple[Callable[[tf.Tensor], tf.Tensor], tf.lookup.StaticHashTable]:
+    """Rebuild a tokenizer in TensorFlow: a function from texts to ids `(texts, time)`, and its lookup table.
 
     Raises:
-        UserError: if the tokenizer has other rules than those of `train_tokenizer`.
+        UserError: if the rules of the tokenizer are not those of `train_tokenizer`.
     """
-    rules = _rules(tokenizer)
-    known = table(tokenizer.get_vocab(), UNKNOWN)
+    rules = _read_rules(tokenizer)
+    vocabulary = lookup_table(tokenizer.get_vocab(), UNKNOWN)
 
-    def numbers(texts: tf.Tensor) -> tf.Tensor:
-        for pattern, instead in rules.replaced:
-            texts = tf.strings.regex_replace(texts, pattern, instead)
-        # lowered by itself: as the last letter of a word TensorFlow makes another one of it, `tokenizers` does not
+    def encode(texts: tf.Tensor) -> tf.Tensor:
+        for pattern, replacement in rules.replacements:
+            texts = tf.strings.regex_replace(texts, pattern, replacement)
+        # TensorFlow has another lower case for a capital sigma at the end of a word, `tokenizers` has not
         texts = tf.strings.lower(tf.strings.regex_replace(texts, "\u03a3", "\u03c3"), encoding="utf-8")
         texts = tf.strings.regex_replace(tf.strings.regex_replace(texts, SPACES, " "), rules.word, r"\0 ")
         texts = tf.strings.strip(texts)
-        texts = tf.where(texts == "", NOTHING, texts)
-        return known.lookup(tf.strings.split(texts)[:, -rules.length :]).to_tensor(0)
+        texts = tf.where(texts == "", NO_WORDS, texts)
+        return vocabulary.lookup(tf.strings.split(texts)[:, -rules.length :]).to_tensor(0)
 
-    return numbers, known
+    return encode, vocabulary
 
 
-def characters(labels: Sequence[str], window: int) -> Endpoint:
-    """A signature that takes raw texts and answers with the probabilities of the character that follows each.
+def next_character_signature(labels: Sequence[str], window: int) -> SavedModelSignature:
+    """Return a signature that takes raw texts and returns the probabilities of the next character.
 
-    A text that is empty, or holds a character that the model has never seen, is refused.
+    It raises an error for an empty text and for a character that is not in `labels`.
 
     Args:
-        labels: the characters, in the order of their numbers.
-        window: characters that the model sees, the last ones of a text.
+        labels: the characters, in the order of their ids.
+        window: how many characters the model sees, the last ones of a text.
     """
-    known = table({character: number for number, character in enumerate(labels)}, -1)
+    vocabulary = lookup_table({character: i for i, character in enumerate(labels)}, -1)
 
-    def around(answer: Callable) -> Callable:
-        def follow(texts: tf.Tensor) -> dict[str, tf.Tensor]:
-            ids = known.lookup(tf.strings.unicode_split(texts, "UTF-8")[:, -window:])
+    def wrap(function: Callable) -> Callable:
+        def next_character(texts: tf.Tensor) -> dict[str, tf.Tensor]:
+            ids = vocabulary.lookup(tf.strings.unicode_split(texts, "UTF-8")[:, -window:])
             lengths = ids.row_lengths()
             checks = [
                 tf.debugging.assert_non_negative(ids.values, "a text holds a character that the model has never seen"),
                 tf.debugging.assert_positive(lengths, "a text is empty"),
             ]
             with tf.control_dependencies(checks):
-                (logits,) = answer(ids.to_tensor(0)).values()  # no character sees those after it
+                # padding at the end is safe: no character depends on later ones
+                (logits,) = function(ids.to_tensor(0)).values()
             return {PROBABILITIES: tf.nn.softmax(tf.gather(logits, lengths - 1, axis=1, batch_dims=1))}
 
-        return follow
+        return next_character
 
-    return Endpoint([INPUT], around, [known])
-
-
-def reviews(tokenizer: Tokenizer, ids: np.ndarray) -> list[str]:
-    """Texts of which a tokenizer makes these numbers, for all but unknown words, and tricky ones."""
-    vocabulary = {number: word for word, number in tokenizer.get_vocab().items()} | {UNKNOWN: "\ue000", 0: ""}
-    return [*TRICKY, *(" ".join(vocabulary[number] for number in row).strip() for row in ids.tolist())]
+    return SavedModelSignature([INPUT], wrap, [vocabulary])
 
 
-def passages(labels: Sequence[str], ids: np.ndarray, window: int) -> list[str]:
-    """Texts of these characters' numbers: shorter ones than the window, and longer ones."""
-    whole = "".join(labels[number] for number in ids.ravel())
-    return [whole[start : start + 1 + 7 * start % (2 * window)] for start in range(min(len(whole) - 1, 64))]
+def review_texts(tokenizer: Tokenizer, ids: np.ndarray) -> list[str]:
+    """Return the edge cases, and texts that have these token ids except for unknown words."""
+    words = {i: word for word, i in tokenizer.get_vocab().items()} | {UNKNOWN: "\ue000", 0: ""}
+    return [*EDGE_CASES, *(" ".join(words[i] for i in row).strip() for row in ids.tolist())]
+
+
+def passage_texts(labels: Sequence[str], ids: np.ndarray, window: int) -> list[str]:
+    """Return passages of the text with these character ids, some shorter and some longer than the window."""
+    text = "".join(labels[i] for i in ids.ravel())
+    return [text[start : start + 1 + 7 * start % (2 * window)] for start in range(min(len(text) - 1, 64))]
 
 
 class _Rules(NamedTuple):
-    """What `train_tokenizer` wrote into a tokenizer's file, as RE2 reads it."""
+    """The rules that `train_tokenizer` writes to a tokenizer file, with regular expressions for RE2."""
 
-    replaced: list[tuple[str, str]]
+    replacements: list[tuple[str, str]]
     word: str
     length: int
 
 
-def _rules(tokenizer: Tokenizer) -> _Rules:
+def _read_rules(tokenizer: Tokenizer) -> _Rules:
     file = json.loads(tokenizer.to_str())
     try:
-        composed, markup, quote, lower = file["normalizer"]["normalizers"]
+        unicode_form, markup, quote, lower = file["normalizer"]["normalizers"]
         split = file["pre_tokenizer"]["pattern"]["Regex"]
-        replaced = [(markup["pattern"]["Regex"], markup["content"]), (quote["pattern"]["String"], quote["content"])]
+        replacements = [(markup["pattern"]["Regex"], markup["content"]), (quote["pattern"]["String"], quote["content"])]
         length = file["truncation"]["max_length"]
     except (KeyError, TypeError, ValueError):
-        composed, lower = {}, {}
-    if (composed.get("type"), lower.get("type")) != ("NFC", "Lowercase"):
-        raise UserError("the tokenizer has other rules than those of kerasfound; no SavedModel was made of its texts.")
-    members = _letters()
-    return _Rules(replaced, split.replace(r"[^\w\s]", f"[^{members} ]").replace(r"\w", f"[{members}]"), length)
+        unicode_form, lower = {}, {}
+    if (unicode_form.get("type"), lower.get("type")) != ("NFC", "Lowercase"):
+        raise UserError(
+            "the tokenizer has other rules than kerasfound's, so the SavedModel cannot take texts; "
+            "use a tokenizer from kerasfound.preprocessing.train_tokenizer."
+        )
+    letters = _word_characters()
+    word = split.replace(r"[^\w\s]", f"[^{letters} ]").replace(r"\w", f"[{letters}]")
+    return _Rules(replacements, word, length)
 
 
 @functools.cache
-def _letters() -> str:
-    r"""The characters that are `\w` for `tokenizers`, as ranges of RE2: each library draws that line elsewhere."""
-    everything = "".join(chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000)
-    found = pre_tokenizers.Split(Regex(r"\w"), behavior="removed", invert=True).pre_tokenize_str(everything)
-    return "".join(f"\\x{{{first:x}}}-\\x{{{last:x}}}" for first, last in _ranges(ord(c) for c, _ in found))
+def _word_characters() -> str:
+    r"""Return the characters that `\w` matches in `tokenizers`, as ranges for RE2, where `\w` matches other ones."""
+    all_characters = "".join(chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000)
+    matches = pre_tokenizers.Split(Regex(r"\w"), behavior="removed", invert=True).pre_tokenize_str(all_characters)
+    return "".join(f"\\x{{{first:x}}}-\\x{{{last:x}}}" for first, last in _ranges(ord(c) for c, _ in matches))
 
 
 def _ranges(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield the first and last number of each run of consecutive numbers."""
     for _, run in itertools.groupby(enumerate(numbers), key=lambda item: item[1] - item[0]):
-        ends = [number for _, number in run]
-        yield ends[0], ends[-1]
+        consecutive = [number for _, number in run]
+        yield consecutive[0], consecutive[-1]

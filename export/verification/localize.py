@@ -1,4 +1,4 @@
-"""Where a file goes wrong: every layer's output is exported, and the first that differs is named."""
+"""Finds the layer at which a file differs from the model: exports the outputs of all layers and compares them."""
 
 import tempfile
 from pathlib import Path
@@ -10,54 +10,54 @@ from kerasfound.bundle.comparison import compare
 from kerasfound.bundle.recorded_cases import RecordedCase, Tensors
 from kerasfound.errors import UserError
 
-from .. import saved_model_writer
 from ..converter import convert
+from ..saved_model_writer import write_saved_model
 from ..tracing import traced_model
-from . import subprocess_session
+from ..tracing.traced_model import Signature
+from .subprocess_session import run_file
 
-UNKNOWN = "Which layer it is cannot be told"
+UNKNOWN = "The layer is unknown"
 
 
-def first_difference(model: keras.Model, form: str, case: RecordedCase, tolerance: float) -> str:
-    """A sentence that names the first layer whose exported output is not the model's own, and by how much.
+def first_differing_layer(model: keras.Model, file_format: str, case: RecordedCase, tolerance: float) -> str:
+    """Return a sentence that names the first layer whose exported output differs from the model's, and by how much.
 
     Args:
-        model: functional or Sequential; of another nothing can be told.
-        form: `"onnx"` or `"saved_model"`.
-        case: a call that the file answers otherwise.
-        tolerance: what is allowed.
+        model: functional or Sequential; the layers of other models cannot be exported one by one.
+        file_format: `"onnx"` or `"saved_model"`.
+        case: inputs on which the file differs from the model.
+        tolerance: the largest allowed difference.
     """
     if not hasattr(model, "operations"):
         return f"{UNKNOWN}: the model is not functional."
-    steps = [
+    layer_outputs = [
         (operation.name, y)
         for operation in model.operations
         if not isinstance(operation, keras.layers.InputLayer)
         for y in keras.tree.flatten(operation.output)
     ]
     inputs = model.inputs if isinstance(model, keras.Sequential) else model.input
-    probe = keras.Model(inputs, [y for _, y in steps], name="probe")
+    probe = keras.Model(inputs, [y for _, y in layer_outputs], name="probe")
     try:
-        signature = traced_model.signature(probe)
-        with tempfile.TemporaryDirectory() as folder:
-            found = _answers(probe, form, Path(folder), case, signature)
-        inside = traced_model.reference_function(probe)(*(case.inputs[x.name] for x in signature.inputs))
+        signature, exported = _export_and_run(probe, file_format, case)
+        expected = traced_model.reference_function(probe)(*(case.inputs[x.name] for x in signature.inputs))
     except (UserError, ValueError, TypeError) as error:
         return f"{UNKNOWN}: {error}"
-    for (name, _), output in zip(steps, signature.outputs, strict=True):
-        apart = compare(np.asarray(inside[output.name]), found[output.name])
-        if not apart.max_scaled <= tolerance:
-            return f"The first layer that differs is {name}, {apart}."
-    return "Exported anew, with every layer as an output, none differs: the file may be of another model."
+    for (layer, _), output in zip(layer_outputs, signature.outputs, strict=True):
+        layer_difference = compare(np.asarray(expected[output.name]), exported[output.name])
+        if not layer_difference.worst <= tolerance:
+            return f"The first layer that differs is {layer}, {layer_difference}."
+    return "A new export with every layer as an output shows no difference: the file may belong to another model."
 
 
-def _answers(
-    probe: keras.Model, form: str, folder: Path, case: RecordedCase, signature: traced_model.Signature
-) -> Tensors:
-    file = folder / "probe"
-    if form == "onnx":
-        convert.save_onnx(convert.trace_for_onnx(probe), file)
-    else:
-        saved_model_writer.saved_model(probe, file)
-    (found,) = subprocess_session.ask(f"the {form} of its layers", form, file, [case.inputs], signature)
-    return found
+def _export_and_run(probe: keras.Model, file_format: str, case: RecordedCase) -> tuple[Signature, Tensors]:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "probe"
+        if file_format == "onnx":
+            traced = convert.trace_for_onnx(probe)
+            convert.save_onnx(traced, file)
+        else:
+            traced = traced_model.trace_model(probe)
+            write_saved_model(traced, file)
+        (outputs,) = run_file(f"the {file_format} of its layers", file_format, file, [case.inputs], traced.signature)
+    return traced.signature, outputs

@@ -1,90 +1,110 @@
-"""The trained model's own outputs, which exported files are compared with."""
+"""The outputs of the trained model on test inputs, which exported files are compared with."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasfound.bundle.comparison import compare
-from kerasfound.errors import UserError
+from kerasfound.bundle.comparison import TOLERANCE, difference
+from kerasfound.bundle.recorded_cases import RecordedCase, Tensors
+from kerasfound.errors import UserError, one_line
 
-from ..tracing import traced_model
+from ..tracing.traced_model import reference_function
 
 if TYPE_CHECKING:
     import keras
 
     from ..tracing.traced_model import Signature
-from typing import TYPE_CHECKING
 
-from kerasfound.bundle.recorded_cases import RecordedCase, Tensors
-
-if TYPE_CHECKING:
-    import keras
-from kerasfound.bundle.comparison import TOLERANCE
-
-TOLERANCES = {"float16": 1e-2, "bfloat16": 5e-2}
-"""The same for models that compute in half precision, where the files compute in float32."""
+HALF_PRECISION_TOLERANCES = {"float16": 1e-2, "bfloat16": 5e-2}
+"""For models that compute in half precision, because exported files compute in float32."""
+MAX_CHARACTERS = 300
+"""Of an error that a message quotes."""
 
 
 def default_tolerance(model: "keras.Model") -> float:
-    """What suits the coarsest precision that a layer of the model computes in."""
-    computed = {layer.compute_dtype for layer in model._flatten_layers()}  # nothing public tells those inside a layer
-    return max([TOLERANCE, *(TOLERANCES[dtype] for dtype in computed if dtype in TOLERANCES)])
+    """Return the tolerance for the lowest precision in which a layer of the model computes."""
+    dtypes = {layer.compute_dtype for layer in model._flatten_layers()}  # no public method lists nested layers
+    return max(
+        [TOLERANCE, *(HALF_PRECISION_TOLERANCES[dtype] for dtype in dtypes if dtype in HALF_PRECISION_TOLERANCES)]
+    )
 
 
-def answers(
-    model: "keras.Model", signature: "Signature", samples: Tensors | None = None, missing: bool = False
+def reference_outputs(
+    model: "keras.Model", signature: "Signature", samples: Tensors | None = None, nullable: bool = False
 ) -> list[RecordedCase]:
-    """What the model itself answers to questions that fit its signature; each is asked twice.
+    """Run the model on samples and generated inputs that fit its signature. Each call runs twice.
+
+    Args:
+        model: the trained model.
+        signature: its inputs.
+        samples: real inputs by name.
+        nullable: whether float inputs may hold NaN.
 
     Raises:
-        UserError: if the model cannot be called, answers what is no tensor, or something else the second time.
+        UserError: if the model cannot be called, returns something other than tensors, or returns other values in the
+            second call.
     """
-    from . import input_generator
-
-    answer, allowed = traced_model.reference_function(model), default_tolerance(model)
-    error: Exception | None = None
-    cases = []
-    for kind, inputs in input_generator.questions(model, signature, samples, missing):
-        try:
-            outputs = answer(*(inputs[x.name] for x in signature.inputs))
-        except Exception as raised:  # whatever a model raises when it does not take what is at the edge
-            if kind == "samples":
-                raise UserError(f"{model.name}: does not take the samples: {input_generator.line(raised)}") from raised
-            error = raised
-            continue
-        cases.append(RecordedCase(kind, inputs, {name: _array(model, name, y) for name, y in outputs.items()}))
-    if not cases:
-        raise UserError(f"{model.name}: cannot be called on its own inputs: {input_generator.line(error)}")
+    function = reference_function(model)
+    cases = _run_model(model, function, signature, samples, nullable)
     usual = [y for case in cases if case.kind in ("samples", "random") for y in case.outputs.values()]
     if usual and all(y.dtype.kind == "f" and not np.isfinite(y).any() for y in usual):
         raise UserError(
-            f"{model.name}: answers nothing but NaN or infinity, so no file could be proven; train it again."
+            f"{model.name}: all outputs are NaN or infinity, so no file can be verified; train the model again."
         )
     for case in cases:
-        again = answer(*(case.inputs[x.name] for x in signature.inputs))
-        for name, expected in case.outputs.items():
-            apart = compare(expected, _array(model, name, again[name]))
-            if not apart.max_scaled <= allowed:
-                raise UserError(
-                    f"{model.name}: its answer {name} changes between calls, {apart}: it draws "
-                    "random numbers or keeps a state; no file could be proven, take that out of inference."
-                )
+        _check_repeatable(model, function, signature, case)
     return cases
 
 
-def as_named(signature: "Signature", samples: Tensors | np.ndarray | None) -> Tensors | None:
-    """Samples by the names of their inputs; one array is the only input's."""
+def _run_model(
+    model: "keras.Model", function: Callable, signature: "Signature", samples: Tensors | None, nullable: bool
+) -> list[RecordedCase]:
+    """Skip generated inputs that the model refuses, but not samples."""
+    from .input_generator import generate_inputs
+
+    cases: list[RecordedCase] = []
+    last_error: Exception | None = None
+    for kind, inputs in generate_inputs(model, signature, samples, nullable):
+        try:
+            outputs = function(*(inputs[x.name] for x in signature.inputs))
+        except Exception as error:  # a model may raise anything if it does not accept an edge case
+            if kind == "samples":
+                reason = one_line(error, MAX_CHARACTERS)
+                raise UserError(f"{model.name}: cannot be called on the samples: {reason}") from error
+            last_error = error
+        else:
+            cases.append(RecordedCase(kind, inputs, {name: _to_numpy(model, name, y) for name, y in outputs.items()}))
+    if not cases:
+        assert last_error
+        raise UserError(f"{model.name}: cannot be called on its own inputs: {one_line(last_error, MAX_CHARACTERS)}")
+    return cases
+
+
+def _check_repeatable(model: "keras.Model", function: Callable, signature: "Signature", case: RecordedCase) -> None:
+    outputs = function(*(case.inputs[x.name] for x in signature.inputs))
+    for name, first in case.outputs.items():
+        change = difference(first, _to_numpy(model, name, outputs[name]))
+        if not change.worst <= default_tolerance(model):
+            raise UserError(
+                f"{model.name}: its output {name} changes between two equal calls {change}, so no file can be "
+                "verified; remove random numbers and changing state from inference."
+            )
+
+
+def samples_by_name(signature: "Signature", samples: Tensors | np.ndarray | None) -> Tensors | None:
+    """Return samples as a dict; one array belongs to the only input."""
     if samples is None or isinstance(samples, dict):
         return samples
     if len(signature.inputs) > 1:
         names = ", ".join(x.name for x in signature.inputs)
-        raise UserError(f"the samples are one array, the model has the inputs {names}; give a dict of one for each.")
+        raise UserError(f"samples: one array for the inputs {names}; give a dict with an array for each input.")
     return {signature.inputs[0].name: np.asarray(samples)}
 
 
-def _array(model: "keras.Model", name: str, y: Any) -> np.ndarray:
+def _to_numpy(model: "keras.Model", name: str, y: Any) -> np.ndarray:
     if not hasattr(y, "numpy") or not hasattr(y, "shape"):
-        raise UserError(f"{model.name}: its output {name} is no tensor but {type(y).__name__}; let it return tensors.")
+        raise UserError(f"{model.name}: its output {name} is a {type(y).__name__}, expected a tensor; return tensors.")
     array = np.asarray(y.numpy())
     if array.dtype == object:
         texts = [text.decode() if isinstance(text, bytes) else str(text) for text in array.ravel()]

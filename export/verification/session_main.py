@@ -1,10 +1,11 @@
-"""Opens one model file and answers with it, in a process of its own: a crash or a hang in it is no end of ours.
+"""Open one model file and run it on test inputs. This script runs in a process of its own, so a crash stays there.
 
-    python -P runner.py onnx model.onnx asked.npz answered.npz
-    python -P runner.py saved_model/text FOLDER asked.npz answered.npz      # another signature than `serving_default`
+    python -P session_main.py onnx model.onnx inputs.npz outputs.npz
+    python -P session_main.py saved_model/text FOLDER inputs.npz outputs.npz  # another signature than `serving_default`
 
-It stands alone, so that it starts fast and finds nothing but the libraries. Arrays are named `0.input`, `1.input`, ...:
-the call and the tensor. The file's inputs and outputs go to stdout as JSON, what is wrong to the last line of stderr.
+The script imports nothing of the package: it starts fast and runs where the package is not installed. Arrays have the
+names `0.x`, `1.x`, ...: the call and the tensor. The script writes the inputs and outputs that the file declares to
+stdout as JSON, and an error to the last line of stderr.
 """
 
 import json
@@ -14,75 +15,82 @@ from typing import Any
 
 import numpy as np
 
-Tensors = dict[str, np.ndarray]
 Structure = dict[str, list[tuple[str, str, list[int | str | None] | None]]]
-"""Name, dtype and sizes of all `inputs` and `outputs`; a size may be free, all of them unknown."""
+"""Name, dtype and shape of all `inputs` and `outputs`. A dimension or a whole shape may be unknown."""
 
 
-def onnx(path: str, _name: str = "model") -> tuple[Structure, Callable[[Tensors], Tensors]]:
-    """Checked by its own rules, and opened by ONNX Runtime."""
+def open_onnx(
+    path: str, _signature: str = ""
+) -> tuple[Structure, Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]]:
+    """Check an ONNX file and open it with ONNX Runtime: its structure, and the function that runs it."""
     import onnx
     import onnxruntime
 
     onnx.checker.check_model(path, full_check=True)
     graph = onnx.load(path, load_external_data=False).graph
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    given = {x.name for x in session.get_inputs()}
-    names = [y.name for y in session.get_outputs()]
+    inputs = {x.name for x in session.get_inputs()}
+    outputs = [y.name for y in session.get_outputs()]
 
-    def described(value: Any) -> tuple[str, str, list[int | str | None] | None]:
+    def describe(value: Any) -> tuple[str, str, list[int | str | None] | None]:
         kind = value.type.tensor_type
-        sizes = [d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in kind.shape.dim]
+        shape = [d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in kind.shape.dim]
         dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
-        return value.name, "string" if dtype.hasobject else dtype.name, sizes if kind.HasField("shape") else None
+        return value.name, "string" if dtype.hasobject else dtype.name, shape if kind.HasField("shape") else None
 
     structure = {
-        "inputs": [described(x) for x in graph.input if x.name in given],
-        "outputs": [described(y) for y in graph.output],
+        "inputs": [describe(x) for x in graph.input if x.name in inputs],
+        "outputs": [describe(y) for y in graph.output],
     }
-    return structure, lambda inputs: dict(zip(names, session.run(names, inputs), strict=True))
+    return structure, lambda arrays: dict(zip(outputs, session.run(outputs, arrays), strict=True))
 
 
-def saved_model(path: str, signature: str = "serving_default") -> tuple[Structure, Callable[[Tensors], Tensors]]:
-    """One of its signatures, as TensorFlow Serving asks it."""
+def open_saved_model(
+    path: str, signature: str = "serving_default"
+) -> tuple[Structure, Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]]:
+    """Open one signature of a SavedModel, as TensorFlow Serving does: its structure, and the function that runs it."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(path)
-    serve = loaded.signatures[signature]
-    serve.owner = loaded  # its variables live as long as `loaded` does
+    function = loaded.signatures[signature]
+    function.owner = loaded  # the variables exist only as long as `loaded`
 
-    def described(tensors: dict[str, Any]) -> list[tuple[str, str, list[int | str | None] | None]]:
+    def describe(tensors: dict[str, Any]) -> list[tuple[str, str, list[int | str | None] | None]]:
         return [
             (name, x.dtype.name, x.shape.as_list() if x.shape.rank is not None else None) for name, x in tensors.items()
         ]
 
-    def answer(inputs: Tensors) -> Tensors:
-        return {name: y.numpy() for name, y in serve(**{name: tf.constant(x) for name, x in inputs.items()}).items()}
+    def run(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        outputs = function(**{name: tf.constant(x) for name, x in arrays.items()})
+        return {name: y.numpy() for name, y in outputs.items()}
 
-    inputs, outputs = serve.structured_input_signature[1], serve.structured_outputs
-    return {"inputs": described(inputs), "outputs": described(outputs)}, answer
+    structure = {
+        "inputs": describe(function.structured_input_signature[1]),
+        "outputs": describe(function.structured_outputs),
+    }
+    return structure, run
 
 
-def plain(array: np.ndarray) -> np.ndarray:
-    """Texts as an array of characters: one of objects could only be pickled."""
+def without_objects(array: np.ndarray) -> np.ndarray:
+    """Convert Python strings to NumPy strings: an array of objects would need pickle."""
     if array.dtype != object:
         return array
     texts = [text.decode() if isinstance(text, bytes) else str(text) for text in array.ravel()]
     return np.array(texts, dtype=str).reshape(array.shape)
 
 
-def main(form: str, path: str, asked: str, answered: str) -> None:
-    with np.load(asked, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    calls: dict[str, Tensors] = {}
-    for name, x in arrays.items():
-        call, _, tensor = name.partition(".")
-        calls.setdefault(call, {})[tensor] = x.astype(object) if x.dtype.kind == "U" else x
-    form, *name = form.split("/")
-    structure, answer = {"onnx": onnx, "saved_model": saved_model}[form](path, *name)
+def main(file_format: str, path: str, inputs_file: str, outputs_file: str) -> None:
+    calls: dict[str, dict[str, np.ndarray]] = {}
+    with np.load(inputs_file, allow_pickle=False) as file:
+        for key in file.files:
+            call, _, name = key.partition(".")
+            x = file[key]
+            calls.setdefault(call, {})[name] = x.astype(object) if x.dtype.kind == "U" else x
+    file_format, *signature = file_format.split("/")
+    structure, run = {"onnx": open_onnx, "saved_model": open_saved_model}[file_format](path, *signature)
     print(json.dumps(structure), flush=True)
-    answers = {f"{call}.{name}": plain(y) for call, x in calls.items() for name, y in answer(x).items()}
-    np.savez(answered, **answers)  # type: ignore[arg-type]
+    outputs = {f"{call}.{name}": without_objects(y) for call, x in calls.items() for name, y in run(x).items()}
+    np.savez(outputs_file, **outputs)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Asks a model file in a process of its own: a crash in it is an error message here, a hang ends."""
+"""Runs a model file in a process of its own: a crash becomes an error message, and a hang ends after a time limit."""
 
 import json
 import os
@@ -18,82 +18,107 @@ from kerasfound.errors import UserError
 if TYPE_CHECKING:
     from ..tracing.traced_model import Signature
 
-RUNNER = Path(__file__).with_name("session_main.py")
+SCRIPT = Path(__file__).with_name("session_main.py")
 TIME_LIMIT = 600
-"""Seconds that opening a file and answering all questions may take."""
+"""Seconds to open a file and run it on all test inputs."""
+INPUTS, OUTPUTS = "inputs.npz", "outputs.npz"
 
 
 class NotRunnableError(UserError):
-    """A file that does not open or answer."""
+    """A file that cannot be opened or run."""
 
 
-def ask(
-    what: str, form: str, file: Path, calls: list[Tensors], signature: "Signature | Manifest | NamedSignature"
+def run_file(
+    name: str,
+    file_format: str,
+    file: Path,
+    calls: list[Tensors],
+    signature: "Signature | Manifest | NamedSignature",
 ) -> list[Tensors]:
-    """A file's answer to each call.
+    """Run a model file and return the outputs of each call.
 
     Args:
-        what: how messages call the file.
-        form: `"onnx"`, `"saved_model"`, or `"saved_model/NAME"` for another of its signatures.
+        name: of the file, for messages.
+        file_format: `"onnx"`, `"saved_model"`, or `"saved_model/NAME"` for a signature other than `serving_default`.
         file: the file or the folder.
-        calls: inputs by name.
-        signature: what the file must have.
+        calls: the inputs of each call, by name.
+        signature: the inputs and outputs that the file must have.
 
     Raises:
-        NotRunnableError: if the file does not open or answer.
-        UserError: if it does not end, or its inputs and outputs are not the declared ones.
+        NotRunnableError: if the file cannot be opened or run.
+        UserError: if it takes too long, or its inputs and outputs are not the declared ones.
     """
     with tempfile.TemporaryDirectory() as folder:
-        asked, answered = Path(folder) / "asked.npz", Path(folder) / "answered.npz"
-        named = {f"{place}.{name}": x for place, inputs in enumerate(calls) for name, x in inputs.items()}
-        np.savez(asked, **named)  # type: ignore[arg-type]
-        command = [sys.executable, "-P", *map(str, [RUNNER, form, file, asked, answered])]
-        quiet = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT, env=os.environ | quiet)
-        except subprocess.TimeoutExpired:
-            raise UserError(f"{what} did not answer within {TIME_LIMIT} s; nothing was proven.") from None
-        if done.stdout:
-            structure = json.loads(done.stdout.splitlines()[-1])
-            _check(what, signature.inputs, structure["inputs"], exact=True)
-            _check(what, signature.outputs, structure["outputs"], exact=False)
-        if done.returncode:
-            raise NotRunnableError(f"{what} cannot be run: {_reason(done)}")
-        with np.load(answered, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-    results: list[Tensors] = [{} for _ in calls]
-    for key, y in found.items():
-        place, _, name = key.partition(".")
-        results[int(place)][name] = y
-    return results
+        process = _run_script(name, file_format, file, calls, Path(folder))
+        if process.stdout:
+            structure = json.loads(process.stdout.splitlines()[-1])
+            _check_tensors(name, signature.inputs, structure["inputs"], exact=True)
+            _check_tensors(name, signature.outputs, structure["outputs"], exact=False)
+        if process.returncode:
+            raise NotRunnableError(f"{name} cannot be run: {_failure(process)}")
+        outputs: list[Tensors] = [{} for _ in calls]
+        with np.load(Path(folder) / OUTPUTS, allow_pickle=False) as arrays:
+            for key in arrays.files:
+                call, _, tensor = key.partition(".")
+                outputs[int(call)][tensor] = arrays[key]
+    return outputs
 
 
-def _check(what: str, declared: list[Tensor], found: list[Any], exact: bool) -> None:
-    """Names, dtypes and sizes of a file are the declared ones; with `exact`, no size is more or less free."""
-    by_name = {name: (dtype, sizes) for name, dtype, sizes in found}
+def find_fault(file_format: str, file: Path) -> str | None:
+    """Open a file without running it. Return why it cannot be opened, or `None`.
+
+    Raises:
+        UserError: if it takes too long.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        process = _run_script(str(file), file_format, file, [], Path(folder))
+    return _failure(process) if process.returncode else None
+
+
+def _run_script(
+    name: str, file_format: str, file: Path, calls: list[Tensors], folder: Path
+) -> subprocess.CompletedProcess:
+    arrays = {f"{call}.{tensor}": x for call, inputs in enumerate(calls) for tensor, x in inputs.items()}
+    np.savez(folder / INPUTS, **arrays)  # type: ignore[arg-type]
+    command = [sys.executable, "-P", *map(str, [SCRIPT, file_format, file, folder / INPUTS, folder / OUTPUTS])]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT, env=environment)
+    except subprocess.TimeoutExpired:
+        raise UserError(f"{name} did not finish within {TIME_LIMIT} s; it was not verified.") from None
+
+
+def _check_tensors(name: str, declared: list[Tensor], actual: list[Any], exact: bool) -> None:
+    """Compare names, dtypes and shapes. Without `exact`, the file may know less of a shape than is declared."""
+    by_name = {tensor: (dtype, shape) for tensor, dtype, shape in actual}
     names = [tensor.name for tensor in declared]
     if sorted(by_name) != sorted(names):
-        raise UserError(f"{what} has {', '.join(by_name)} where {', '.join(names)} was declared.")
-    for tensor in declared:
-        dtype, sizes = by_name[tensor.name]
-        if dtype != tensor.dtype:
-            raise UserError(f"{what} has {tensor.name} of {dtype}, declared is {tensor.dtype}.")
-        if sizes is None and not exact:
-            continue
-        fits = (
-            sizes is not None
-            and len(sizes) == len(tensor.shape)
-            and all(
-                (declared == size) if isinstance(size, int) else (isinstance(declared, str) or not exact)
-                for declared, size in zip(tensor.shape, sizes, strict=True)
-            )
+        raise UserError(
+            f"{name} has the tensors {', '.join(by_name)}, expected {', '.join(names)}; export the model again."
         )
-        if not fits:
-            raise UserError(f"{what} has {tensor.name} of sizes {sizes}, declared is {tensor.shape}.")
+    for tensor in declared:
+        dtype, shape = by_name[tensor.name]
+        if dtype != tensor.dtype:
+            raise UserError(
+                f"{name}: {tensor.name} has dtype {dtype}, expected {tensor.dtype}; export the model again."
+            )
+        if not _shapes_agree(tensor.shape, shape, exact):
+            raise UserError(
+                f"{name}: {tensor.name} has shape {shape}, expected {tensor.shape}; export the model again."
+            )
 
 
-def _reason(done: subprocess.CompletedProcess) -> str:
-    if done.returncode < 0:
-        return f"it ended by {signal.Signals(-done.returncode).name}; nothing was proven."
-    told = done.stderr.strip().splitlines()
-    return told[-1] if told else f"it ended with status {done.returncode}; nothing was proven."
+def _shapes_agree(declared: list[int | str], actual: list[int | str | None] | None, exact: bool) -> bool:
+    if actual is None:
+        return not exact
+    return len(actual) == len(declared) and all(
+        size == expected if isinstance(size, int) else isinstance(expected, str) or not exact
+        for expected, size in zip(declared, actual, strict=True)
+    )
+
+
+def _failure(process: subprocess.CompletedProcess) -> str:
+    if process.returncode < 0:
+        return f"it ended by {signal.Signals(-process.returncode).name}; it was not verified."
+    lines = process.stderr.strip().splitlines()
+    return lines[-1] if lines else f"it ended with status {process.returncode}; it was not verified."

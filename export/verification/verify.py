@@ -1,4 +1,4 @@
-"""The proof that exported files answer as the trained model does, at export and at any later time."""
+"""Verifies that the outputs of exported files equal those of the trained model, at export and at any later time."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from kerasfound.bundle import comparison, layout, recorded_cases
+from kerasfound.bundle import layout, recorded_cases
 from kerasfound.bundle import manifest as contract
-from kerasfound.bundle.comparison import TOLERANCE
+from kerasfound.bundle.comparison import TOLERANCE, compare
 from kerasfound.bundle.layout import MANIFEST
 from kerasfound.bundle.manifest import Manifest, NamedSignature, Verification
 from kerasfound.bundle.recorded_cases import RecordedCase, Tensors
 from kerasfound.errors import UserError
 
-from ..tracing import traced_model
+from ..options import DEFAULTS, ExportOptions
 from . import reference, subprocess_session
-from .reference import default_tolerance
 
 if TYPE_CHECKING:
     import keras
@@ -26,19 +25,26 @@ if TYPE_CHECKING:
 ONNX, SAVED_MODEL = "model.onnx", "saved_model.pb"
 
 
-class Expected(NamedTuple):
-    """What a file must have and answer, how far off it may be, and how messages call it."""
+class ExpectedOutputs(NamedTuple):
+    """The signature and the outputs that a file must have.
+
+    Args:
+        name: of the model or bundle, for messages.
+        signature: the inputs and outputs of the file.
+        cases: test inputs and the outputs of the trained model.
+        tolerance: the largest allowed difference.
+        to_model_inputs: converts the raw inputs of the file to inputs of the model, where they are not the same.
+    """
 
     name: str
     signature: "Signature | Manifest | NamedSignature"
     cases: list[RecordedCase]
     tolerance: float
-    inside: Callable[[Tensors], Tensors] | None = None
-    """Makes the model's own inputs of those of a file that takes something rawer."""
+    to_model_inputs: Callable[[Tensors], Tensors] | None = None
 
 
 class DifferenceError(UserError):
-    """A file answers otherwise than the trained model, first in `case`."""
+    """An output of a file differs from the trained model's; `case` is the first such case."""
 
     def __init__(self, reason: str, case: RecordedCase):
         super().__init__(reason)
@@ -46,146 +52,143 @@ class DifferenceError(UserError):
 
 
 def verify(
-    path: str | Path,
-    model: "keras.Model | None" = None,
-    *,
-    samples: Tensors | np.ndarray | None = None,
-    tolerance: float | None = None,
+    path: str | Path, model: "keras.Model | None" = None, options: ExportOptions = DEFAULTS
 ) -> list[Verification]:
-    """Prove exported files again.
+    """Verify exported files again.
 
-    A bundle needs no model: its files are the ones that were written, and answer as the trained model did. A lone ONNX
-    file or SavedModel is held against `model`.
+    A bundle needs no model: its checksums show that no file has changed, and its files are compared with the recorded
+    outputs of the trained model. An ONNX file or a SavedModel alone is compared with `model`.
 
     Args:
-        path: a version folder such as `models/mnist_cnn/1`, a model's folder for its newest version, an `.onnx` file,
-            or the folder of a SavedModel.
-        model: asked instead of the bundle's recorded answers.
-        samples: real inputs to ask as well, with a model: one array, or one for each input by its name.
-        tolerance: the largest difference allowed, times one plus the largest expected number of a row. Defaults to
-            that of the bundle, or to what suits the model's precision.
+        path: a version folder such as `models/mnist_cnn/1`, the folder of a model for its newest version, an `.onnx`
+            file, or the folder of a SavedModel.
+        model: runs instead of the recorded outputs.
+        options: the tolerance, and the samples if a model is given. The tolerance defaults to that of the bundle, or to
+            a value for the precision of the model.
 
     Returns:
-        One record a file.
+        One record for each file.
 
     Raises:
-        UserError: naming the file that changed, is missing or was added, or that answers otherwise, and by how much.
+        UserError: naming the file that has changed, is missing or was added, or whose output differs, and by how much.
     """
     path = Path(path)
     if model is not None:
-        asked = expected(model, samples=samples, tolerance=tolerance)._replace(name=str(path))
-        return [prove(form, file, model, asked) for form, file in files(path).items()]
+        from ..tracing import traced_model
+
+        expected = expected_outputs(model, traced_model.signature(model), options)._replace(name=str(path))
+        return [verify_file(name, file, model, expected) for name, file in model_files(path).items()]
     if path.is_file() or ((path / SAVED_MODEL).is_file() and not (path / MANIFEST).is_file()):
-        raise UserError(f"{path}: a model file alone; give the model that it is held against too, or a bundle.")
-    folder = layout.version_folder(path)
+        raise UserError(f"{path}: a single model file has no recorded outputs; give a model as well, or give a bundle.")
+    return _verify_bundle(layout.version_folder(path), options.tolerance)
+
+
+def _verify_bundle(folder: Path, tolerance: float | None) -> list[Verification]:
     manifest = contract.read(folder / MANIFEST)
     layout.verify_checksums(folder, manifest)
-    recorded = max((record.tolerance for record in manifest.verification), default=TOLERANCE)
-    allowed = _allowed(tolerance, recorded)
-    asked = Expected(str(folder), manifest, recorded_cases.load(folder), allowed)
-    proof = [compare(form, file, asked) for form, file in files(folder).items()]
-    for entry in manifest.extra_signatures:
-        asked = Expected(str(folder), entry, recorded_cases.load(folder, entry.name), allowed)
-        proof.append(compare(*entry_file(folder, entry), asked))
-    return proof
+    tolerance = tolerance or max((record.tolerance for record in manifest.verification), default=TOLERANCE)
+    expected = ExpectedOutputs(str(folder), manifest, recorded_cases.load(folder), tolerance)
+    records = [compare_file(name, file, expected) for name, file in model_files(folder).items()]
+    for signature in manifest.extra_signatures:
+        expected = ExpectedOutputs(str(folder), signature, recorded_cases.load(folder, signature.name), tolerance)
+        records.append(compare_file(*signature_file(folder, signature), expected))
+    return records
 
 
-def expected(
-    model: "keras.Model",
-    sizes: dict[str, list[int | str]] | None = None,
-    samples: Tensors | np.ndarray | None = None,
-    tolerance: float | None = None,
-    missing: bool = False,
-) -> Expected:
-    """Ask the model itself.
+def expected_outputs(
+    model: "keras.Model", signature: "Signature", options: ExportOptions = DEFAULTS, nullable: bool = False
+) -> ExpectedOutputs:
+    """Run the model on samples and generated inputs.
+
+    Args:
+        model: the trained model.
+        signature: its inputs and outputs.
+        options: samples and tolerance.
+        nullable: whether float inputs may hold NaN.
 
     Raises:
-        UserError: if the model cannot be called, answers what is no tensor, or something else the second time.
+        UserError: if the model cannot be called, returns something other than tensors, or returns other values in a
+            second call.
     """
-
-    signature = traced_model.signature(model, sizes)
-    allowed = _allowed(tolerance, default_tolerance(model))
-    asked = reference.answers(model, signature, reference.as_named(signature, samples), missing)
-    return Expected(model.name, signature, asked, allowed)
+    samples = reference.samples_by_name(signature, options.samples)
+    cases = reference.reference_outputs(model, signature, samples, nullable)
+    return ExpectedOutputs(model.name, signature, cases, options.tolerance or reference.default_tolerance(model))
 
 
-def _allowed(given: float | None, default: float) -> float:
-    if given is not None and not given > 0:
-        raise UserError(f"the tolerance {given:g} must be above 0; no two programs round alike.")
-    return default if given is None else given
-
-
-def prove(form: str, file: Path, model: "keras.Model", asked: Expected) -> Verification:
-    """As `compare`; what a file answers otherwise, or cannot run, is traced to the layer.
+def verify_file(file_format: str, file: Path, model: "keras.Model", expected: ExpectedOutputs) -> Verification:
+    """Run `compare_file`; if it fails, name the layer at fault.
 
     Raises:
-        UserError: saying which layer, where that can be told.
+        UserError: if the file cannot be run or its outputs differ, with the layer if it can be found.
     """
     try:
-        return compare(form, file, asked)
+        return compare_file(file_format, file, expected)
     except subprocess_session.NotRunnableError as error:
         from ..tracing.unsupported import layer_in_message
 
         raise UserError(f"{str(error).rstrip('.')}, in {layer_in_message(str(error), model)}.") from error
     except DifferenceError as error:
-        from . import localize
+        from .localize import first_differing_layer
 
-        case = error.case._replace(inputs=asked.inside(error.case.inputs)) if asked.inside else error.case
-        raise UserError(f"{error} {localize.first_difference(model, form, case, asked.tolerance)}") from error
+        case = error.case
+        if expected.to_model_inputs:
+            case = case._replace(inputs=expected.to_model_inputs(case.inputs))
+        layer = first_differing_layer(model, file_format, case, expected.tolerance)
+        raise UserError(f"{error} {layer}") from error
 
 
-def compare(form: str, file: Path, asked: Expected) -> Verification:
-    """Ask a file what the trained model was asked.
+def compare_file(file_format: str, file: Path, expected: ExpectedOutputs) -> Verification:
+    """Run a file on the test inputs and compare its outputs with the expected ones.
 
     Raises:
-        DifferenceError: at the first answer that is not the expected one.
-        UserError: if the file does not open, or its inputs and outputs are not the declared ones.
+        DifferenceError: at the first output that differs by more than the tolerance.
+        UserError: if the file cannot be opened, or its inputs and outputs are not the declared ones.
     """
-    what = f"{asked.name}: {form}"
-    found = subprocess_session.ask(what, form, file, [case.inputs for case in asked.cases], asked.signature)
+    name = f"{expected.name}: {file_format}"
+    calls = [case.inputs for case in expected.cases]
+    outputs = subprocess_session.run_file(name, file_format, file, calls, expected.signature)
     absolute = relative = scaled = 0.0
     equal: list[bool] = []
-    for case, answer in zip(asked.cases, found, strict=True):
-        for name, y in case.outputs.items():
-            apart = comparison.compare(y, answer[name])
-            if not apart.max_scaled <= asked.tolerance:
-                raise DifferenceError(_told(what, name, case, answer[name], str(apart)), case)
-            absolute, relative = max(absolute, apart.max_absolute), max(relative, apart.max_relative)
-            scaled = max(scaled, apart.max_scaled)
-            equal += apart.equal_decisions
-    batches, others = recorded_cases.tested_sizes(asked.signature.inputs, asked.cases)
+    for case, actual in zip(expected.cases, outputs, strict=True):
+        for output, y in case.outputs.items():
+            measured = compare(y, actual[output])
+            if not measured.max_scaled <= expected.tolerance:
+                raise DifferenceError(_describe_difference(name, output, case, actual[output], str(measured)), case)
+            absolute, relative = max(absolute, measured.max_absolute), max(relative, measured.max_relative)
+            scaled = max(scaled, measured.max_scaled)
+            equal += measured.equal_decisions
+    batch_sizes, dynamic_sizes = recorded_cases.tested_sizes(expected.signature.inputs, expected.cases)
     return Verification(
-        format=form,
-        batch_sizes=batches,
-        num_inputs=sum(len(next(iter(case.inputs.values()))) for case in asked.cases),
+        format=file_format,
+        batch_sizes=batch_sizes,
+        num_inputs=sum(len(next(iter(inputs.values()))) for inputs in calls),
         max_absolute_difference=absolute,
         max_relative_difference=relative,
         equal_decisions=float(np.mean(equal)),
-        tolerance=asked.tolerance,
+        tolerance=expected.tolerance,
         max_scaled_difference=scaled,
-        dynamic_sizes=others,
-        input_kinds=list(dict.fromkeys(case.kind for case in asked.cases)),
+        dynamic_sizes=dynamic_sizes,
+        input_kinds=list(dict.fromkeys(case.kind for case in expected.cases)),
     )
 
 
-def entry_file(folder: Path, entry: NamedSignature) -> tuple[str, Path]:
-    """The form of a further entry, as in its record, and where it lies."""
-    file = folder / f"{entry.name}.onnx" if entry.format == "onnx" else folder
-    return f"{entry.format}/{entry.name}", file
+def _describe_difference(name: str, output: str, case: RecordedCase, actual: np.ndarray, measured: str) -> str:
+    expected = case.outputs[output]
+    how = measured if actual.shape == expected.shape else f"in shape: {actual.shape} instead of {expected.shape}"
+    inputs = ", ".join(f"{key} {x.shape}" for key, x in case.inputs.items())
+    return f"{name}: output {output} differs from the trained model's {how}, on {case.kind} inputs {inputs}."
 
 
-def files(path: Path) -> dict[str, Path]:
-    """The model files that `path` is, or holds."""
+def signature_file(folder: Path, signature: NamedSignature) -> tuple[str, Path]:
+    """Return the format of an extra signature, as in its record, and the file or folder that holds it."""
+    file = folder / f"{signature.name}.onnx" if signature.format == "onnx" else folder
+    return f"{signature.format}/{signature.name}", file
+
+
+def model_files(path: Path) -> dict[str, Path]:
+    """Return the model files at `path` or in it, by format."""
     if path.is_file():
         return {"onnx": path}
     if not (path / SAVED_MODEL).is_file():
         path = layout.version_folder(path)
-    found = {"saved_model": path, "onnx": path / ONNX}
-    return {form: file for form, file in found.items() if form == "saved_model" or file.is_file()}
-
-
-def _told(what: str, name: str, case: RecordedCase, answer: np.ndarray, apart: str) -> str:
-    y = case.outputs[name]
-    how = apart if answer.shape == y.shape else f"with shape {answer.shape} instead of {y.shape}"
-    sizes = ", ".join(f"{key} {x.shape}" for key, x in case.inputs.items())
-    return f"{what} answers otherwise than the trained model: {name} {how}, on {case.kind} inputs {sizes}."
+    return {"saved_model": path} | ({"onnx": path / ONNX} if (path / ONNX).is_file() else {})

@@ -16,7 +16,7 @@ export function formFor(model) {
   if (model.generates_text) return promptForm;
   if (model.raw_input === "image") return imageForm;
   if (model.raw_input === "text") return textForm;
-  return steps.includes("row") ? rowForm : tensorsForm;
+  return steps.includes("table_row") ? rowForm : tensorsForm;
 }
 
 function imageForm(model, changed) {

@@ -20,7 +20,7 @@ export function outputPanel(model, panel) {
     const ranked = response?.labels && row ? rankLabels(model.labels, row) : [];
     verdict.hidden = !step;
     raw.open ||= !step;
-    const number = step?.name === "number" && response ? formatPrediction(row, model.target) : "";
+    const number = step?.name === "regression" && response ? formatPrediction(row, model.target) : "";
     const text = ranked.length ? response.labels[0] : number;
     if (verdict.textContent !== text) verdict.textContent = text; // screen readers read every change
     bars.replaceChildren(...ranked.map(labelBar));

@@ -1,4 +1,4 @@
-"""`config.pbtxt` is read as Triton reads it: by the schema that it publishes (protobuf/model_config.proto)."""
+"""`config.pbtxt` is parsed with the schema that Triton publishes (protobuf/model_config.proto)."""
 
 import re
 import runpy
@@ -17,7 +17,7 @@ from kerasfound.export import triton_config
 
 @pytest.fixture(scope="module")
 def schema():
-    """The published one, as Triton's client carries it; run by its path, for the package around it asks for gRPC."""
+    """The schema inside Triton's client. It is run by its path, because its package needs gRPC."""
     return runpy.run_path(str(Path(tritonclient.__file__).parent / "grpc" / "model_config_pb2.py"))
 
 
@@ -25,7 +25,7 @@ def manifest(inputs, outputs):
     return Manifest(1, "mine", 1, "tensors", inputs, outputs, [], [], [], {}, None, [], {}, "", {})
 
 
-def test_every_dtype_and_several_tensors(schema):
+def test_all_dtypes_and_several_tensors(schema):
     inputs = [Tensor(f"in_{dtype}", dtype, ["batch", "time", 3]) for dtype in DTYPES]
     outputs = [Tensor("score", "float32", ["batch"]), Tensor("labels", "string", ["batch", 2])]
     read = text_format.Parse(triton_config.config(manifest(inputs, outputs)), schema["ModelConfig"]())
@@ -42,27 +42,27 @@ def test_every_dtype_and_several_tensors(schema):
 
 
 @pytest.mark.parametrize("shape", [[3, 4], [3, "time"], []])
-def test_a_model_whose_first_size_is_no_batch_is_told_all_sizes(schema, shape):
-    made = manifest([Tensor("x", "float32", shape)], [Tensor("y", "float32", ["batch", 2])])
-    read = text_format.Parse(triton_config.config(made), schema["ModelConfig"]())
+def test_the_config_has_all_dimensions_if_the_first_one_is_no_batch(schema, shape):
+    document = manifest([Tensor("x", "float32", shape)], [Tensor("y", "float32", ["batch", 2])])
+    read = text_format.Parse(triton_config.config(document), schema["ModelConfig"]())
     assert read.max_batch_size == 0
     assert not read.HasField("dynamic_batching")
     assert list(read.input[0].dims) == [-1 if size == "time" else size for size in shape] or [1]
     assert list(read.output[0].dims) == [-1, 2]
 
 
-def test_a_name_may_hold_any_character(schema):
-    made = manifest([Tensor('a "b"\\', "float32", ["batch", 1])], [Tensor("größe", "bool", ["batch", 1])])
-    read = text_format.Parse(triton_config.config(made), schema["ModelConfig"]())
+def test_a_name_may_contain_any_character(schema):
+    document = manifest([Tensor('a "b"\\', "float32", ["batch", 1])], [Tensor("größe", "bool", ["batch", 1])])
+    read = text_format.Parse(triton_config.config(document), schema["ModelConfig"]())
     assert (read.input[0].name, read.output[0].name) == ('a "b"\\', "größe")
 
 
-def test_a_dtype_that_no_engine_serves_is_refused():
-    with pytest.raises(UserError, match="x is of complex64"):
+def test_a_dtype_that_triton_cannot_serve_raises_an_error():
+    with pytest.raises(UserError, match="x has dtype complex64"):
         triton_config.config(manifest([Tensor("x", "complex64", ["batch"])], []))
 
 
-def test_the_kserve_examples_are_inference_services_of_this_layout():
+def test_the_kserve_examples_are_inference_services_for_this_folder_layout():
     text = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text()
     services = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
     models = {service["spec"]["predictor"]["model"]["modelFormat"]["name"]: service for service in services}

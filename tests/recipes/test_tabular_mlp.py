@@ -97,8 +97,8 @@ def test_predictions_are_the_same_in_a_new_process(run):
 def test_it_is_exported_and_verified(run, tmp_path):
     bundle = kf.export.bundle(run, tmp_path)
     manifest = kf.bundle.manifest.read(bundle / "manifest.json")
-    assert [step.name for step in manifest.preprocessing] == ["row"]
-    assert manifest.postprocessing[0].name == ("classify" if run.schema.labels else "number")
+    assert [step.name for step in manifest.preprocessing] == ["table_row"]
+    assert manifest.postprocessing[0].name == ("classification" if run.schema.labels else "regression")
     assert manifest.labels == list(run.schema.labels)
     assert kf.bundle.Schema.load(bundle / manifest.preprocessing[0].file) == run.schema
     assert len(kf.export.verify(bundle)) == 2

@@ -183,9 +183,9 @@ def test_a_file_that_onnx_runtime_cannot_open(tmp_path, bundle, broken):
         ({"inputs": [manifest.Tensor("image", "float32", ["batch", 2, "width"])]}, ["(batch, 2, width)"]),
         ({"outputs": [manifest.Tensor("probabilities", "float32", ["batch", 5])]}, ["(batch, 5)", "(batch, 4)"]),
         ({"outputs": []}, ["outputs", "'probabilities'"]),
-        ({"preprocessing": [manifest.ProcessingStep("words", "../words.json")]}, ["'../words.json'", "outside"]),
-        ({"preprocessing": [manifest.ProcessingStep("words", "/etc/passwd")]}, ["'/etc/passwd'", "outside"]),
-        ({"preprocessing": [manifest.ProcessingStep("words", "words.json")]}, ["words.json", "No such file"]),
+        ({"preprocessing": [manifest.ProcessingStep("tokenizer", "../words.json")]}, ["'../words.json'", "outside"]),
+        ({"preprocessing": [manifest.ProcessingStep("tokenizer", "/etc/passwd")]}, ["'/etc/passwd'", "outside"]),
+        ({"preprocessing": [manifest.ProcessingStep("tokenizer", "words.json")]}, ["words.json", "No such file"]),
     ],
 )
 def test_a_manifest_that_promises_something_else(tmp_path, bundle, broken, changes, parts):

@@ -62,7 +62,7 @@ def tokenizer():
 def words(tmp_path_factory, bundle, asking, tokenizer):
     folder = tmp_path_factory.mktemp("words")
     file = "assets/tokenizer.json"
-    bundle(folder, "ids", 1, {file: tokenizer.to_str().encode()}, preprocessing=[ProcessingStep("words", file)])
+    bundle(folder, "ids", 1, {file: tokenizer.to_str().encode()}, preprocessing=[ProcessingStep("tokenizer", file)])
     return asking(folder)
 
 

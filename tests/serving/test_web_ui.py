@@ -81,7 +81,7 @@ def export(folder, name, graph, version=1, assets=None, step=None, **promised):
 
 
 def classify(output):
-    return [ProcessingStep("classify", parameters={"output": output})]
+    return [ProcessingStep("classification", parameters={"output": output})]
 
 
 def export_drawing(folder):
@@ -128,7 +128,7 @@ def export_review(folder):
         "review",
         (nodes, inputs, outputs, {"table": table, "axis": [1]}),
         task="text_classification",
-        preprocessing=[ProcessingStep("words", file="assets/tokenizer.json", parameters={"input": "ids"})],
+        preprocessing=[ProcessingStep("tokenizer", file="assets/tokenizer.json", parameters={"input": "ids"})],
         postprocessing=classify("probabilities"),
         labels=[EVIL, "positive"],
         metrics={EVIL: 1.0},

@@ -18,7 +18,7 @@ from kerasfound.errors import UserError
 from kerasfound.export import saved_model_writer
 from kerasfound.export.converter import convert
 from kerasfound.export.tracing import traced_model
-from kerasfound.export.verification import onnx_check
+from kerasfound.export.verification import subprocess_session
 
 RNG = np.random.default_rng(0)
 
@@ -42,6 +42,10 @@ def around(block, shape, dtype="float32", policy="float32"):
     return model
 
 
+def save_saved_model(model, path):
+    saved_model_writer.write_saved_model(traced_model.trace_model(model), path)
+
+
 def save_onnx(model, path, opset=convert.OPSET, dynamic_shapes=None):
     """Trace a model and write a valid ONNX file."""
     convert.save_onnx(convert.trace_for_onnx(model, dynamic_shapes), path, opset)
@@ -52,7 +56,7 @@ def export_both(model, tmp_path, dynamic_shapes=None):
     """Format name to the exported file as a function of arrays, in the order of the signature."""
     signature = traced_model.signature(model, dynamic_shapes)
     inputs, outputs = [x.name for x in signature.inputs], [y.name for y in signature.outputs]
-    saved_model_writer.saved_model(model, tmp_path / "saved_model", dynamic_shapes)
+    saved_model_writer.write_saved_model(traced_model.trace_model(model, dynamic_shapes), tmp_path / "saved_model")
     loaded = tf.saved_model.load(tmp_path / "saved_model")
     save_onnx(model, tmp_path / "model.onnx", dynamic_shapes=dynamic_shapes)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
@@ -211,7 +215,7 @@ def test_a_layer_that_only_a_saved_model_supports_is_an_error_for_onnx(case, tmp
         save_onnx(model, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
     assert export.explain(model).supported_formats == ["SavedModel"]
-    saved_model_writer.saved_model(model, tmp_path / "saved_model")
+    save_saved_model(model, tmp_path / "saved_model")
     assert (tmp_path / "saved_model" / "saved_model.pb").is_file()
 
 
@@ -245,7 +249,7 @@ def raising(*_, **__):
     raise RuntimeError("my own mistake\nin two lines")
 
 
-@pytest.mark.parametrize("write", [save_onnx, saved_model_writer.saved_model])
+@pytest.mark.parametrize("write", [save_onnx, save_saved_model])
 @pytest.mark.parametrize(
     ("function", "why"),
     [
@@ -289,7 +293,7 @@ def test_a_kernel_that_only_a_gpu_has_is_not_traced():
     assert [layer.use_cudnn for layer in recurrent] == ["auto"] * 3
 
 
-@pytest.mark.parametrize("write", [save_onnx, saved_model_writer.saved_model])
+@pytest.mark.parametrize("write", [save_onnx, save_saved_model])
 @pytest.mark.parametrize(
     "model", [FunctionModel(lambda x: x), keras.Sequential([layers.Dense(2)]), layers.Dense(2), "model"]
 )
@@ -450,12 +454,12 @@ def test_an_unknown_opset_is_an_error(opset, tmp_path):
 def test_the_checker_reports_an_invalid_file_and_its_own_crash(tmp_path, monkeypatch):
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"not a model")
-    assert onnx_check.fault(broken)
+    assert subprocess_session.find_fault("onnx", broken)
 
     save_onnx(around(layers.Dense(2), (4,)), tmp_path / "model.onnx")
-    assert onnx_check.fault(tmp_path / "model.onnx") is None
-    monkeypatch.setattr(onnx_check.sys, "executable", "false")
-    assert "checker crashed" in onnx_check.fault(tmp_path / "model.onnx")
+    assert subprocess_session.find_fault("onnx", tmp_path / "model.onnx") is None
+    monkeypatch.setattr(subprocess_session.sys, "executable", "false")
+    assert "it ended with status 1" in subprocess_session.find_fault("onnx", tmp_path / "model.onnx")
 
 
 def test_a_file_too_large_for_the_format_is_an_error(tmp_path, monkeypatch):
@@ -465,9 +469,7 @@ def test_a_file_too_large_for_the_format_is_an_error(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("write", "why"), [(save_onnx, "cannot be written"), (saved_model_writer.saved_model, "exists already")]
-)
+@pytest.mark.parametrize(("write", "why"), [(save_onnx, "cannot be written"), (save_saved_model, "exists already")])
 def test_a_place_that_cannot_be_written_is_an_error(write, why, tmp_path):
     model = around(layers.Dense(2), (4,))
     (tmp_path / "file").write_text("mine")

@@ -1,4 +1,4 @@
-"""Raw things into the files of a bundle: rows of cells, texts, and text written on with what was computed before."""
+"""Raw inputs of the files of a bundle: table rows, texts, and text generation with caches."""
 
 import asyncio
 import itertools
@@ -21,7 +21,7 @@ import tensorflow as tf
 from tokenizers import normalizers
 
 import kerasfound as kf
-from kerasfound.bundle import Column, ColumnKind, Schema, Task, manifest, recorded_cases
+from kerasfound.bundle import Column, Schema, manifest, recorded_cases
 from kerasfound.data import table_files, tfds
 from kerasfound.errors import UserError
 from kerasfound.export.raw_inputs import tabular
@@ -46,7 +46,7 @@ BLANK = ("", "?", " NA ")
 
 
 def table(count, seed=0):
-    """Rows with gaps, awkward names, and what a table may hold: `(cells as texts, cheap or dear)`."""
+    """Rows with missing cells, special characters and all kinds of columns. The last cell is the label."""
     rng = np.random.default_rng(seed)
     lines = []
     for row in range(count):
@@ -81,23 +81,23 @@ def priced(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ask(priced):
-    """`ask(cells)`: what both files answer, after which their answers are one."""
+def run_files(priced):
+    """`run_files(cells)`: check that the outputs of both files are equal, and return them."""
     _, bundle = priced
     session = onnxruntime.InferenceSession(bundle / "model.onnx")
     loaded = tf.saved_model.load(bundle)
     serve = loaded.signatures["serving_default"]
 
-    def ask(cells):
-        (found,) = session.run(
+    def run_files(cells):
+        (output,) = session.run(
             None, {name: np.array(x, object if isinstance(x[0], str) else "float32") for name, x in cells.items()}
         )
         (same,) = serve(**{name: tf.constant(x) for name, x in cells.items()}).values()
-        np.testing.assert_allclose(same, found, atol=1e-6)
-        return found
+        np.testing.assert_allclose(same, output, atol=1e-6)
+        return output
 
-    ask.loaded = loaded  # its tables live as long as it does
-    return ask
+    run_files.loaded = loaded  # the tables exist as long as `loaded`
+    return run_files
 
 
 def declared(bundle):
@@ -105,7 +105,7 @@ def declared(bundle):
 
 
 def as_inputs(bundle, run, path):
-    """A file's cells as a client sends them: numbers as numbers, all else as the file has it, without blanks."""
+    """The cells of a file as a client sends them: numbers as floats, all other cells as texts without blanks."""
     read = table_files.read_table_file(Path(path))
     used = [column for column in run.schema.columns if column.width]
     cells = {}
@@ -118,7 +118,7 @@ def as_inputs(bundle, run, path):
     return cells
 
 
-def test_every_column_is_an_input_under_a_name_that_every_engine_takes(priced):
+def test_each_column_is_an_input_with_a_name_that_all_engines_accept(priced):
     run, bundle = priced
     read = declared(bundle)
     assert [(x.name, x.dtype) for x in read.inputs] == [
@@ -132,27 +132,27 @@ def test_every_column_is_an_input_under_a_name_that_every_engine_takes(priced):
     ]
     assert all(x.shape == ["batch"] and x.nullable for x in read.inputs)
     assert {column.kind for column in run.schema.columns} == set(tabular.IN_ONNX)
-    assert [(step.name, step.parameters) for step in read.preprocessing] == [("row", {"inputs": "columns"})]
+    assert [(step.name, step.parameters) for step in read.preprocessing] == [("table_row", {"inputs": "columns"})]
     text = (bundle.parent / "config.pbtxt").read_text()
     assert '{ name: "colour" data_type: TYPE_STRING dims: [1] reshape { shape: [] } }' in text
 
 
-def test_a_files_rows_are_answered_as_the_trained_model_answers_them(priced, ask, tmp_path):
+def test_the_outputs_for_raw_rows_equal_those_of_the_trained_model(priced, run_files, tmp_path):
     run, bundle = priced
     path = write(tmp_path / "new.csv", table(200, seed=1))
     x = encode_rows(run.schema.columns, table_files.read_table_file(path))
     assert np.isnan(x).any()
     expected = run.load_model().predict(x, verbose=0)
-    np.testing.assert_allclose(ask(as_inputs(bundle, run, path)), expected, atol=1e-5)
+    np.testing.assert_allclose(run_files(as_inputs(bundle, run, path)), expected, atol=1e-5)
 
 
-def test_a_category_that_was_never_seen_counts_as_a_missing_one(priced, ask):
+def test_an_unknown_category_counts_as_missing(priced, run_files):
     run, bundle = priced
     cells = as_inputs(bundle, run, run.settings["data"])
     first = {name: x[:1] for name, x in cells.items()}
-    unseen, missing = (ask(first | {"colour": [text], "rank": [text]}) for text in ("violet", ""))
+    unseen, missing = (run_files(first | {"colour": [text], "rank": [text]}) for text in ("violet", ""))
     assert np.array_equal(unseen, missing)
-    known = [ask(first | {"colour": [text]}) for text in ("rød", "x, y")]
+    known = [run_files(first | {"colour": [text]}) for text in ("rød", "x, y")]
     assert not np.array_equal(*known)
 
 
@@ -165,55 +165,55 @@ def test_a_category_that_was_never_seen_counts_as_a_missing_one(priced, ask):
         ("sold", "perhaps", "is not a boolean"),
     ],
 )
-def test_a_cell_that_training_would_refuse_is_an_error_in_both_files(priced, ask, name, text, quoted):
+def test_a_cell_that_training_refuses_raises_an_error_in_both_files(priced, run_files, name, text, quoted):
     run, bundle = priced
     cells = {key: x[:3] for key, x in as_inputs(bundle, run, run.settings["data"]).items()}
     cells[name] = [cells[name][0], text, ""]
     with pytest.raises(Exception, match=f"running Cast node. Name:'{name} {quoted}'"):
-        ask(cells)
+        run_files(cells)
     with pytest.raises(tf.errors.InvalidArgumentError, match=quoted):
-        ask.loaded.signatures["serving_default"](**{key: tf.constant(x) for key, x in cells.items()})
+        run_files.loaded.signatures["serving_default"](**{key: tf.constant(x) for key, x in cells.items()})
     with pytest.raises(UserError, match=f"is not a {'date' if name == 'since' else 'boolean'}"):
-        tabular.encode(run.schema, {key: np.array(x) for key, x in cells.items()})
+        tabular.encode_cells(run.schema, {key: np.array(x) for key, x in cells.items()})
 
 
-def test_a_client_sends_rows_of_numbers_texts_and_gaps(priced, ask, tmp_path):
+def test_a_client_sends_rows_of_numbers_texts_and_missing_values(priced, run_files, tmp_path):
     run, bundle = priced
     cells = as_inputs(bundle, run, write(tmp_path / "new.csv", table(30, seed=2)))
-    expected = ask(cells)
+    expected = run_files(cells)
     sent = {name: [None if value in ("",) or value != value else value for value in x] for name, x in cells.items()}
     instances = [dict(zip(sent, row, strict=True)) for row in zip(*sent.values(), strict=True)]
     assert any(value is None for row in instances for value in row.values())
     (tmp_path / "away").mkdir()
     app = App(Repository(bundle.parent.parent, Limits(), ThreadPoolExecutor(1), tmp_path / "away"), Limits())
 
-    def answered(handler, **body):
+    def send(handler, **body):
         request = Request({}, asyncio.Event().wait, json.dumps(body).encode(), alone=True)
         response = asyncio.run(handler(app.state, request, name="price"))
         return json.loads(response.body)
 
-    answer = answered(tensorflow_serving.predict, instances=instances)
-    np.testing.assert_allclose(answer["predictions"], expected, atol=1e-6)
+    response = send(tensorflow_serving.predict, instances=instances)
+    np.testing.assert_allclose(response["predictions"], expected, atol=1e-6)
     kinds = {"float32": "FP32", "string": "BYTES"}
     tensors = [
         {"name": x.name, "shape": [30], "datatype": kinds[x.dtype], "data": sent[x.name]}
         for x in declared(bundle).inputs
     ]
-    answer = answered(open_inference.infer, inputs=tensors)
-    np.testing.assert_allclose(np.reshape(answer["outputs"][0]["data"], (30, 2)), expected, atol=1e-6)
+    response = send(open_inference.infer, inputs=tensors)
+    np.testing.assert_allclose(np.reshape(response["outputs"][0]["data"], (30, 2)), expected, atol=1e-6)
     instances[7]["since"] = "soon"
     with pytest.raises(ClientError, match=r"the model cannot take this input.*since is not a date"):
-        answered(tensorflow_serving.predict, instances=instances)
+        send(tensorflow_serving.predict, instances=instances)
 
 
-def test_cells_of_encoded_rows_are_encoded_to_the_same(priced):
+def test_decoded_rows_encode_to_the_same_numbers(priced):
     run, bundle = priced
     x = run.samples["x"]
-    cells = tabular.decode(run.schema, declared(bundle).inputs, x)
-    np.testing.assert_array_equal(tabular.encode(run.schema, cells), x)
+    cells = tabular.decode_rows(run.schema, declared(bundle).inputs, x)
+    np.testing.assert_array_equal(tabular.encode_cells(run.schema, cells), x)
 
 
-def test_the_proof_finds_a_wrong_table_inside_a_file(priced, tmp_path):
+def test_verification_detects_a_wrong_table_inside_a_file(priced, tmp_path):
     run, bundle = priced
     read = declared(bundle)
     shutil.copytree(bundle, tmp_path / "1")
@@ -222,15 +222,16 @@ def test_the_proof_finds_a_wrong_table_inside_a_file(priced, tmp_path):
         msgspec.structs.replace(column, categories=column.categories[::-1]) if column.kind == "category" else column
         for column in run.schema.columns
     ]
-    kf.export.onnx(model, tmp_path / "encoded.onnx", opset=tabular.DATES_OPSET)
+    options = kf.export.ExportOptions(opset=tabular.DATES_OPSET)
+    kf.export.onnx(model, tmp_path / "encoded.onnx", options)
     wrong = msgspec.structs.replace(run.schema, columns=tuple(swapped))
-    tabular.put_before(tmp_path / "encoded.onnx", tmp_path / "model.onnx", wrong, read.inputs)
-    asked = verify.Expected("it", read, recorded_cases.load(bundle), 1e-5)
-    with pytest.raises(UserError, match="onnx answers otherwise than the trained model: probabilities"):
-        verify.compare("onnx", tmp_path / "model.onnx", asked)
+    tabular.prepend_encoding(tmp_path / "encoded.onnx", tmp_path / "model.onnx", wrong, read.inputs)
+    expected = verify.ExpectedOutputs("it", read, recorded_cases.load(bundle), 1e-5)
+    with pytest.raises(UserError, match="onnx: output probabilities differs from the trained model's"):
+        verify.compare("onnx", tmp_path / "model.onnx", expected)
 
 
-def test_the_days_are_those_of_the_calendar():
+def test_days_since_1970_agrees_with_numpy_for_all_dates():
     days = np.arange(np.datetime64("0001-01-01"), np.datetime64("9999-12-31"))
     months = days.astype("datetime64[M]")
     parts = (
@@ -241,7 +242,7 @@ def test_the_days_are_those_of_the_calendar():
     assert np.array_equal(tabular.days_since_1970(*parts), days.astype(int))
 
 
-def test_a_date_is_what_arrow_reads_as_one():
+def test_the_date_pattern_accepts_the_dates_that_arrow_reads():
     days = [
         "2024-02-29",
         "2023-02-29",
@@ -275,51 +276,50 @@ def test_a_date_is_what_arrow_reads_as_one():
         assert bool(re.fullmatch(tabular.DATE, text, re.ASCII)) == read, text
 
 
-def test_a_table_without_dates_needs_no_newer_operators():
-    columns = (Column("a", ColumnKind.NUMBER), Column("d", ColumnKind.DATE))
-    schema = Schema(Task.TABULAR_REGRESSION, "row", (1,), (), columns)
-    assert tabular.opset(schema, 18) == tabular.DATES_OPSET
-    assert tabular.opset(msgspec.structs.replace(schema, columns=schema.columns[:1]), 18) == 18
+def test_only_tables_with_dates_need_a_newer_opset():
+    schema = Schema("tabular_regression", "row", (1,), (), (Column("a", "number"), Column("d", "date")))
+    assert tabular.required_opset(schema, 18) == tabular.DATES_OPSET
+    assert tabular.required_opset(msgspec.structs.replace(schema, columns=schema.columns[:1]), 18) == 18
 
 
-def numbers_in_tensorflow(tokenizer, given):
-    return text_inputs.encoder(tokenizer)[0](tf.constant(given)).numpy()
+def tensorflow_ids(tokenizer, texts):
+    return text_inputs.tensorflow_encoder(tokenizer)[0](tf.constant(texts)).numpy()
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return train_tokenizer(np.array(text_inputs.TRICKY), vocabulary=1000, length=12)
+    return train_tokenizer(np.array(text_inputs.EDGE_CASES), vocabulary=1000, length=12)
 
 
-def test_tensorflow_makes_the_tokenizers_numbers_of_tricky_texts(tokenizer):
-    expected = encode_texts(tokenizer, text_inputs.TRICKY)
-    assert np.array_equal(numbers_in_tensorflow(tokenizer, text_inputs.TRICKY), expected)
+def test_tensorflow_ids_equal_the_tokenizers_for_edge_cases(tokenizer):
+    expected = encode_texts(tokenizer, text_inputs.EDGE_CASES)
+    assert np.array_equal(tensorflow_ids(tokenizer, text_inputs.EDGE_CASES), expected)
     assert len(np.unique(expected)) > 25
 
 
-def test_tensorflow_makes_the_tokenizers_numbers_of_every_character():
-    """But for letters that its Unicode does not lower, and what normal form NFC makes another character of."""
+def test_tensorflow_ids_equal_the_tokenizers_for_all_characters():
+    """Except for letters that TensorFlow does not convert to lower case, and characters that NFC changes."""
     characters = [chr(c) for c in range(1, 0x30000) if not 0xD800 <= c < 0xE000]
     lower = normalizers.Lowercase()
     lowered = tf.strings.lower(characters, encoding="utf-8").numpy()
-    young = [c for c, found in zip(characters, lowered, strict=True) if lower.normalize_str(c) != found.decode()]
-    assert len(young) < 100
-    assert min(young) == "\u1c89"
-    given = [f"a{c}b {c}" for c in characters if c not in set(young)]
-    given = [text for text in given if unicodedata.is_normalized("NFC", text)]
-    some = train_tokenizer(np.array(given), vocabulary=500_000, length=9)
-    expected = encode_texts(some, given)
-    assert np.array_equal(numbers_in_tensorflow(some, given), expected)
+    new_letters = [c for c, low in zip(characters, lowered, strict=True) if lower.normalize_str(c) != low.decode()]
+    assert len(new_letters) < 100
+    assert min(new_letters) == "\u1c89"
+    texts = [f"a{c}b {c}" for c in characters if c not in set(new_letters)]
+    texts = [text for text in texts if unicodedata.is_normalized("NFC", text)]
+    some = train_tokenizer(np.array(texts), vocabulary=500_000, length=9)
+    expected = encode_texts(some, texts)
+    assert np.array_equal(tensorflow_ids(some, texts), expected)
 
 
-def test_a_text_out_of_normal_form_is_where_they_part(tokenizer):
+def test_tensorflow_ids_differ_for_a_text_that_is_not_in_nfc(tokenizer):
     (word,) = (word for word in tokenizer.get_vocab() if word.startswith("cr"))
     apart = [unicodedata.normalize("NFD", word)]
     assert encode_texts(tokenizer, apart)[0, 0] > 1
-    assert numbers_in_tensorflow(tokenizer, apart)[0, 0] == 1
+    assert tensorflow_ids(tokenizer, apart)[0, 0] == 1
 
 
-def test_tensorflow_makes_the_tokenizers_numbers_of_a_thousand_real_reviews():
+def test_tensorflow_ids_equal_the_tokenizers_for_a_thousand_real_reviews():
     if not os.path.isdir(os.path.join(os.environ.get("TFDS_DATA_DIR", ""), "imdb_reviews")):
         pytest.skip("TFDS_DATA_DIR does not hold prepared imdb_reviews")
     train, test = (
@@ -328,29 +328,29 @@ def test_tensorflow_makes_the_tokenizers_numbers_of_a_thousand_real_reviews():
     )
     learned = train_tokenizer(np.array(train, dtype=object), vocabulary=20_000, length=400)
     expected = encode_texts(learned, test)
-    assert np.array_equal(numbers_in_tensorflow(learned, test), expected)
+    assert np.array_equal(tensorflow_ids(learned, test), expected)
     assert len(np.unique(expected)) > 5_000
 
 
-def test_a_tokenizer_with_other_rules_is_refused(tokenizer):
+def test_a_tokenizer_with_other_rules_raises_an_error(tokenizer):
     other = type(tokenizer).from_str(tokenizer.to_str())
     other.normalizer = normalizers.Lowercase()
     with pytest.raises(UserError, match="other rules"):
-        text_inputs.encoder(other)
+        text_inputs.tensorflow_encoder(other)
 
 
-def test_a_saved_model_reads_raw_texts(tmp_path):
+def test_a_saved_model_takes_raw_texts(tmp_path):
     config = imdb_lstm.Config(data="grammar", out=str(tmp_path / "run"), epochs=1, width=8, units=4, vocabulary=50)
     run = kf.training.execute(imdb_lstm, config)
     bundle = kf.export.bundle(run, tmp_path / "models", name="reader")
-    (entry,) = declared(bundle).extra_signatures
-    assert (entry.name, entry.format, entry.inputs) == ("text", "saved_model", [text_inputs.INPUT])
+    (signature,) = declared(bundle).extra_signatures
+    assert (signature.name, signature.format, signature.inputs) == ("text", "saved_model", [text_inputs.INPUT])
     assert [record.format for record in kf.export.verify(bundle)] == ["saved_model", "onnx", "saved_model/text"]
     loaded = tf.saved_model.load(bundle)
-    given = ["The plot was not good!", "", "never BORING"]
-    (found,) = loaded.signatures["text"](text=tf.constant(given)).values()
-    expected = run.load_model().predict(encode_texts(run.tokenizer, given), verbose=0)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    texts = ["The plot was not good!", "", "never BORING"]
+    (output,) = loaded.signatures["text"](text=tf.constant(texts)).values()
+    expected = run.load_model().predict(encode_texts(run.tokenizer, texts), verbose=0)
+    np.testing.assert_allclose(output, expected, atol=1e-6)
 
 
 def writer(folder, **options):
@@ -375,7 +375,7 @@ def test_the_caches_of_a_model_that_computes_in_half_precision_are_float32(tmp_p
     assert {x.dtype for x in step.inputs[2:]} == {x.dtype for x in step.outputs} == {"float32"}
 
 
-def test_a_language_model_has_a_step_file_and_says_how_it_is_used(written):
+def test_a_language_model_has_a_step_file_and_describes_it_in_the_manifest(written):
     _, bundle = written
     read = declared(bundle)
     step = read.text_generation
@@ -388,7 +388,7 @@ def test_a_language_model_has_a_step_file_and_says_how_it_is_used(written):
     assert (operators.count("Attention"), operators.count("RotaryEmbedding")) == (2, 4)
 
 
-def test_two_hundred_characters_through_the_step_file_are_those_of_generate(written):
+def test_two_hundred_characters_of_the_step_file_equal_those_of_generate(written):
     run, bundle = written
     step, characters = declared(bundle).text_generation, run.schema.labels
     session = onnxruntime.InferenceSession(bundle / step.file)
@@ -398,9 +398,9 @@ def test_two_hundred_characters_through_the_step_file_are_those_of_generate(writ
     past = {name: np.zeros(shapes[name], "float32") for name in step.cache.values()}
     for _ in range(200):
         feeds = {step.tokens: np.array([known[seen:]], "int32"), step.start: np.array([seen], "int32")}
-        answers = dict(zip(names, session.run(names, feeds | past), strict=True))
-        past = {step.cache[name]: answers[name] for name in step.cache}
-        logits = answers[step.logits][0, -1]
+        outputs = dict(zip(names, session.run(names, feeds | past), strict=True))
+        past = {step.cache[name]: outputs[name] for name in step.cache}
+        logits = outputs[step.logits][0, -1]
         np.testing.assert_allclose(logits, model(np.array([known]))[0, -1], atol=1e-5)
         seen = len(known)
         known.append(int(logits.argmax()))
@@ -410,13 +410,13 @@ def test_two_hundred_characters_through_the_step_file_are_those_of_generate(writ
     assert text == "".join(kf.training.generate(run, "7 and ", length=200, temperature=0))
 
 
-def test_a_saved_model_says_what_character_follows_a_raw_text(written):
+def test_a_saved_model_predicts_the_next_character_of_a_raw_text(written):
     run, bundle = written
     loaded = tf.saved_model.load(bundle)
     follow = loaded.signatures["text"]
-    given = ["7 and 7 is 1", "1", "and so on, 1200 and 1200 is 24".replace("so on, ", "")]
-    found = follow(text=tf.constant(given))["probabilities"].numpy()
-    for text, probabilities in zip(given, found, strict=True):
+    texts = ["7 and 7 is 1", "1", "and so on, 1200 and 1200 is 24".replace("so on, ", "")]
+    outputs = follow(text=tf.constant(texts))["probabilities"].numpy()
+    for text, probabilities in zip(texts, outputs, strict=True):
         (character,) = kf.training.generate(run, text, length=1, temperature=0)
         assert run.schema.labels[probabilities.argmax()] == character
         assert probabilities.sum() == pytest.approx(1, abs=1e-5)

@@ -45,7 +45,7 @@ def test_both_formats_compute_the_same_as_keras_at_each_size(case, tmp_path):
     x = keras.Input(shape, name="x")
     model = keras.Model(x, layer(x), name="around")
     save_onnx(model, tmp_path / "model.onnx")
-    saved_model_writer.saved_model(model, tmp_path / "saved_model")
+    saved_model_writer.write_saved_model(traced_model.trace_model(model), tmp_path / "saved_model")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     serve = tf.saved_model.load(tmp_path / "saved_model").signatures["serving_default"]
     (y,) = traced_model.signature(model).outputs

@@ -198,7 +198,8 @@ def test_v2_classification_sorts_the_classes(server, direct):
     assert good(server.post("/v2/models/pixels/infer", json=pixels))["outputs"][0]["data"] == ["200:1", "7:2"]
 
 
-LABELLED = {"labels": ["zero", "one", "two", "three"], "postprocessing": [ProcessingStep("classify", None, OUTPUT)]}
+STEP = ProcessingStep("classification", None, OUTPUT)
+LABELLED = {"labels": ["zero", "one", "two", "three"], "postprocessing": [STEP]}
 
 
 @pytest.fixture(scope="module")
