@@ -20,7 +20,7 @@ from .http import Message, Receive, Request, Response, Send
 from .limits import Limits
 from .model_repository import Repository
 from .protocols import open_inference, openapi, tensorflow_serving, triton_extensions
-from .routing import Route, found
+from .routing import Route, match_route
 
 LOG = logging.getLogger("kerasfound.serving")
 ROUTES = (
@@ -67,14 +67,14 @@ class App:
         try:
             response = await self._answer(request, scope)
         except ClientError as error:
-            response = http.failed(error)
+            response = http.error_response(error)
         except http.DisconnectedError:
             return
         except asyncio.CancelledError:  # uvicorn, when the grace after a signal to stop is over
-            response = http.failed(ClientError(503, "the server is stopping"))
+            response = http.error_response(ClientError(503, "the server is stopping"))
         except Exception:
             LOG.exception("%s %r failed", scope["method"], scope["path"])
-            response = http.failed(ClientError(500, "the server failed on this request; its log says why"))
+            response = http.error_response(ClientError(500, "the server failed on this request; its log says why"))
         given = request.headers.get(b"x-request-id", b"")
         if not _ID.fullmatch(given):
             given = next(self._ids).encode()
@@ -82,7 +82,7 @@ class App:
         if self.draining:
             extra.append((b"connection", b"close"))
         try:
-            await http.send_response(await http.compressed(response, request.headers), receive, send, extra)
+            await http.send_response(await http.compress_response(response, request.headers), receive, send, extra)
         finally:
             seconds = time.perf_counter() - started
             metrics.answered(request.call, request.model, response.status, seconds)
@@ -107,7 +107,7 @@ class App:
             request.alone = self.under_way() < 2
             return await route.handler(self, request, **named)
         finally:
-            self.held -= request.held
+            self.held -= request.reserved
 
     def count_queued(self) -> None:
         """Tell `/metrics` who waits."""
@@ -117,7 +117,7 @@ class App:
         )
 
     def _hold(self, request: Request, size: int) -> None:
-        request.held += size
+        request.reserved += size
         self.held += size
         if self.held > self.may_hold:
             reason = f"requests of {self.may_hold >> 20} MiB are under way, the limit of this server; try again"
@@ -150,4 +150,4 @@ class App:
 
 @functools.lru_cache(maxsize=4096)
 def _routed(method: str, path: str) -> tuple[Route, dict[str, str]]:
-    return found(ROUTES, method, path)
+    return match_route(ROUTES, method, path)

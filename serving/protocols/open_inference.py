@@ -17,7 +17,7 @@ from ..batching import Tensors
 from ..client_error import ClientError
 from ..http import MAX_DIGITS, Request, Response
 from ..model import Model
-from ..routing import Route, versioned
+from ..routing import Route, versioned_routes
 from ..tensor_codec import DTYPES, MAX_VALUES, decode, described, joined, listed
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ async def infer(app: "App", request: Request, **which: str) -> Response:
     wanted = {output.name: output.parameters for output in asked.outputs or ()}
     texts = any(tensor.datatype == "BYTES" for tensor in asked.inputs)
     long = len(head) > http.LONG or (texts and len(request.body) > raw_inputs.LONG)
-    feeds = await http.beside(long, _feeds, found, asked.inputs, tensors)
+    feeds = await http.run_in_thread_if_long(long, _feeds, found, asked.inputs, tensors)
     seconds = asked.parameters.timeout / 1e6 or None
     answers = await found.predict(feeds, [*wanted], seconds, request.alone)
     answer: dict[str, Any] = {"model_name": found.name, "model_version": str(found.version)}
@@ -254,11 +254,11 @@ def declared(tensors: Iterable[Tensor]) -> list[dict]:
 _MODEL = "/v2/models/{name}"
 
 ROUTES: list[Route] = [
-    *versioned("POST", _MODEL + "/infer", infer, InferRequest, kinds=(http.JSON, http.BYTES)),
+    *versioned_routes("POST", _MODEL + "/infer", infer, InferRequest, content_types=(http.JSON, http.BYTES)),
     Route("GET", "/v2/health/live", live, open=True),
     Route("GET", "/v2/health/ready", ready, open=True),
     Route("GET", "/v2", server),
     Route("GET", "/v2/", server),
-    *versioned("GET", _MODEL, model),
-    *versioned("GET", _MODEL + "/ready", model_ready),
+    *versioned_routes("GET", _MODEL, model),
+    *versioned_routes("GET", _MODEL + "/ready", model_ready),
 ]

@@ -48,14 +48,14 @@ def _operation(route: Route, body: dict | None) -> dict[str, Any]:
         "operationId": route.method.lower() + re.sub(r"\W", "_", route.path),
         "parameters": [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names],
         "responses": {
-            "200": {"description": "The answer.", "content": {kind.decode(): {} for kind in route.kinds}},
+            "200": {"description": "The answer.", "content": {kind.decode(): {} for kind in route.content_types}},
             "4XX": wrong,
             "5XX": wrong,
         },
     }
     if body:
         found["requestBody"] = {"required": not route.optional, "content": {JSON: {"schema": body}}}
-        if http.BYTES in route.kinds:
+        if http.BYTES in route.content_types:
             found["requestBody"]["content"][http.BYTES.decode()] = {}
             length = {"name": HEAD_LENGTH.decode(), "in": "header", "schema": {"type": "integer"}}
             found["parameters"].append(length | {"description": "Bytes of JSON before the binary tensors."})

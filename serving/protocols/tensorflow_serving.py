@@ -17,7 +17,7 @@ from ..batching import Tensors
 from ..client_error import ClientError
 from ..http import Request, Response
 from ..model import Model
-from ..routing import Route, versioned
+from ..routing import Route, versioned_routes
 from ..tensor_codec import DTYPES, decode, listed
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _check_signature(model: Model, name: str) -> None:
 
 async def _read(model: Model, text: bytes, read: Callable[..., Tensors], *more: Any) -> Tensors:
     long = raw_inputs.LONG if model.raw and _RAW.match(text) else http.LONG
-    return await http.beside(len(text) > long, read, model, text, *more)
+    return await http.run_in_thread_if_long(len(text) > long, read, model, text, *more)
 
 
 def _read_rows(model: Model, text: bytes, context: Mapping[str, msgspec.Raw] = {}) -> Tensors:
@@ -193,8 +193,8 @@ def _signature(tensors: Iterable[Tensor]) -> dict:
 _MODEL = "/v1/models/{name}"
 
 ROUTES: list[Route] = [
-    *versioned("POST", _MODEL + ":predict", predict, PredictRequest, labels=True),
-    *versioned("POST", _MODEL + ":classify", classify, ClassifyRequest, labels=True),
-    *versioned("GET", _MODEL, status, labels=True),
-    *versioned("GET", _MODEL + "/metadata", metadata, labels=True),
+    *versioned_routes("POST", _MODEL + ":predict", predict, PredictRequest, labels=True),
+    *versioned_routes("POST", _MODEL + ":classify", classify, ClassifyRequest, labels=True),
+    *versioned_routes("GET", _MODEL, status, labels=True),
+    *versioned_routes("GET", _MODEL + "/metadata", metadata, labels=True),
 ]

@@ -325,7 +325,7 @@ def test_who_never_asks_is_let_go_of(served, sent):
 
 @pytest.mark.parametrize("sent", [b"G", b"GET /v2", LIVE[:-2]])
 def test_a_head_that_does_not_come_in_time_is_408(served, sent):
-    refused(served.answer(sent), 408, "the head of the request did not come within 0.3 seconds")
+    refused(served.answer(sent), 408, "the head of the request did not arrive within 0.3 seconds")
 
 
 @pytest.mark.parametrize(
