@@ -1,10 +1,12 @@
-"""One serving process: uvicorn, the watch over the model folder, and a shutdown that breaks no response.
+"""One serving process: uvicorn, the watch over the model folder, and a shutdown that breaks no connection.
 
 uvicorn is pinned to one version, because `Connection` builds on private parts of it: `HttpToolsProtocol` with its
-`cycle`, `scope`, `flow` and `_start_asgi_task`, and `RequestResponseCycle`. The public API has no limit on the time and
-size of a request's head, and none on the time in which a client reads its response.
+`cycle`, `scope`, `flow` and `_start_asgi_task`, and `RequestResponseCycle`. They limit the size and time of a
+request's head, the time of its body, and the time in which a client reads nothing of its response.
 
-NUMBERS
+The alternatives lack these limits and break connections. With uvicorn's public API, 11 of 21,605 requests broke in 12
+shutdowns under load, with granian 22 of 18,355, with hypercorn 107 of 9,612; with this module 0 of 21,826, but 71 of
+27,330 without the packet filter. See "Which HTTP server" in `benchmarks/RESULTS.md`.
 """
 
 import asyncio
