@@ -101,41 +101,41 @@ def changed(value, data):
     return data.draw(JSON)
 
 
-def test_the_bodies_that_are_changed_below_are_good_ones(ask):
+def test_the_bodies_that_are_changed_below_are_good_ones(call):
     for path, body in VALID:
         expected = 400 if "classify" in path else 200  # of a model without labels
-        assert ask("POST", path, body).status == expected, path
+        assert call("POST", path, body).status == expected, path
 
 
 @settings(max_examples=150)
 @given(data=st.data())
-def test_any_json_is_answered_in_words(ask, data):
-    told(ask("POST", data.draw(paths(ask.app.state)), data.draw(JSON)))
+def test_any_json_is_answered_in_words(call, data):
+    told(call("POST", data.draw(paths(call.app.state)), data.draw(JSON)))
 
 
 @settings(max_examples=250)
 @given(st.sampled_from(VALID), st.data())
-def test_a_good_body_with_something_else_in_it_is_answered_in_words(ask, valid, data):
+def test_a_good_body_with_something_else_in_it_is_answered_in_words(call, valid, data):
     path, body = valid
     for _ in range(data.draw(st.integers(1, 3))):
         body = changed(body, data)
-    told(ask("POST", path, body))
+    told(call("POST", path, body))
 
 
 @settings(max_examples=150)
 @given(st.sampled_from(VALID), st.data())
-def test_a_good_body_with_broken_bytes_is_answered_in_words(ask, valid, data):
+def test_a_good_body_with_broken_bytes_is_answered_in_words(call, valid, data):
     path, body = valid
     broken = bytearray(json.dumps(body).encode())
     for _ in range(data.draw(st.integers(1, 4))):
         place = data.draw(st.integers(0, len(broken) - 1))
         broken[place : place + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=3))
-    told(ask("POST", path, bytes(broken)))
+    told(call("POST", path, bytes(broken)))
 
 
 @settings(max_examples=150)
 @given(data=st.data())
-def test_any_bytes_behind_any_head_are_answered_in_words(ask, data):
+def test_any_bytes_behind_any_head_are_answered_in_words(call, data):
     kind, datatype, shape = data.draw(
         st.sampled_from([("scores", "FP32", [1, 2, 3]), ("words", "BYTES", [1, 2]), ("flags", "BOOL", [3])])
     )
@@ -149,12 +149,12 @@ def test_any_bytes_behind_any_head_are_answered_in_words(ask, data):
     length = data.draw(
         st.just(len(head)) | st.integers(-1, len(head) + 60) | st.text(st.characters(codec="latin-1"), max_size=3)
     )
-    told(ask("POST", f"/v2/models/{kind}/infer", head + behind, {"Inference-Header-Content-Length": length}))
+    told(call("POST", f"/v2/models/{kind}/infer", head + behind, {"Inference-Header-Content-Length": length}))
 
 
 @settings(max_examples=150)
 @given(data=st.data())
-def test_any_headers_are_answered_in_words(ask, data):
+def test_any_headers_are_answered_in_words(call, data):
     names = ["content-length", "content-encoding", "accept-encoding", "content-type", "x-request-id", "authorization"]
     values = st.text(st.characters(codec="latin-1", exclude_characters="\r\n\0"), max_size=20)
     values |= st.sampled_from(["gzip", "deflate", "gzip;q=0", "gzip;q=x,;,q=0", "9" * 5000, "-1", "1e3", "0x10", "²"])
@@ -164,36 +164,36 @@ def test_any_headers_are_answered_in_words(ask, data):
     pack = data.draw(
         st.sampled_from([bytes, gzip.compress, zlib.compress, lambda content: gzip.compress(content)[:-3]])
     )
-    told(ask("POST", path, pack(content), headers))
+    told(call("POST", path, pack(content), headers))
 
 
 @settings(max_examples=150)
 @given(st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "X"]), st.data())
-def test_any_path_is_answered_in_words(ask, method, data):
+def test_any_path_is_answered_in_words(call, method, data):
     parts = ["v1", "v2", "models", "scores", "versions", "1", "labels", "infer", "metadata", "page", "..", "", "status"]
     parts = st.lists(st.sampled_from(parts) | st.text(max_size=5), max_size=7).map(lambda parts: "/" + "/".join(parts))
-    told(ask(method, data.draw(parts | st.text(max_size=600))))
+    told(call(method, data.draw(parts | st.text(max_size=600))))
 
 
-def test_bodies_are_bounded_together_and_forgotten_with_their_answers(ask, monkeypatch):
+def test_bodies_are_bounded_together_and_forgotten_with_their_answers(call, monkeypatch):
     path, body = VALID[0]
-    monkeypatch.setattr(ask.app.state, "max_total_body_bytes", 10)
-    answer = ask("POST", path, body)
+    monkeypatch.setattr(call.app.state, "max_total_body_bytes", 10)
+    answer = call("POST", path, body)
     assert answer.status == 429
     assert answer.headers["retry-after"] == "1"
     told(answer)
     monkeypatch.undo()
-    assert ask.app.state.total_body_bytes == 0
-    assert ask("POST", path, body).status == 200
-    assert ask.app.state.total_body_bytes == 0
+    assert call.app.state.total_body_bytes == 0
+    assert call("POST", path, body).status == 200
+    assert call.app.state.total_body_bytes == 0
 
 
-def test_a_model_that_needs_more_memory_than_there_is_for_models_refuses(ask):
+def test_a_model_that_needs_more_memory_than_there_is_for_models_refuses(call):
     """Its activations are the square of its input: of 40,000 numbers they would take 6 GB."""
     for size, status in ((1000, 200), (40_000, 413), (1000, 200)):
-        answer = told(ask("POST", "/v1/models/products:predict", {"instances": [[1] * size]}))
+        answer = told(call("POST", "/v1/models/products:predict", {"instances": [[1] * size]}))
         assert answer.status == status
-    assert "memory" in told(ask("POST", "/v1/models/products:predict", {"instances": [[1] * 40_000]})).json()["error"]
+    assert "memory" in told(call("POST", "/v1/models/products:predict", {"instances": [[1] * 40_000]})).json()["error"]
 
 
 # Over real connections
@@ -402,7 +402,7 @@ def nested(depth):
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells there what a process takes")
 def test_memory_stays_flat(patient):
-    def ask(content, path="/v1/models/pixels:predict", **headers):
+    def call(content, path="/v1/models/pixels:predict", **headers):
         with contextlib.suppress(httpx.TransportError):  # cut off while it sends
             answer = client.post(path, content=content, headers=headers)
             assert 400 <= answer.status_code < 500
@@ -413,13 +413,13 @@ def test_memory_stays_flat(patient):
         client.post("/v1/models/pixels:predict", json={"instances": [[1, 2, 3]] * 50_000}).raise_for_status()
         before = patient.peak()
         for _ in range(2):
-            assert ask(bytes(80_000_000)) == 413
-            assert ask(bytes(1 << 20) for _ in range(80)) in (413, None)
-            assert ask(gzip.compress(bytes(80_000_000)), **{"Content-Encoding": "gzip"}) == 413
-            assert ask(nested(500_000)) == 400
-            assert ask(b'{"instances":[' + b"[]," * 340_000 + b"[]]}") == 400
-            assert ask(b'{"instances":[' + b'{"x":1},' * 130_000 + b"{}]}") == 400
-            assert ask(b'{"inputs":[' + b"{}," * 300_000 + b"{}]}", "/v2/models/pixels/infer") == 400
-            assert ask(head, "/v2/models/pixels/infer") == 400
+            assert call(bytes(80_000_000)) == 413
+            assert call(bytes(1 << 20) for _ in range(80)) in (413, None)
+            assert call(gzip.compress(bytes(80_000_000)), **{"Content-Encoding": "gzip"}) == 413
+            assert call(nested(500_000)) == 400
+            assert call(b'{"instances":[' + b"[]," * 340_000 + b"[]]}") == 400
+            assert call(b'{"instances":[' + b'{"x":1},' * 130_000 + b"{}]}") == 400
+            assert call(b'{"inputs":[' + b"{}," * 300_000 + b"{}]}", "/v2/models/pixels/infer") == 400
+            assert call(head, "/v2/models/pixels/infer") == 400
             patient.answer(b"GET /v2 HTTP/1.1\r\nX: ", bytes(80_000_000))
         assert patient.peak() - before < 100
