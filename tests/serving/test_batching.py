@@ -128,11 +128,11 @@ def test_requests_that_arrive_during_a_batch_form_the_next_one():
         model = Doubling()
         batcher = make_batcher(model)
         first = await busy_request(model, batcher)
-        others = [asyncio.ensure_future(batcher.submit(rows(i, i), 20, False)) for i in range(5)]
+        requests = [asyncio.ensure_future(batcher.submit(rows(i, i), 20, False)) for i in range(5)]
         await asyncio.sleep(0)
         model.free.set()
         await first
-        assert all(map(is_correct, await asyncio.gather(*others), [rows(i, i) for i in range(5)]))
+        assert all(map(is_correct, await asyncio.gather(*requests), [rows(i, i) for i in range(5)]))
         return [len(x) for x in model.inputs]
 
     assert asyncio.run(run()) == [1, 10]
@@ -144,11 +144,11 @@ def test_a_batch_respects_the_row_limit_and_has_rows_of_one_size():
         batcher = make_batcher(model, max_batch_rows=4)
         first = await busy_request(model, batcher)
         feeds = [rows(*range(1 + i % 3), width=2 + i % 2) for i in range(12)]
-        others = [asyncio.ensure_future(batcher.submit(each, 20, False)) for each in feeds]
+        requests = [asyncio.ensure_future(batcher.submit(each, 20, False)) for each in feeds]
         await asyncio.sleep(0)
         model.free.set()
         await first
-        assert all(map(is_correct, await asyncio.gather(*others), feeds))
+        assert all(map(is_correct, await asyncio.gather(*requests), feeds))
         return [x.shape for x in model.inputs[1:]]
 
     shapes = asyncio.run(run())
@@ -188,8 +188,8 @@ def test_a_model_without_a_batch_axis_runs_one_request_at_a_time():
 
     async def run():
         batcher = make_batcher(mean, batchable=False, max_batch_rows=2)
-        answers = await asyncio.gather(*(batcher.submit({"x": np.full(9, i)}, 20, False) for i in range(4)))
-        return [float(outputs["y"][0]) for outputs in answers]
+        all_outputs = await asyncio.gather(*(batcher.submit({"x": np.full(9, i)}, 20, False) for i in range(4)))
+        return [float(outputs["y"][0]) for outputs in all_outputs]
 
     inputs = []
     assert asyncio.run(run()) == [0, 1, 2, 3]
@@ -242,7 +242,7 @@ def test_a_full_queue_refuses_new_requests_with_retry_after_and_completes_the_qu
         model = Doubling()
         batcher = make_batcher(model, max_queue=max_queue)
         first = await busy_request(model, batcher)
-        others = [asyncio.ensure_future(batcher.submit(rows(i), 20, False)) for i in range(max_queue)]
+        requests = [asyncio.ensure_future(batcher.submit(rows(i), 20, False)) for i in range(max_queue)]
         await asyncio.sleep(0)
         with pytest.raises(ClientError) as refused:
             await batcher.submit(rows(9), 20, False)
@@ -251,7 +251,7 @@ def test_a_full_queue_refuses_new_requests_with_retry_after_and_completes_the_qu
         assert count_queued(batcher) == max_queue
         model.free.set()
         assert is_correct(await first, rows(1))
-        assert all(map(is_correct, await asyncio.gather(*others), map(rows, range(max_queue))))
+        assert all(map(is_correct, await asyncio.gather(*requests), map(rows, range(max_queue))))
         assert is_correct(await batcher.submit(rows(9), 20, False), rows(9))
 
     asyncio.run(run())
@@ -311,11 +311,11 @@ def test_only_the_request_with_the_invalid_row_fails():
         batcher = make_batcher(model)
         first = await busy_request(model, batcher)
         feeds = [rows(1, 2), rows(3, -1), rows(4), rows(OUT_OF_MEMORY)]
-        others = [asyncio.ensure_future(batcher.submit(each, 20, False)) for each in feeds]
+        requests = [asyncio.ensure_future(batcher.submit(each, 20, False)) for each in feeds]
         await asyncio.sleep(0)
         model.free.set()
         await first
-        results = await asyncio.gather(*others, return_exceptions=True)
+        results = await asyncio.gather(*requests, return_exceptions=True)
         assert is_correct(results[0], feeds[0])
         assert isinstance(results[1], ClientError)
         assert results[1].status == 400
@@ -331,17 +331,17 @@ def test_a_cancelled_request_does_not_affect_the_others_of_its_batch():
         model = Doubling()
         batcher = make_batcher(model)
         first = await busy_request(model, batcher)
-        others = [asyncio.ensure_future(batcher.submit(rows(i), 20, False)) for i in range(4)]
+        requests = [asyncio.ensure_future(batcher.submit(rows(i), 20, False)) for i in range(4)]
         await asyncio.sleep(0)
         first.cancel()
-        others[1].cancel()
+        requests[1].cancel()
         await asyncio.sleep(0)
         model.called.clear()
         model.free.set()
         await asyncio.to_thread(model.called.wait, 20)
-        others[2].cancel()
-        assert is_correct(await others[0], rows(0))
-        assert is_correct(await others[3], rows(3))
+        requests[2].cancel()
+        assert is_correct(await requests[0], rows(0))
+        assert is_correct(await requests[3], rows(3))
         assert is_correct(await batcher.submit(rows(8), 20, True), rows(8))
 
     asyncio.run(run())
@@ -352,8 +352,8 @@ def test_every_failure_reaches_its_request_and_later_requests_complete():
 
     async def wrong_outputs():
         batcher = make_batcher(lambda feeds: Doubling()(feeds) if len(feeds["x"]) == 1 else {"y": np.float32(1)})
-        answers = await asyncio.gather(*(batcher.submit(rows(i), 20, False) for i in range(3)))
-        assert all(map(is_correct, answers, map(rows, range(3))))
+        all_outputs = await asyncio.gather(*(batcher.submit(rows(i), 20, False) for i in range(3)))
+        assert all(map(is_correct, all_outputs, map(rows, range(3))))
 
     async def stopped_threads():
         threads = ThreadPoolExecutor(1)
