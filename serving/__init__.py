@@ -11,7 +11,8 @@ Read the files in this order:
     tensor_codec.py      JSON and bytes to arrays and back; raw_inputs.py does this for images and texts
     model.py             one loaded bundle, checked against its manifest; text_generation.py runs language models
     batching.py          which requests share one call of a model
-    model_repository.py  the models and versions in the folder, and the version that a request gets
+    model_repository.py  the models and versions in the folder, and the version that a request gets; model_loader.py
+                         verifies and opens one version
 
 Importing this package is cheap: `serve` loads ONNX Runtime, NumPy and uvicorn.
 """

@@ -1,7 +1,5 @@
 """The folder of bundles: watches it, verifies and loads bundles, finds a model by name, version or label."""
 
-import contextlib
-import hashlib
 import logging
 import random
 import re
@@ -13,11 +11,9 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
-from kerasfound.bundle.manifest import Manifest
-from kerasfound.bundle.manifest import read as read_manifest
 from kerasfound.errors import UserError, one_line
 
-from . import metrics
+from . import metrics, model_loader
 from .client_error import ClientError
 from .limits import Limits
 from .model import Model
@@ -298,11 +294,11 @@ class Repository:
 
     def _load_version(self, path: Path, before: VersionRecord | None) -> VersionRecord:
         """Load a version folder, unless its files have not changed since the last scan."""
-        fingerprint = _fingerprint(path)
+        fingerprint = model_loader.fingerprint(path)
         if before and before.fingerprint == fingerprint:
             return before
         try:
-            return VersionRecord(fingerprint, _load_model(path, self._limits, self.threads), "")
+            return VersionRecord(fingerprint, model_loader.load_model(path, self._limits, self.threads), "")
         except UserError as error:
             reason = str(error)
         except Exception as error:  # a bundle can be broken in unexpected ways; none may end the watch
@@ -374,54 +370,3 @@ def _version_folders(folder: Path) -> dict[int, Path]:
     """Return the version folders of a model, newest first."""
     folders = {int(path.name): path for path in folder.iterdir() if _VERSION.fullmatch(path.name) and path.is_dir()}
     return dict(sorted(folders.items(), reverse=True))
-
-
-def _fingerprint(path: Path) -> tuple:
-    """Return a value that changes when a file of the bundle is written again or its permissions change."""
-    parts = []
-    with contextlib.suppress(OSError):  # the folder is being removed or written
-        for file in sorted(path.rglob("*")):
-            name = file.relative_to(path).as_posix()
-            if name == "manifest.json" or _is_served_file(name):
-                stat = file.stat()
-                parts.append((name, stat.st_ino, stat.st_ctime_ns, stat.st_size))
-    return tuple(parts)
-
-
-def _load_model(path: Path, limits: Limits, threads: Executor) -> Model:
-    """Load the bundle at `path`, after checking its name, version and checksums."""
-    manifest = read_manifest(path / "manifest.json")
-    expected = f"{path.parent.name} version {path.name}"
-    if f"{manifest.name} version {manifest.version}" != expected:
-        raise UserError(f"{path}: its manifest is of {manifest.name} version {manifest.version}, expected {expected}.")
-    for name in _required_files(manifest):
-        if ".." in Path(name).parts or Path(name).is_absolute():
-            raise UserError(f"{path}: its manifest names {name!r}, which is outside the bundle.")
-        _verify_checksum(path / name, manifest.files.get(name))
-    try:
-        return Model(manifest, path, limits, threads)
-    except UserError as error:
-        raise UserError(f"{path / 'model.onnx'}: {error}") from error
-
-
-def _required_files(manifest: Manifest) -> set[str]:
-    """Return every file of a bundle that serving needs."""
-    named = [step.file for step in [*manifest.preprocessing, *manifest.postprocessing]]
-    named.append(manifest.text_generation.file if manifest.text_generation else None)
-    return {"model.onnx", *filter(_is_served_file, manifest.files), *filter(None, named)}
-
-
-def _is_served_file(file: str) -> bool:
-    """Whether serving reads the file. Weights above 2 GB are in their own file, model.onnx.data."""
-    return file == "model.onnx" or file.startswith(("model.onnx.", "step.onnx", "verification.npz", "assets/"))
-
-
-def _verify_checksum(file: Path, expected: str | None) -> None:
-    try:
-        with file.open("rb") as opened:
-            actual = hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror}); export the run again.") from error
-    if actual != expected:  # the message leaves out `actual`: it changes while the file is still being copied
-        recorded = f"sha256 {expected[:12]}... in its manifest" if expected else "no sha256 in its manifest"
-        raise UserError(f"{file}: not the file that was verified ({recorded}); export the run again.")

@@ -189,16 +189,16 @@ def _metrics_folder(settings: Settings) -> Path:
 
 def _max_connections() -> int:
     """Return the number of connections that the limit of open files allows; raise that limit if it is low."""
-    wanted = Limits().max_connections
+    limit = Limits().max_connections
     with contextlib.suppress(ImportError, OSError, ValueError):  # not a POSIX system, or no permission
         import resource
 
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if 0 <= soft < wanted + OTHER_FILES:
-            soft = wanted + OTHER_FILES if hard < 0 else min(wanted + OTHER_FILES, hard)
+        if 0 <= soft < limit + OTHER_FILES:
+            soft = limit + OTHER_FILES if hard < 0 else min(limit + OTHER_FILES, hard)
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             return max(1, soft - OTHER_FILES)
-    return wanted
+    return limit
 
 
 def _parse_versions(text: str) -> "Versions":

@@ -1,4 +1,4 @@
-"""Small models in a repository, the application to be asked in this process, and a real server in one of its own."""
+"""Small models in a repository, the application without a socket, and a real server in its own process."""
 
 import asyncio
 import hashlib
@@ -30,16 +30,16 @@ serve(sys.argv[1], port=int(sys.argv[2]), **json.loads(sys.argv[3]))
 
 @pytest.fixture(scope="session")
 def bundle():
-    """`bundle(folder, name, version, beside, **changes)`: one of `GRAPHS` or `SLOW`, exported, with a changed manifest.
+    """`bundle(folder, name, version, extra_files, **changes)`: writes a bundle of one of `GRAPHS` or `SLOW`.
 
-    `beside` are further files, by their path in the bundle.
+    `extra_files` maps paths in the bundle to contents, `changes` replaces fields of the manifest.
     """
     return _bundle
 
 
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory):
-    """A folder with every model of `GRAPHS`, one of them in two versions, and a half-written export."""
+    """A folder with every model of `GRAPHS`, one of them in two versions, and an incomplete export."""
     folder = tmp_path_factory.mktemp("models")
     for name in GRAPHS:
         _bundle(folder, name, 1)
@@ -49,7 +49,7 @@ def repository(tmp_path_factory):
     return folder
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
@@ -58,28 +58,28 @@ class Answer(NamedTuple):
         return json.loads(self.body)
 
 
-class Asking:
-    """The application of a folder, asked without a socket."""
+class AppCaller:
+    """Calls the application of a model folder without a socket."""
 
     def __init__(self, folder, **limits):
         limits = Limits(**limits)
-        self.away = tempfile.TemporaryDirectory()
-        self.app = App(Repository(folder, limits, ThreadPoolExecutor(2), self.away.name, "all"), limits)
+        self.unloaded = tempfile.TemporaryDirectory()
+        self.app = App(Repository(folder, limits, ThreadPoolExecutor(2), self.unloaded.name, "all"), limits)
         self.loop = asyncio.new_event_loop()
         self.pieces = []
-        """What the last answer came in."""
-        self.left = asyncio.Event()
-        """Set when the client leaves."""
+        """The parts of the last response body."""
+        self.disconnected = asyncio.Event()
+        """Set it to simulate a client that disconnects."""
 
     def __call__(self, method, path, body=b"", headers=()):
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         start, self.pieces = {}, []
-        left = self.left = asyncio.Event()
+        disconnected = self.disconnected = asyncio.Event()
         requests = iter([{"type": "http.request", "body": content}])
 
         async def receive():
             if (request := next(requests, None)) is None:
-                await left.wait()
+                await disconnected.wait()
                 return {"type": "http.disconnect"}
             return request
 
@@ -87,28 +87,28 @@ class Asking:
             start.update(message if message["type"] == "http.response.start" else {})
             self.pieces += filter(None, [message.get("body")])
 
-        named = [(name.lower().encode(), str(value).encode("latin-1")) for name, value in dict(headers).items()]
-        scope = {"type": "http", "method": method, "path": path, "headers": named, "client": ("test", 1)}
+        header_pairs = [(name.lower().encode(), str(value).encode("latin-1")) for name, value in dict(headers).items()]
+        scope = {"type": "http", "method": method, "path": path, "headers": header_pairs, "client": ("test", 1)}
         self.loop.run_until_complete(self.app(scope, receive, send))
-        told = {name.decode(): value.decode("latin-1") for name, value in start["headers"]}
-        return Answer(start["status"], told, b"".join(self.pieces))
+        sent_headers = {name.decode(): value.decode("latin-1") for name, value in start["headers"]}
+        return Response(start["status"], sent_headers, b"".join(self.pieces))
 
 
 @pytest.fixture(scope="session")
-def asking():
-    """`asking(folder, **limits)`: the application, as a function of method, path, body and headers."""
-    return Asking
+def make_app():
+    """`make_app(folder, **limits)`: the application as a function of method, path, body and headers."""
+    return AppCaller
 
 
 @pytest.fixture(scope="session")
-def ask(repository, asking):
-    """The application of every small model."""
-    return asking(repository)
+def call(repository, make_app):
+    """The application with all small models."""
+    return make_app(repository)
 
 
 @pytest.fixture(scope="session")
 def start():
-    """`start(folder, port, **options)`: the server as a process, its port bound by itself; all versions, 1 MiB."""
+    """`start(folder, port, **options)`: starts a server process; all versions, bodies up to 1 MiB."""
 
     started = []
 
@@ -119,13 +119,13 @@ def start():
         return started[-1]
 
     yield start
-    for process in started:  # of tests that failed
+    for process in started:  # only failed tests leave one
         process.kill()
 
 
 @pytest.fixture(scope="session")
 def server(repository, start):
-    """An HTTP client of a running server."""
+    """An HTTP client connected to a running server."""
     process = start(repository)
     url = process.stdout.readline().split(" at ")[-1].strip()
     with httpx.Client(base_url=url, timeout=20) as client:
@@ -138,7 +138,7 @@ def server(repository, start):
 
 @pytest.fixture(scope="session")
 def direct(repository):
-    """`direct(name, feeds, version)`: what ONNX Runtime itself answers."""
+    """`direct(name, feeds, version)`: the outputs of ONNX Runtime, without the server."""
 
     def direct(name, feeds, version=1):
         session = onnxruntime.InferenceSession(
@@ -161,7 +161,7 @@ def _scores(version):
 
 
 def _pair(version):
-    """Two inputs that share two free sizes, two outputs; an id of 10 or more is not in the table."""
+    """Two inputs that share two dynamic dimensions, and two outputs. The table has 10 ids."""
     nodes = [
         helper.make_node("Gather", ["table", "ids"], ["looked_up"]),
         helper.make_node("Mul", ["looked_up", "weights"], ["weighted"]),
@@ -182,7 +182,7 @@ def _logarithm(version):
 
 
 def _products(version):
-    """The sum of all products of two numbers of a row, each of which is held in memory."""
+    """The sum of all products of two numbers of a row; all products are in memory at the same time."""
     nodes = [
         helper.make_node("Unsqueeze", ["x", "one"], ["across"]),
         helper.make_node("Unsqueeze", ["x", "two"], ["down"]),
@@ -207,7 +207,7 @@ def _echo(dtype, shape):
 
 
 def _slow(version):
-    """Answers what it is asked, after as many steps; a million take a second or more."""
+    """Returns its input after that many steps; a million steps take a second or more."""
     body = helper.make_graph(
         [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Add", ["before", "before"], ["after"])],
         "step",
@@ -256,7 +256,8 @@ TYPES = {
 }
 
 
-def _bundle(folder, name, version, /, beside=None, **changes):
+def _bundle(folder, name, version, /, extra_files=None, **changes):
+    extra_files = extra_files or {}
     nodes, inputs, outputs, constants = (GRAPHS | SLOW)[name](version)
     graph = helper.make_graph(
         nodes,
@@ -269,10 +270,10 @@ def _bundle(folder, name, version, /, beside=None, **changes):
     path = folder / name / str(version)
     path.mkdir(parents=True)
     onnx.save(model, path / "model.onnx")
-    for file, content in (beside or {}).items():
+    for file, content in extra_files.items():
         (path / file).parent.mkdir(exist_ok=True)
         (path / file).write_bytes(content)
-    promised = {
+    fields = {
         "schema_version": manifest.SCHEMA_VERSION,
         "name": name,
         "version": version,
@@ -288,8 +289,8 @@ def _bundle(folder, name, version, /, beside=None, **changes):
         "versions": {},
         "created": "2025-01-01T00:00:00Z",
         "files": {
-            file: hashlib.sha256((path / file).read_bytes()).hexdigest() for file in ("model.onnx", *(beside or {}))
+            file: hashlib.sha256((path / file).read_bytes()).hexdigest() for file in ["model.onnx", *extra_files]
         },
     }
-    manifest.write(manifest.Manifest(**promised | changes), path / "manifest.json")
+    manifest.write(manifest.Manifest(**fields | changes), path / "manifest.json")
     return path

@@ -102,41 +102,41 @@ def mutate(value, data):
     return data.draw(JSON)
 
 
-def test_the_bodies_that_other_tests_mutate_are_valid(ask):
+def test_the_bodies_that_other_tests_mutate_are_valid(call):
     for path, body in VALID:
         expected = 400 if "classify" in path else 200  # the model has no labels
-        assert ask("POST", path, body).status == expected, path
+        assert call("POST", path, body).status == expected, path
 
 
 @settings(max_examples=150)
 @given(data=st.data())
-def test_any_json_gets_a_readable_response(ask, data):
-    check_response(ask("POST", data.draw(paths(ask.app)), data.draw(JSON)))
+def test_any_json_gets_a_readable_response(call, data):
+    check_response(call("POST", data.draw(paths(call.app.state)), data.draw(JSON)))
 
 
 @settings(max_examples=250)
 @given(st.sampled_from(VALID), st.data())
-def test_a_mutated_body_gets_a_readable_response(ask, valid, data):
+def test_a_mutated_body_gets_a_readable_response(call, valid, data):
     path, body = valid
     for _ in range(data.draw(st.integers(1, 3))):
         body = mutate(body, data)
-    check_response(ask("POST", path, body))
+    check_response(call("POST", path, body))
 
 
 @settings(max_examples=150)
 @given(st.sampled_from(VALID), st.data())
-def test_a_body_with_corrupt_bytes_gets_a_readable_response(ask, valid, data):
+def test_a_body_with_corrupt_bytes_gets_a_readable_response(call, valid, data):
     path, body = valid
     broken = bytearray(json.dumps(body).encode())
     for _ in range(data.draw(st.integers(1, 4))):
         place = data.draw(st.integers(0, len(broken) - 1))
         broken[place : place + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=3))
-    check_response(ask("POST", path, bytes(broken)))
+    check_response(call("POST", path, bytes(broken)))
 
 
 @settings(max_examples=150)
 @given(data=st.data())
-def test_any_bytes_after_any_json_head_get_a_readable_response(ask, data):
+def test_any_bytes_after_any_json_head_get_a_readable_response(call, data):
     kind, datatype, shape = data.draw(
         st.sampled_from([("scores", "FP32", [1, 2, 3]), ("words", "BYTES", [1, 2]), ("flags", "BOOL", [3])])
     )
@@ -150,12 +150,12 @@ def test_any_bytes_after_any_json_head_get_a_readable_response(ask, data):
     length = data.draw(
         st.just(len(head)) | st.integers(-1, len(head) + 60) | st.text(st.characters(codec="latin-1"), max_size=3)
     )
-    check_response(ask("POST", f"/v2/models/{kind}/infer", head + suffix, {"Inference-Header-Content-Length": length}))
+    check_response(call("POST", f"/v2/models/{kind}/infer", head + suffix, {"Inference-Header-Content-Length": length}))
 
 
 @settings(max_examples=150)
 @given(data=st.data())
-def test_any_headers_get_a_readable_response(ask, data):
+def test_any_headers_get_a_readable_response(call, data):
     names = ["content-length", "content-encoding", "accept-encoding", "content-type", "x-request-id", "authorization"]
     values = st.text(st.characters(codec="latin-1", exclude_characters="\r\n\0"), max_size=20)
     values |= st.sampled_from(["gzip", "deflate", "gzip;q=0", "gzip;q=x,;,q=0", "9" * 5000, "-1", "1e3", "0x10", "²"])
@@ -165,34 +165,34 @@ def test_any_headers_get_a_readable_response(ask, data):
     pack = data.draw(
         st.sampled_from([bytes, gzip.compress, zlib.compress, lambda content: gzip.compress(content)[:-3]])
     )
-    check_response(ask("POST", path, pack(content), headers))
+    check_response(call("POST", path, pack(content), headers))
 
 
 @settings(max_examples=150)
 @given(st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "X"]), st.data())
-def test_any_path_gets_a_readable_response(ask, method, data):
+def test_any_path_gets_a_readable_response(call, method, data):
     parts = ["v1", "v2", "models", "scores", "versions", "1", "labels", "infer", "metadata", "page", "..", "", "status"]
     parts = st.lists(st.sampled_from(parts) | st.text(max_size=5), max_size=7).map(lambda parts: "/" + "/".join(parts))
-    check_response(ask(method, data.draw(parts | st.text(max_size=600))))
+    check_response(call(method, data.draw(parts | st.text(max_size=600))))
 
 
-def test_the_total_size_of_bodies_is_limited_and_freed_after_each_response(ask, monkeypatch):
+def test_the_total_size_of_bodies_is_limited_and_freed_after_each_response(call, monkeypatch):
     path, body = VALID[0]
-    monkeypatch.setattr(ask.app, "may_hold", 10)
-    response = ask("POST", path, body)
+    monkeypatch.setattr(call.app.state, "max_total_body_bytes", 10)
+    response = call("POST", path, body)
     assert response.status == 429
     assert response.headers["retry-after"] == "1"
     check_response(response)
     monkeypatch.undo()
-    assert ask.app.state.total_body_bytes == 0
-    assert ask("POST", path, body).status == 200
-    assert ask.app.state.total_body_bytes == 0
+    assert call.app.state.total_body_bytes == 0
+    assert call("POST", path, body).status == 200
+    assert call.app.state.total_body_bytes == 0
 
 
-def test_a_request_that_needs_too_much_memory_for_activations_is_refused(ask):
+def test_a_request_that_needs_too_much_memory_for_activations_is_refused(call):
     """The activations grow with the square of the input: for 40,000 numbers they would take 6 GB."""
     for size, status in ((1000, 200), (40_000, 413), (1000, 200), (40_000, 413)):
-        response = check_response(ask("POST", "/v1/models/products:predict", {"instances": [[1] * size]}))
+        response = check_response(call("POST", "/v1/models/products:predict", {"instances": [[1] * size]}))
         assert response.status == status
         assert status == 200 or "memory" in response.json()["error"]
 

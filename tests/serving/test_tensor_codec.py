@@ -1,4 +1,4 @@
-"""JSON and bytes to arrays: what is declared comes in, anything else is one ClientError."""
+"""JSON and bytes to arrays: valid tensors become arrays, everything else is a ClientError."""
 
 import json
 import math
@@ -31,7 +31,7 @@ def raw(value):
 
 
 def outcome(read, *arguments):
-    """What `read` returns, or the client error that it raises; any other error is the test's failure."""
+    """Returns the result of `read` or its ClientError; any other error fails the test."""
     try:
         return read(*arguments)
     except ClientError as error:
@@ -39,23 +39,23 @@ def outcome(read, *arguments):
 
 
 @given(st.sampled_from(sorted(DTYPES)), SHAPES, JSON)
-def test_any_json_value_is_an_array_or_a_client_error(dtype, shape, value):
+def test_any_json_value_gives_an_array_or_a_client_error(dtype, shape, value):
     reader = TensorReader(Tensor("x", dtype, shape))
-    found = outcome(reader.read_nested, raw(value))
-    if isinstance(found, ClientError):
-        assert found.status == 400
-        assert "'x'" in found.reason
-        assert "\n" not in found.reason
+    result = outcome(reader.read_nested, raw(value))
+    if isinstance(result, ClientError):
+        assert result.status == 400
+        assert "'x'" in result.reason
+        assert "\n" not in result.reason
     else:
-        assert found.dtype == DTYPES[dtype].numpy
-        assert found.ndim == len(shape)
-        outcome(reader.check, found.shape, {})
+        assert result.dtype == DTYPES[dtype].numpy
+        assert result.ndim == len(shape)
+        outcome(reader.check, result.shape, {})
 
 
 @given(st.sampled_from(sorted(DTYPES)), SHAPES, JSON, st.lists(st.integers(), max_size=4))
-def test_any_json_value_beside_any_shape_is_an_array_or_a_client_error(dtype, declared, value, shape):
-    found = outcome(TensorReader(Tensor("x", dtype, declared)).read_flat, raw(value), shape)
-    assert isinstance(found, ClientError) or list(found.shape) == shape
+def test_any_json_value_with_any_shape_gives_an_array_or_a_client_error(dtype, declared, value, shape):
+    result = outcome(TensorReader(Tensor("x", dtype, declared)).read_flat, raw(value), shape)
+    assert isinstance(result, ClientError) or list(result.shape) == shape
 
 
 NUMBERS = st.integers(-(2**65), 2**65) | st.integers(-9, 300) | st.floats() | st.floats(width=16)
@@ -66,45 +66,45 @@ NUMBERS = st.integers(-(2**65), 2**65) | st.integers(-9, 300) | st.floats() | st
     st.booleans(),
     st.lists(NUMBERS, min_size=1, max_size=6) | st.lists(NUMBERS | JSON, min_size=1, max_size=4),
 )
-def test_what_simdjson_reads_is_what_msgspec_reads(dtype, missing, values):
-    """And what one of them refuses, the other one does in the same words."""
-    reader, text = TensorReader(Tensor("x", dtype, ["n"], missing)), msgspec.Raw(json.dumps(values).encode())
-    found = outcome(reader.read_flat, text, [len(values)])
+def test_simdjson_and_msgspec_give_the_same_result(dtype, nullable, values):
+    """Errors have the same message too."""
+    reader, text = TensorReader(Tensor("x", dtype, ["n"], nullable)), msgspec.Raw(json.dumps(values).encode())
+    result = outcome(reader.read_flat, text, [len(values)])
     with mock.patch.object(tensor_codec, "MAX_SIMDJSON_BYTES", 0):
-        slowly = outcome(reader.read_flat, text, [len(values)])
-    assert type(found) is type(slowly)
-    if isinstance(found, np.ndarray):
-        assert found.dtype == slowly.dtype
-        np.testing.assert_array_equal(found, slowly)
+        msgspec_result = outcome(reader.read_flat, text, [len(values)])
+    assert type(result) is type(msgspec_result)
+    if isinstance(result, np.ndarray):
+        assert result.dtype == msgspec_result.dtype
+        np.testing.assert_array_equal(result, msgspec_result)
     else:
-        assert found.reason == slowly.reason
+        assert result.reason == msgspec_result.reason
 
 
 @given(st.sampled_from(["float32", "int64", "string"]), st.binary())
-def test_any_bytes_are_an_array_or_a_client_error(dtype, text):
+def test_any_bytes_give_an_array_or_a_client_error(dtype, text):
     assert isinstance(outcome(TensorReader(Tensor("x", dtype, ["batch"])).read_nested, text), np.ndarray | ClientError)
 
 
 @given(st.sampled_from(sorted(DTYPES)), SHAPES, st.binary(max_size=64), st.lists(st.integers(), max_size=4))
-def test_any_bytes_beside_any_shape_are_an_array_or_a_client_error(dtype, declared, data, shape):
-    found = outcome(TensorReader(Tensor("x", dtype, declared)).read_binary, memoryview(data), shape)
-    assert isinstance(found, ClientError) or list(found.shape) == shape
+def test_any_bytes_with_any_shape_give_an_array_or_a_client_error(dtype, declared, data, shape):
+    result = outcome(TensorReader(Tensor("x", dtype, declared)).read_binary, memoryview(data), shape)
+    assert isinstance(result, ClientError) or list(result.shape) == shape
 
 
 @pytest.mark.parametrize("dtype", sorted(DTYPES))
 @given(data=st.data())
-def test_what_is_written_in_binary_is_read_back_the_same(dtype, data):
+def test_binary_tensors_round_trip(dtype, data):
     shape = data.draw(hnp.array_shapes(max_dims=3, max_side=4))
     elements = st.text() if dtype == "string" else hnp.from_dtype(np.dtype(DTYPES[dtype].numpy), **FINITE)
     array = data.draw(hnp.arrays(DTYPES[dtype].numpy, shape, elements=elements))
-    offset = data.draw(st.integers(0, 7))  # what comes behind JSON may begin anywhere
-    written = memoryview(bytes(offset) + to_binary(array))[offset:]
-    found = TensorReader(Tensor("x", dtype, [*map(str, range(len(shape)))])).read_binary(written, [*shape])
-    assert found.dtype == array.dtype
-    np.testing.assert_array_equal(found, array)
+    offset = data.draw(st.integers(0, 7))  # binary data after JSON can start at any offset
+    data_with_offset = memoryview(bytes(offset) + to_binary(array))[offset:]
+    result = TensorReader(Tensor("x", dtype, [*map(str, range(len(shape)))])).read_binary(data_with_offset, [*shape])
+    assert result.dtype == array.dtype
+    np.testing.assert_array_equal(result, array)
 
 
-def test_binary_is_little_endian_in_c_order_with_lengths_before_texts():
+def test_binary_tensors_are_little_endian_in_c_order_with_string_lengths():
     assert to_binary(np.array([[1, 2], [3, -1]], ">i2").T) == b"\1\0\3\0\2\0\xff\xff"
     assert to_binary(np.array([True, False])) == b"\1\0"
     assert to_binary(np.array(["é", ""], object)) == b"\2\0\0\0\xc3\xa9\0\0\0\0"
@@ -125,7 +125,7 @@ def test_missing_values_are_null_in_json_and_nan_or_empty_in_binary():
         number.read_binary(memoryview(to_binary(np.array([np.inf], "float32"))), [1])
 
 
-def test_more_values_than_memory_is_kept_for_are_413(monkeypatch):
+def test_too_many_values_are_413(monkeypatch):
     monkeypatch.setattr(tensor_codec, "MAX_VALUES", 10)
     reader = TensorReader(Tensor("x", "float32", ["batch"]))
     assert len(reader.read_nested(b"[" + b"1," * 10 + b"1]")) == 11
@@ -143,7 +143,7 @@ def test_more_values_than_memory_is_kept_for_are_413(monkeypatch):
 @given(
     st.lists(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=3, max_size=3), min_size=1)
 )
-def test_numbers_come_in_as_they_are(rows):
+def test_numbers_are_read_exactly(rows):
     reader = TensorReader(Tensor("x", "float32", ["batch", 3]))
     expected = np.array(rows, "float32")
     np.testing.assert_array_equal(reader.read_nested(raw(rows)), expected)
@@ -152,7 +152,7 @@ def test_numbers_come_in_as_they_are(rows):
 
 
 @pytest.mark.parametrize("dtype", [name for name, names in DTYPES.items() if names.json is int])
-def test_integers_end_where_the_dtype_ends(dtype):
+def test_integers_outside_the_dtype_are_refused(dtype):
     reader, limits = TensorReader(Tensor("x", dtype, ["batch"])), np.iinfo(dtype)
     assert reader.read_nested(raw([int(limits.min), int(limits.max)])).tolist() == [limits.min, limits.max]
     for value in (int(limits.min) - 1, int(limits.max) + 1, 10**400):
@@ -182,7 +182,7 @@ def test_integers_end_where_the_dtype_ends(dtype):
         (b"", "it is empty"),
     ],
 )
-def test_what_is_not_the_tensor_is_refused_by_name(text, reason):
+def test_invalid_tensors_are_errors_that_name_the_input(text, reason):
     reader = TensorReader(Tensor("image", "float32", ["batch", 2]))
     with pytest.raises(ClientError) as raised:
         reader.check(reader.read_nested(text).shape, {})
@@ -191,7 +191,7 @@ def test_what_is_not_the_tensor_is_refused_by_name(text, reason):
         assert part in raised.value.reason
 
 
-def test_free_sizes_agree_across_inputs():
+def test_dynamic_dimensions_agree_across_inputs():
     sizes = {}
     TensorReader(Tensor("a", "float32", ["batch", "time"])).check((2, 5), sizes)
     assert sizes == {"batch": 2, "time": 5}
@@ -199,7 +199,7 @@ def test_free_sizes_agree_across_inputs():
         TensorReader(Tensor("b", "float32", ["batch", "time"])).check((2, 4), sizes)
 
 
-def test_deep_nesting_is_refused_by_name_at_any_depth():
+def test_deep_nesting_is_an_error_that_names_the_input():
     reader = TensorReader(Tensor("x", "string", ["batch"] + [1] * 30))
     with pytest.raises(ClientError, match="'x'"):
         reader.read_nested(b"[" * 100_000)
@@ -211,7 +211,7 @@ def test_a_reason_is_one_short_line():
     assert len(error.reason) <= 400
 
 
-def test_floats_are_written_so_that_they_read_back_the_same():
+def test_floats_round_trip_through_json():
     values = np.random.default_rng(0).normal(size=100).astype("float32")
     assert np.array_equal(np.array(json.loads(msgspec.json.encode(values.tolist())), "float32"), values)
     assert json.loads(msgspec.json.encode([math.nan, math.inf])) == [None, None]

@@ -1,4 +1,4 @@
-"""Texts written on: as `kerasfound.sampling` draws them from the step graph, all at once or as they come."""
+"""Text generation: the server gives the same text as `kerasfound.sampling` on the step graph, whole or as a stream."""
 
 import itertools
 import json
@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from kerasfound.bundle.manifest import NamedSignature, Tensor, TextGeneration
 from kerasfound.preprocessing import characters
-from kerasfound.sampling import generate_tokens, sample_token
+from kerasfound.sampling import sample_token
 
 ALPHABET = "\n abcdefgé日"
 WINDOW = 16
@@ -22,7 +22,7 @@ GENERATE, STREAM = "/v2/models/ids/generate", "/v2/models/ids/generate_stream"
 
 
 def step_graph():
-    """Logits from each character, its place, and how often each character came before, which is what is kept."""
+    """Logits from each character, its position, and the counts of the previous characters, which are the cache."""
     rng, size = np.random.default_rng(0), len(ALPHABET)
     constants = {
         "size": np.array(size, "int32"),
@@ -31,7 +31,9 @@ def step_graph():
         "last": np.array(-1),
         "axis": np.array(1),
         "end": np.array([2]),
-        "mixed": (0.1 * rng.normal(size=(size, size)) - np.eye(size)).astype("float32"),  # what came often, less
+        "mixed": (0.1 * rng.normal(size=(size, size)) - np.eye(size)).astype(
+            "float32"
+        ),  # frequent characters become less likely
         "follows": rng.normal(size=(size, size)).astype("float32"),
         "waves": rng.normal(size=size).astype("float32"),
     }
@@ -75,8 +77,8 @@ def step_graph():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, bundle):
-    """A model that writes, in two versions, and one that does not."""
-    folder, size = tmp_path_factory.mktemp("writing"), len(ALPHABET)
+    """A model that generates text, in two versions, and one that does not."""
+    folder, size = tmp_path_factory.mktemp("generation"), len(ALPHABET)
     inputs = [Tensor("ids", "int32", ["batch", "time"]), Tensor("start", "int32", ["batch"])]
     step = NamedSignature(
         "step",
@@ -86,41 +88,41 @@ def folder(tmp_path_factory, bundle):
     )
     generation = TextGeneration("step.onnx", WINDOW, "ids", "start", "logits", {"present": "past"})
     for version in (1, 2):
-        promised = {"labels": list(ALPHABET), "extra_signatures": [step], "text_generation": generation}
-        bundle(folder, "ids", version, {"step.onnx": step_graph()}, **promised)
+        fields = {"labels": list(ALPHABET), "extra_signatures": [step], "text_generation": generation}
+        bundle(folder, "ids", version, {"step.onnx": step_graph()}, **fields)
     bundle(folder, "flags", 1)
     return folder
 
 
 @pytest.fixture(scope="module")
-def write(folder, asking):
-    return asking(folder)
+def app(folder, make_app):
+    return make_app(folder)
 
 
 @pytest.fixture(scope="module")
 def reference(folder):
-    """`reference(prompt, count, **how)`: each character from the whole of what is known, with nothing kept."""
+    """`reference(prompt, count, **sampling)`: computes every character from the whole text, without a cache."""
     session = onnxruntime.InferenceSession(folder / "ids" / "1" / "step.onnx", providers=["CPUExecutionProvider"])
 
-    def answer(known, seen):
-        feeds = {"ids": np.array([known], "int32"), "start": np.zeros(1, "int32")}
+    def response(ids, cached):
+        feeds = {"ids": np.array([ids], "int32"), "start": np.zeros(1, "int32")}
         return session.run(["logits"], feeds | {"past": np.zeros((1, len(ALPHABET)), "float32")})[0][0, -1]
 
     def reference(prompt, count, temperature=0.8, top_k=None, top_p=None, seed=0):
         rng = np.random.default_rng(seed)
-        drawn = generate_tokens(
-            answer,
+        sampled = generate_tokens(
+            response,
             characters.encode_characters(prompt, ALPHABET).tolist(),
             WINDOW,
             lambda logits: sample_token(logits, temperature, top_k, top_p, rng),
         )
-        return "".join(ALPHABET[number] for number in itertools.islice(drawn, count))
+        return "".join(ALPHABET[number] for number in itertools.islice(sampled, count))
 
     return reference
 
 
 def events(pieces):
-    """The JSON of server-sent events, each of which came as one piece."""
+    """Yields the JSON of server-sent events; each event must be one piece."""
     for piece in pieces:
         assert piece.startswith(b"data: ")
         assert piece.endswith(b"\n\n")
@@ -128,65 +130,70 @@ def events(pieces):
         yield json.loads(piece[6:])
 
 
-def refused(answer, *parts, status=400):
-    assert answer.status == status, answer
-    assert list(answer.json()) == ["error"]
+def assert_error(response, *parts, status=400):
+    assert response.status == status, response
+    assert list(response.json()) == ["error"]
     for part in parts:
-        assert part in answer.json()["error"]
+        assert part in response.json()["error"]
 
 
 @pytest.mark.parametrize("prompt", ["a", PROMPT, "ab\n é日" * 20])
-def test_the_likeliest_characters_are_written(write, reference, prompt):
-    """Longer than the window, so that its older half is forgotten on the way."""
+def test_greedy_generation_picks_the_most_likely_characters(app, reference, prompt):
+    """One prompt is longer than the window, so that the oldest characters are dropped."""
     expected = reference(prompt, 50, 0)
     assert len(set(expected)) > 3
     body = GREEDY | {"text_input": prompt, "id": "a"}
     for version in (1, 2):
         path = f"/v2/models/ids/versions/{version}"
-        told = {"model_name": "ids", "model_version": str(version), "id": "a"}
-        assert write("POST", f"{path}/generate", body).json() == told | {"text_output": expected}
-        answer = write("POST", f"{path}/generate_stream", body)
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        assert "content-length" not in answer.headers
-        assert [*events(write.pieces)] == [told | {"text_output": character} for character in expected]
+        model_fields = {"model_name": "ids", "model_version": str(version), "id": "a"}
+        assert app("POST", f"{path}/generate", body).json() == model_fields | {"text_output": expected}
+        response = app("POST", f"{path}/generate_stream", body)
+        assert response.headers["content-type"].startswith("text/event-stream")
+        assert "content-length" not in response.headers
+        assert [*events(app.pieces)] == [model_fields | {"text_output": character} for character in expected]
 
 
-@pytest.mark.parametrize("how", [{}, {"seed": 5}, {"top_k": 3}, {"top_p": 0.5}, {"top_k": 2, "top_p": 0.9, "seed": 7}])
-def test_a_seed_draws_the_same_again(write, reference, how):
-    expected = reference(PROMPT, 50, 1.5, **how)
-    for body in (WILD | how, {"text_input": PROMPT, "parameters": {"max_tokens": 50, "temperature": 1.5, **how}}):
+@pytest.mark.parametrize(
+    "sampling", [{}, {"seed": 5}, {"top_k": 3}, {"top_p": 0.5}, {"top_k": 2, "top_p": 0.9, "seed": 7}]
+)
+def test_a_seed_gives_the_same_text_again(app, reference, sampling):
+    expected = reference(PROMPT, 50, 1.5, **sampling)
+    for body in (
+        WILD | sampling,
+        {"text_input": PROMPT, "parameters": {"max_tokens": 50, "temperature": 1.5, **sampling}},
+    ):
         for _ in range(2):
-            assert write("POST", GENERATE, body).json()["text_output"] == expected
-            write("POST", STREAM, body)
-            assert "".join(event["text_output"] for event in events(write.pieces)) == expected
+            assert app("POST", GENERATE, body).json()["text_output"] == expected
+            app("POST", STREAM, body)
+            assert "".join(event["text_output"] for event in events(app.pieces)) == expected
 
 
-def test_other_seeds_draw_other_texts(write):
-    found = {write("POST", GENERATE, WILD | {"seed": seed}).json()["text_output"] for seed in (0, 1, 2, 10**40)}
-    assert len(found) == 4
+def test_other_seeds_give_other_texts(app):
+    texts = {app("POST", GENERATE, WILD | {"seed": seed}).json()["text_output"] for seed in (0, 1, 2, 10**40)}
+    assert len(texts) == 4
 
 
-def test_what_is_said_directly_goes_before_parameters(write, reference):
+def test_top_level_fields_override_parameters(app, reference):
     body = {"text_input": "a", "max_tokens": 3, "parameters": {"max_tokens": 7, "temperature": 0}}
-    assert write("POST", GENERATE, body).json()["text_output"] == reference("a", 3, 0)
+    assert app("POST", GENERATE, body).json()["text_output"] == reference("a", 3, 0)
 
 
 @pytest.mark.parametrize("path", [GENERATE, STREAM])
-def test_a_client_that_leaves_stops_the_writing(write, monkeypatch, path):
-    writer = write.app.state.repository.get("ids").text_generator
-    asked = []
+def test_a_client_that_disconnects_stops_the_generation(app, monkeypatch, path):
+    generator = app.app.state.repository.get("ids").text_generator
+    calls = []
 
-    class Counting:
+    class CountingSession:
         def run(self, *arguments):
-            asked.append(arguments)
-            if len(asked) == 3:
-                write.loop.call_soon_threadsafe(write.left.set)
+            calls.append(arguments)
+            if len(calls) == 3:
+                app.loop.call_soon_threadsafe(app.disconnected.set)
             return session.run(*arguments)
 
-    session = writer._session
-    monkeypatch.setattr(writer, "_session", Counting())
-    write("POST", path, GREEDY | {"max_tokens": 2000})
-    assert len(asked) <= 6
+    session = generator._session
+    monkeypatch.setattr(generator, "_session", CountingSession())
+    app("POST", path, GREEDY | {"max_tokens": 2000})
+    assert len(calls) <= 6
 
 
 @pytest.mark.parametrize(
@@ -219,40 +226,40 @@ def test_a_client_that_leaves_stops_the_writing(write, monkeypatch, path):
         ({"parameters": None}, ["the request"]),
     ],
 )
-def test_wishes_that_cannot_be_met_are_refused_before_anything_is_written(write, change, parts):
+def test_invalid_parameters_are_refused_before_the_generation_starts(app, change, parts):
     for path in (GENERATE, STREAM):
-        refused(write("POST", path, GREEDY | change), *parts)
+        assert_error(app("POST", path, GREEDY | change), *parts)
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"7", b"{", b'{"text_input": "\xff"}', b'{"temperature": NaN}', b"[" * 99999]
 )
-def test_what_is_no_request_is_refused(write, body):
-    refused(write("POST", GENERATE, body), "the request")
+def test_invalid_json_is_refused(app, body):
+    assert_error(app("POST", GENERATE, body), "the request")
 
 
-def test_a_model_that_does_not_write_says_so(write):
-    refused(write("POST", "/v2/models/flags/generate", GREEDY), "'flags'", "does not generate text", "/infer")
-    refused(write("POST", "/v2/models/nothing/generate", GREEDY), "'nothing'", status=404)
+def test_a_model_without_text_generation_is_400(app):
+    assert_error(app("POST", "/v2/models/flags/generate", GREEDY), "'flags'", "does not generate text", "/infer")
+    assert_error(app("POST", "/v2/models/nothing/generate", GREEDY), "'nothing'", status=404)
 
 
-def test_a_text_is_written_in_time_or_told_not_to_be(folder, asking):
-    hurried = asking(folder, timeout_seconds=1e-9)
-    refused(hurried("POST", GENERATE, GREEDY), "not complete after", "fewer", status=504)
-    hurried("POST", STREAM, GREEDY)
-    first, last = events(hurried.pieces)
+def test_a_text_that_is_not_complete_in_time_is_504(folder, make_app):
+    app_without_time = make_app(folder, timeout_seconds=1e-9)
+    assert_error(app_without_time("POST", GENERATE, GREEDY), "not complete after", "fewer", status=504)
+    app_without_time("POST", STREAM, GREEDY)
+    first, last = events(app_without_time.pieces)
     assert len(first["text_output"]) == 1
     assert "not complete after" in last["error"]
 
 
-def test_a_stream_comes_piece_by_piece_over_a_connection(folder, start, reference):
+def test_a_stream_arrives_piece_by_piece_over_a_connection(folder, start, reference):
     process = start(folder)
     url = process.stdout.readline().split(" at ")[-1].strip()
     with httpx.Client(base_url=url, timeout=20) as client:
         with client.stream("POST", STREAM, json=GREEDY) as response:
             assert response.headers["transfer-encoding"] == "chunked"
-            found = [json.loads(line[6:])["text_output"] for line in response.iter_lines() if line]
-        assert "".join(found) == reference(PROMPT, 50, 0)
+            texts = [json.loads(line[6:])["text_output"] for line in response.iter_lines() if line]
+        assert "".join(texts) == reference(PROMPT, 50, 0)
         with client.stream("POST", STREAM, json=GREEDY | {"max_tokens": 2000}) as response:
             assert next(response.iter_lines())
         assert client.post(GENERATE, json=GREEDY).json()["text_output"] == reference(PROMPT, 50, 0)

@@ -1,4 +1,4 @@
-"""The page, as a person with a browser has it: forms, answers, mistakes, examples, keyboard, phone, no network."""
+"""The web page in a real browser: forms, outputs, errors, code examples, keyboard, phone, no external requests."""
 
 import hashlib
 import json
@@ -22,14 +22,16 @@ playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
-pytestmark = pytest.mark.xdist_group("page")  # one worker: the browser and the models are made once
+pytestmark = pytest.mark.xdist_group("page")  # one worker, so that browser and models are created once
 
 SIDE = 12
-EVIL = "<img src=x onerror=alert(1)>"
-CARD = f"# paper\n\nA card with `code` and {EVIL}.\n\n- one\n- two\n\n| measure | |\n|---|---|\n| accuracy | 1 |\n"
-KEYED = "import sys; from kerasfound.serving import serve; serve(sys.argv[1], port=0, api_key_file=sys.argv[2])"
+HTML_TEXT = "<img src=x onerror=alert(1)>"
+CARD = f"# paper\n\nA card with `code` and {HTML_TEXT}.\n\n- one\n- two\n\n| measure | |\n|---|---|\n| accuracy | 1 |\n"
+SERVER_WITH_KEY = (
+    "import sys; from kerasfound.serving import serve; serve(sys.argv[1], port=0, api_key_file=sys.argv[2])"
+)
 
-# ------------------------------------------------------------------------------------------------------------- models
+# --------------------------------------------------------------------------------------------------------------- models
 
 
 def save_graph(path, nodes, inputs, outputs, constants):
@@ -49,8 +51,8 @@ def node(kind, inputs, output, **attributes):
     return helper.make_node(kind, inputs.split(), [output], **attributes)
 
 
-def export(folder, name, graph, version=1, assets=None, step=None, **promised):
-    """A bundle of these nodes; `assets` are texts by file name, `step` a second graph."""
+def export(folder, name, graph, version=1, assets=None, step=None, **fields):
+    """Writes a bundle with this graph; `assets` maps file names to texts, `step` is a second graph."""
     path = folder / name / str(version)
     (path / "assets").mkdir(parents=True)
     save_graph(path / "model.onnx", *graph)
@@ -63,7 +65,7 @@ def export(folder, name, graph, version=1, assets=None, step=None, **promised):
         for file in path.rglob("*")
         if file.is_file()
     }
-    told = {
+    defaults = {
         "task": "tensors",
         "preprocessing": [],
         "postprocessing": [],
@@ -71,10 +73,10 @@ def export(folder, name, graph, version=1, assets=None, step=None, **promised):
         "metrics": {},
         "measured_on": None,
     }
-    rest = {"verification": [], "versions": {}, "created": "2025-01-01T00:00:00Z", "schema_version": 1}
+    fixed = {"verification": [], "versions": {}, "created": "2025-01-01T00:00:00Z", "schema_version": 1}
     manifest.write(
         manifest.Manifest(
-            **rest, name=name, version=version, inputs=graph[1], outputs=graph[2], files=files, **told | promised
+            **fixed, name=name, version=version, inputs=graph[1], outputs=graph[2], files=files, **defaults | fields
         ),
         path / "manifest.json",
     )
@@ -85,7 +87,7 @@ def classify(output):
 
 
 def export_drawing(folder):
-    """Whether ink is spread more over rows or over columns."""
+    """A classifier of drawings: spread over rows (tall) or over columns (wide)."""
     offsets = np.arange(SIDE) - (SIDE - 1) / 2
     spread = np.stack([np.repeat(offsets**2, SIDE), np.tile(offsets**2, SIDE)], axis=1) / 1000
     inputs = [Tensor("image", "float32", ["batch", SIDE, SIDE, 1])]
@@ -111,7 +113,7 @@ def export_drawing(folder):
 
 
 def export_review(folder):
-    """Good words against bad ones, the labels and the card anybody's."""
+    """A text classifier; a label, a metric and the card contain HTML."""
     tokenizer = train_tokenizer(np.array(["good good good bad bad film"]), vocabulary=5, length=10)
     table = np.zeros((5, 2), "float32")
     table[tokenizer.token_to_id("good")] = [-2, 2]
@@ -130,18 +132,18 @@ def export_review(folder):
         task="text_classification",
         preprocessing=[ProcessingStep("tokenizer", file="assets/tokenizer.json", parameters={"input": "ids"})],
         postprocessing=classify("probabilities"),
-        labels=[EVIL, "positive"],
-        metrics={EVIL: 1.0},
+        labels=[HTML_TEXT, "positive"],
+        metrics={HTML_TEXT: 1.0},
         assets={"assets/tokenizer.json": tokenizer.to_str(), "README.md": CARD},
     )
 
 
 def export_wage(folder):
-    """A wage from an age, and a job that pays 100 to cooks; missing ones count as 0."""
+    """A regression on table rows: age plus 100 for cooks; missing values count as 0."""
     columns = [
         {"name": "Age/years", "kind": "number"},
         {"name": "row id", "kind": "ignored"},
-        {"name": EVIL, "kind": "category", "categories": ["cook", 'poet\'s "friend"']},
+        {"name": HTML_TEXT, "kind": "category", "categories": ["cook", 'poet\'s "friend"']},
         {"name": "Town", "kind": "category", "categories": [f"town {i}" for i in range(60)]},
     ]
     schema = {"task": "tabular_regression", "input": "row", "shape": [3], "labels": []}
@@ -172,14 +174,14 @@ def export_wage(folder):
         "wage",
         (nodes, inputs, outputs, {"zero": np.float32(0), "axis": [1]}),
         task="tabular_regression",
-        preprocessing=[ProcessingStep("row", file="assets/schema.json", parameters={"inputs": "columns"})],
+        preprocessing=[ProcessingStep("table_row", file="assets/schema.json", parameters={"inputs": "columns"})],
         postprocessing=[ProcessingStep("number", parameters={"output": "number"})],
         assets={"assets/schema.json": json.dumps(schema)},
     )
 
 
 def export_writer(folder):
-    """After `a` comes `b`, after `b` a `<`, after that an `a`."""
+    """A language model that repeats `ab<`."""
     table = 50 * np.eye(3, dtype="float32")[[1, 2, 0]]  # the alphabet is sorted: <, a, b
     ids, logits = Tensor("ids", "int32", ["batch", "time"]), Tensor("logits", "float32", ["batch", "time", 3])
     start, past = Tensor("start", "int32", ["batch"]), Tensor("past", "float32", ["batch", 1])
@@ -201,12 +203,12 @@ def export_writer(folder):
 
 
 def export_plain(folder, version=1):
-    """Nothing is known of it but its tensors."""
+    """A model without preprocessing, labels or metrics."""
     inputs, outputs = [Tensor("x", "float32", ["batch", 3])], [Tensor("y", "float32", ["batch", 3])]
     export(folder, "plain", ([node("Add", "x x", "y")], inputs, outputs, {}), version)
 
 
-# ------------------------------------------------------------------------------------------------- server and browser
+# --------------------------------------------------------------------------------------------------- server and browser
 
 
 @pytest.fixture(scope="module")
@@ -239,29 +241,29 @@ def browser():
 
 
 @pytest.fixture
-def visit(browser, url):
-    """`visit("review")`: the page at a model; in the end nothing may have failed in it, nor been asked of others."""
-    pages, wrong = [], []
+def open_page(browser, url):
+    """`visit("review")`: the page at a model; the test fails on script errors, dialogs and external requests."""
+    pages, problems = [], []
 
-    def visit(name="", at=url, **context):
+    def open_page(name="", address=url, **context):
         page = browser.new_page(**{"viewport": {"width": 1200, "height": 1000}} | context)
         pages.append(page)
         page.set_default_timeout(20_000)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("dialog", lambda dialog: wrong.append(f"dialog: {dialog.message}"))
-        page.on("request", lambda request: request.url.startswith((at, "data:")) or wrong.append(request.url))
-        page.on("console", lambda line: "Security Policy" in line.text and wrong.append(line.text))
-        page.goto(f"{at}/#/{name}")
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("dialog", lambda dialog: problems.append(f"dialog: {dialog.message}"))
+        page.on("request", lambda request: request.url.startswith((address, "data:")) or problems.append(request.url))
+        page.on("console", lambda line: "Security Policy" in line.text and problems.append(line.text))
+        page.goto(f"{address}/#/{name}")
         return page
 
-    yield visit
+    yield open_page
     for page in pages:
         page.context.close()
-    assert wrong == []
+    assert problems == []
 
 
-def drawn(page, *points):
-    """A line on the board, through shares of its sides."""
+def draw_line(page, *points):
+    """Draws a line on the board; the points are fractions of its sides."""
     board = page.get_by_role("application", name="Drawing")
     box = board.bounding_box()
     places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
@@ -272,7 +274,7 @@ def drawn(page, *points):
     page.mouse.up()
 
 
-def sent(request):
+def sent_image(request):
     return np.array(request.value.post_data_json["instances"][0])
 
 
@@ -280,34 +282,34 @@ def verdict(page):
     return page.locator(".verdict")
 
 
-# -------------------------------------------------------------------------------------------------------------- forms
+# ---------------------------------------------------------------------------------------------------------------- forms
 
 
-def test_a_drawing_is_named_while_it_is_drawn(visit):
-    page = visit("drawing/1")
+def test_a_drawing_is_classified_while_it_is_drawn(open_page):
+    page = open_page("drawing/1")
     expect(verdict(page)).to_have_text("")
-    drawn(page, (0.2, 0.1), (0.2, 0.6))
+    draw_line(page, (0.2, 0.1), (0.2, 0.6))
     expect(verdict(page)).to_have_text("tall")
     expect(page.locator(".bars li.best")).to_contain_text(re.compile(r"^tall[\d.]+%$"))
     expect(page.locator(".bars li")).to_have_count(2)
-    drawn(page, (0.2, 0.4), (0.9, 0.4))
-    drawn(page, (0.9, 0.4), (0.1, 0.4))
+    draw_line(page, (0.2, 0.4), (0.9, 0.4))
+    draw_line(page, (0.9, 0.4), (0.1, 0.4))
     expect(verdict(page)).to_have_text("wide")
     page.get_by_role("button", name="Clear").click()
     expect(verdict(page)).to_have_text("")
     expect(page.locator(".bars li")).to_have_count(0)
 
 
-def test_the_drawing_is_scaled_and_centered_unless_it_shall_stay(visit):
-    page = visit("drawing/1")
-    drawn(page, (0.15, 0.15), (0.15, 0.4))
+def test_the_drawing_is_scaled_and_centered_unless_switched_off(open_page):
+    page = open_page("drawing/1")
+    draw_line(page, (0.15, 0.15), (0.15, 0.4))
     expect(verdict(page)).to_have_text("tall")
     with page.expect_request("**/*:predict") as request:
         page.get_by_label("dark ink").check()
-    dark = sent(request)
+    dark = sent_image(request)
     with page.expect_request("**/*:predict") as request:
         page.get_by_label("dark ink").uncheck()
-    image = sent(request)
+    image = sent_image(request)
     assert image.shape == (SIDE, SIDE, 1)
     np.testing.assert_array_equal(dark, 255 - image)
     rows, columns = np.nonzero(image[..., 0])
@@ -316,12 +318,12 @@ def test_the_drawing_is_scaled_and_centered_unless_it_shall_stay(visit):
     assert abs(columns.mean() - (SIDE - 1) / 2) <= 0.5
     with page.expect_request("**/*:predict") as request:
         page.get_by_label("Scale and center").uncheck()
-    rows, columns = np.nonzero(sent(request)[..., 0] > 100)
+    rows, columns = np.nonzero(sent_image(request)[..., 0] > 100)
     assert (rows.max(), columns.max()) <= (SIDE / 2, SIDE / 3)
 
 
-def test_the_keyboard_draws(visit):
-    page = visit("drawing/1")
+def test_the_keyboard_draws(open_page):
+    page = open_page("drawing/1")
     board = page.get_by_role("application", name="Drawing")
     board.focus()
     page.keyboard.press("Space")
@@ -338,8 +340,8 @@ def test_the_keyboard_draws(visit):
     expect(verdict(page)).to_have_text("")
 
 
-def test_a_finger_draws_on_a_phone(visit):
-    page = visit("drawing/1", viewport={"width": 360, "height": 800}, has_touch=True, is_mobile=True)
+def test_a_finger_draws_on_a_phone(open_page):
+    page = open_page("drawing/1", viewport={"width": 360, "height": 800}, has_touch=True, is_mobile=True)
     box = page.get_by_role("application", name="Drawing").bounding_box()
     finger = page.context.new_cdp_session(page)
     places = [
@@ -354,66 +356,66 @@ def test_a_finger_draws_on_a_phone(visit):
     assert page.evaluate("scrollY") == 0
 
 
-def test_a_picture_is_sent_as_its_file(visit, tmp_path):
+def test_an_image_file_is_uploaded_unchanged(open_page, tmp_path):
     from PIL import Image
 
     pixels = np.zeros((30, 30), "uint8")
     pixels[14:16] = 255
     file = tmp_path / "it's wide.png"
     Image.fromarray(pixels).save(file)
-    page = visit("drawing/1")
+    page = open_page("drawing/1")
     page.get_by_label("Or an image file").set_input_files(file)
     expect(verdict(page)).to_have_text("wide")
     expect(page.get_by_alt_text("The uploaded image")).to_be_visible()
     (tmp_path / "text.png").write_bytes(b"no picture")
     page.get_by_label("Or an image file").set_input_files(tmp_path / "text.png")
     expect(page.get_by_role("alert").locator("visible=true")).to_contain_text("not an image")
-    drawn(page, (0.5, 0.1), (0.5, 0.9))
+    draw_line(page, (0.5, 0.1), (0.5, 0.9))
     expect(verdict(page)).to_have_text("tall")
     expect(page.get_by_role("alert").locator("visible=true")).to_have_count(0)
 
 
-def test_a_text_is_judged_as_it_is_typed(visit):
-    page = visit("review/1")
+def test_a_text_is_classified_while_it_is_typed(open_page):
+    page = open_page("review/1")
     text = page.get_by_label("Text")
     text.press_sequentially("a good good film")
     expect(verdict(page)).to_have_text("positive")
     text.fill("bad bad bad good")
-    expect(verdict(page)).to_have_text(EVIL)
+    expect(verdict(page)).to_have_text(HTML_TEXT)
     share = 1 / (1 + math.exp(-8))
-    expect(page.locator(".bars li.best")).to_have_text(f"{EVIL}{100 * share:.1f}%")
+    expect(page.locator(".bars li.best")).to_have_text(f"{HTML_TEXT}{100 * share:.1f}%")
 
 
-def test_what_is_anybodys_is_text(visit):
-    page = visit("review/1")
+def test_html_in_labels_and_cards_is_shown_as_text(open_page):
+    page = open_page("review/1")
     expect(page.locator("nav li")).to_have_count(6)
     page.get_by_role("heading", name="Model card").click()
-    expect(page.get_by_text(f"A card with code and {EVIL}.")).to_be_visible()
+    expect(page.get_by_text(f"A card with code and {HTML_TEXT}.")).to_be_visible()
     expect(page.locator(".card li")).to_have_text(["one", "two"])
     expect(page.locator(".card td")).to_have_text(["accuracy", "1"])
     expect(page.locator("img")).to_have_count(0)
     expect(page.locator("script")).to_have_count(1)
 
 
-def test_a_row_has_a_field_for_each_column(visit):
-    page = visit("wage/1")
+def test_a_row_has_a_field_for_each_column(open_page):
+    page = open_page("wage/1")
     expect(page.locator(".curl pre")).to_contain_text('{"Age_years":null,"job":null,"Town":null}')
     expect(verdict(page)).to_have_text("")
     page.get_by_label("Age/years").fill("41.5")
     expect(verdict(page)).to_have_text("wage: 41.5")
-    page.get_by_label(EVIL).select_option("cook")
+    page.get_by_label(HTML_TEXT).select_option("cook")
     expect(verdict(page)).to_have_text("wage: 141.5")
     with page.expect_request("**/*:predict") as request:
         page.get_by_label("Age/years").fill("")
     assert request.value.post_data_json == {"instances": [{"Age_years": None, "job": "cook", "Town": None}]}
     expect(verdict(page)).to_have_text("wage: 100")
-    page.get_by_label(EVIL).select_option("")
+    page.get_by_label(HTML_TEXT).select_option("")
     expect(verdict(page)).to_have_text("")
     expect(page.locator("datalist option")).to_have_count(60)
 
 
-def test_a_prompt_is_written_on(visit):
-    page = visit("writer/1")
+def test_a_prompt_is_continued(open_page):
+    page = open_page("writer/1")
     page.get_by_label("Prompt").fill("ab<a")
     page.get_by_label("Length").fill("7")
     page.get_by_role("button", name="Generate").click()
@@ -425,8 +427,8 @@ def test_a_prompt_is_written_on(visit):
     expect(verdict(page)).to_have_text("")
 
 
-def test_writing_can_be_stopped(visit):
-    page = visit("writer/1")
+def test_text_generation_can_be_stopped(open_page):
+    page = open_page("writer/1")
     slow = {"offline": False, "latency": 0, "downloadThroughput": 20_000, "uploadThroughput": -1}
     page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow)
     page.get_by_label("Length").fill("2000")
@@ -434,15 +436,15 @@ def test_writing_can_be_stopped(visit):
     expect(verdict(page)).to_contain_text("<ab<")
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Generate")).to_be_enabled()
-    written = verdict(page).inner_text()
+    generated = verdict(page).inner_text()
     page.wait_for_timeout(300)
-    assert verdict(page).inner_text() == written
-    assert len(written) < 2000
+    assert verdict(page).inner_text() == generated
+    assert len(generated) < 2000
     expect(page.get_by_role("alert").locator("visible=true")).to_have_count(0)
 
 
-def test_a_model_without_a_word_on_it_is_asked_in_json(visit):
-    page = visit("plain/2")
+def test_a_model_without_preprocessing_has_a_json_form(open_page):
+    page = open_page("plain/2")
     request = page.get_by_label("The request, as JSON")
     expect(request).to_have_value('{"instances":[[0,0,0]]}')
     request.fill('{"instances": [[1, 2, 3], [0, 0, 4]]}')
@@ -456,11 +458,11 @@ def test_a_model_without_a_word_on_it_is_asked_in_json(visit):
     assert request.evaluate("field => field.validationMessage")
 
 
-# ----------------------------------------------------------------------------------------------------------- the page
+# ------------------------------------------------------------------------------------------------------------- the page
 
 
-def test_every_version_is_there_with_its_numbers_and_its_card(visit):
-    page = visit()
+def test_every_version_is_shown_with_its_metrics_and_card(open_page):
+    page = open_page()
     links = page.locator("nav a .title")
     expect(links).to_have_text(["drawing", "plain 2", "plain 1", "review", "wage", "writer"])
     expect(page.locator("nav a[aria-current=page] .title")).to_have_text("drawing")
@@ -475,8 +477,8 @@ def test_every_version_is_there_with_its_numbers_and_its_card(visit):
     expect(page.locator(".curl pre")).to_contain_text("/v1/models/plain/versions/1:predict")
 
 
-def test_an_address_names_a_model_or_what_is_not_served(visit):
-    page = visit("plain")
+def test_the_address_selects_a_model_and_unknown_models_are_errors(open_page):
+    page = open_page("plain")
     expect(page.locator("nav a[aria-current=page] .title")).to_have_text("plain 2")
     page.evaluate("location.hash = '#/plain/7'")
     expect(page.get_by_role("alert").locator("visible=true")).to_have_text("plain/7 is not served.")
@@ -488,10 +490,10 @@ def test_an_address_names_a_model_or_what_is_not_served(visit):
 
 
 @pytest.mark.parametrize("model", ["drawing/1", "review/1", "wage/1", "writer/1", "plain/1"])
-def test_examples_run(visit, model, tmp_path):
-    page = visit(model)
+def test_examples_run(open_page, model, tmp_path):
+    page = open_page(model)
     if model == "drawing/1":
-        drawn(page, (0.5, 0.1), (0.5, 0.9))
+        draw_line(page, (0.5, 0.1), (0.5, 0.9))
         expect(verdict(page)).to_have_text("tall")
         with page.expect_download() as saved:
             page.get_by_role("button", name="Save drawing.png").click()
@@ -500,22 +502,22 @@ def test_examples_run(visit, model, tmp_path):
         page.get_by_label("Text").fill("it's \\ \"good\" — 'good' $HOME `ls` 日\nnone")
         expect(verdict(page)).to_have_text("positive")
     if model == "wage/1":
-        page.get_by_label(EVIL).select_option('poet\'s "friend"')
+        page.get_by_label(HTML_TEXT).select_option('poet\'s "friend"')
         expect(page.locator(".curl pre")).to_contain_text("poet")
     curl, python = (page.locator(f".{name} pre").inner_text() for name in ("curl", "python"))
-    asked = subprocess.run([sys.executable, "-c", python], cwd=tmp_path, capture_output=True, text=True)
-    assert asked.returncode == 0, asked.stderr
-    answer = eval(asked.stdout)
+    result = subprocess.run([sys.executable, "-c", python], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    response = eval(result.stdout)
     if page.locator(".bars li").count():
-        assert answer["labels"] == [verdict(page).inner_text()]
-    assert set(answer) & {"predictions", "text_output"}
+        assert response["labels"] == [verdict(page).inner_text()]
+    assert set(response) & {"predictions", "text_output"}
     if shutil.which("curl"):
-        found = subprocess.run(["bash", "-c", curl], cwd=tmp_path, capture_output=True, text=True)
-        assert json.loads(found.stdout) == answer, found.stderr
+        described = subprocess.run(["bash", "-c", curl], cwd=tmp_path, capture_output=True, text=True)
+        assert json.loads(described.stdout) == response, described.stderr
 
 
-def test_a_long_request_is_kept_in_a_file(visit, tmp_path):
-    page = visit("plain/1")
+def test_the_examples_read_a_long_request_from_a_file(open_page, tmp_path):
+    page = open_page("plain/1")
     body = {"instances": [[1, 2, 3]] * 400}
     page.get_by_label("The request, as JSON").fill(json.dumps(body))
     page.get_by_role("button", name="Run", exact=True).click()
@@ -524,24 +526,24 @@ def test_a_long_request_is_kept_in_a_file(visit, tmp_path):
     saved.value.save_as(tmp_path / "request.json")
     assert json.loads((tmp_path / "request.json").read_text()) == body
     python = page.locator(".python pre").inner_text()
-    asked = subprocess.run([sys.executable, "-c", python], cwd=tmp_path, capture_output=True, text=True)
-    assert asked.stdout.startswith("{'predictions': [[2.0, 4.0, 6.0],"), asked.stderr
+    result = subprocess.run([sys.executable, "-c", python], cwd=tmp_path, capture_output=True, text=True)
+    assert result.stdout.startswith("{'predictions': [[2.0, 4.0, 6.0],"), result.stderr
 
 
-def test_an_example_is_copied(visit):
-    page = visit("review/1", permissions=["clipboard-read", "clipboard-write"])
+def test_an_example_can_be_copied(open_page):
+    page = open_page("review/1", permissions=["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Copy the curl example").click()
     expect(page.get_by_text("Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == page.locator(".curl pre").inner_text()
 
 
-def test_a_key_is_asked_for_and_kept_for_the_tab(browser, visit, models, tmp_path):
+def test_the_page_requests_the_api_key_and_keeps_it_for_the_tab(browser, open_page, models, tmp_path):
     (tmp_path / "key").write_text("open-sesame\n")
     process = subprocess.Popen(
-        [sys.executable, "-c", KEYED, str(models), str(tmp_path / "key")], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", SERVER_WITH_KEY, str(models), str(tmp_path / "key")], stdout=subprocess.PIPE, text=True
     )
     try:
-        page = visit("review/1", at=process.stdout.readline().split(" at ")[-1].strip())
+        page = open_page("review/1", address=process.stdout.readline().split(" at ")[-1].strip())
         field = page.get_by_label("This server requires an API key")
         expect(field).to_be_focused()
         field.fill("wrong")
@@ -556,8 +558,8 @@ def test_a_key_is_asked_for_and_kept_for_the_tab(browser, visit, models, tmp_pat
         expect(page.get_by_role("heading", name="review")).to_be_visible()
         python = page.locator(".python pre").inner_text()
         assert "sesame" not in python + page.locator(".curl pre").inner_text()
-        asked = subprocess.run([sys.executable, "-c", python], env={"KEY": "open-sesame"}, capture_output=True)
-        assert asked.returncode == 0, asked.stderr
+        result = subprocess.run([sys.executable, "-c", python], env={"KEY": "open-sesame"}, capture_output=True)
+        assert result.returncode == 0, result.stderr
     finally:
         process.terminate()
         process.wait(20)
@@ -569,8 +571,8 @@ MODELS = ["drawing/1", "review/1", "wage/1", "writer/1", "plain/1"]
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_it_fits_a_phone_and_every_field_has_a_name(visit, model):
-    page = visit(model, viewport={"width": 360, "height": 740}, color_scheme="dark")
+def test_the_page_fits_a_phone_and_every_field_has_a_name(open_page, model):
+    page = open_page(model, viewport={"width": 360, "height": 740}, color_scheme="dark")
     expect(page.locator("h2")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     nameless = """() => [...document.querySelectorAll("input, select, textarea, canvas, button, img")]
@@ -581,8 +583,8 @@ def test_it_fits_a_phone_and_every_field_has_a_name(visit, model):
     assert len(ids) == len(set(ids))
 
 
-def test_the_keyboard_goes_through_the_page_and_shows_where_it_is(visit):
-    page = visit("writer/1")
+def test_the_keyboard_moves_through_the_page_with_a_visible_focus(open_page):
+    page = open_page("writer/1")
     expect(page.locator("h2")).to_be_visible()
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the model")).to_be_focused()
@@ -593,19 +595,23 @@ def test_the_keyboard_goes_through_the_page_and_shows_where_it_is(visit):
     assert page.get_by_label("Prompt").evaluate("field => getComputedStyle(field).outlineStyle") == "solid"
 
 
-# --------------------------------------------------------------------------------------------------------- its server
+# ---------------------------------------------------------------------------------------------------------- server side
 
 
-def test_the_document_says_what_a_form_needs(url):
-    found = {f"{model['name']}/{model['version']}": model for model in httpx.get(f"{url}/models").json()}
-    assert list(found) == ["drawing/1", "plain/2", "plain/1", "review/1", "wage/1", "writer/1"]
-    wage = found["wage/1"]
-    assert [column["name"] for column in wage["columns"]] == ["Age/years", EVIL, "Town"]
-    assert (wage["target"], found["drawing/1"]["columns"], found["writer/1"]["generates_text"]) == ("wage", [], True)
-    assert (found["drawing/1"]["card"], wage["card"]) == (CARD, "")
+def test_the_models_document_has_what_a_form_needs(url):
+    described = {f"{model['name']}/{model['version']}": model for model in httpx.get(f"{url}/models").json()}
+    assert list(described) == ["drawing/1", "plain/2", "plain/1", "review/1", "wage/1", "writer/1"]
+    wage = described["wage/1"]
+    assert [column["name"] for column in wage["columns"]] == ["Age/years", HTML_TEXT, "Town"]
+    assert (wage["target"], described["drawing/1"]["columns"], described["writer/1"]["generates_text"]) == (
+        "wage",
+        [],
+        True,
+    )
+    assert (described["drawing/1"]["card"], wage["card"]) == (CARD, "")
 
 
-def test_files_are_safe_and_nothing_else_is_given(url):
+def test_files_have_security_headers_and_other_paths_are_404(url):
     for path in ("/", "/page/page.js", "/page/page.css", "/page/icon.svg"):
         response = httpx.get(url + path)
         assert response.status_code == 200
@@ -616,12 +622,12 @@ def test_files_are_safe_and_nothing_else_is_given(url):
         assert httpx.get(url + path).status_code == 404
 
 
-def test_a_card_that_left_the_folder_is_no_failure(tmp_path, start):
+def test_a_removed_card_is_no_error(tmp_path, start):
     export_review(tmp_path)
     process = start(tmp_path)
-    at = process.stdout.readline().split(" at ")[-1].strip()
+    address = process.stdout.readline().split(" at ")[-1].strip()
     (tmp_path / "review" / "1" / "README.md").unlink()
-    (review,) = httpx.get(f"{at}/models").json()
+    (review,) = httpx.get(f"{address}/models").json()
     process.terminate()
     process.communicate(timeout=20)
     assert review["card"] == ""

@@ -1,4 +1,4 @@
-"""The document at `/openapi.json` is whole, and tells what the server does."""
+"""`/openapi.json` is complete and describes the behavior of the server."""
 
 import re
 
@@ -10,8 +10,8 @@ NAMES = {"name": "scores", "version": "1", "label": "none", "file": "page.js", "
 
 
 @pytest.fixture(scope="module")
-def document(ask):
-    return ask("GET", "/openapi.json").json()
+def document(call):
+    return call("GET", "/openapi.json").json()
 
 
 def operations(document):
@@ -20,14 +20,14 @@ def operations(document):
             yield path, method.upper(), operation
 
 
-def test_every_route_is_in_it_and_nothing_else(document):
+def test_the_document_has_exactly_the_routes(document):
     assert document["openapi"].startswith("3.1")
     assert {*document["info"]} == {"title", "version"}
     found = {(path, method) for path, method, _ in operations(document)}
     assert found == {(route.path, route.method) for route in ROUTES}
 
 
-def test_every_operation_is_whole(document):
+def test_every_operation_is_complete(document):
     ids = [operation["operationId"] for _, _, operation in operations(document)]
     assert len(set(ids)) == len(ids)
     for path, method, operation in operations(document):
@@ -40,38 +40,38 @@ def test_every_operation_is_whole(document):
         assert ("requestBody" in operation) <= (method == "POST")
 
 
-def test_every_reference_leads_somewhere(document):
+def test_every_reference_has_a_target(document):
     def references(value):
         if isinstance(value, dict):
             yield from (each for key, each in value.items() if key == "$ref")
         for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
             yield from references(each)
 
-    found = {*references(document)}
-    assert "#/components/schemas/InferRequest" in found
-    for reference in found:
-        place = document
+    targets = {*references(document)}
+    assert "#/components/schemas/InferRequest" in targets
+    for reference in targets:
+        node = document
         for part in reference.removeprefix("#/").split("/"):
-            place = place[part]
-        assert place
-    assert found == {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+            node = node[part]
+        assert node
+    assert targets == {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
 
 
-def test_answers_are_of_the_kinds_that_it_tells(document, ask):
+def test_responses_have_the_documented_content_types(document, call):
     for path, method, operation in operations(document):
         if "unload" in path:
             continue
-        answer = ask(method, re.sub(r"{(\w+)}", lambda name: NAMES[name[1]], path))
-        if answer.status == 200:
-            assert answer.headers["content-type"] in operation["responses"]["200"]["content"]
+        response = call(method, re.sub(r"{(\w+)}", lambda name: NAMES[name[1]], path))
+        if response.status == 200:
+            assert response.headers["content-type"] in operation["responses"]["200"]["content"]
         else:
-            assert 400 <= answer.status < 500
-            assert {*answer.json()} == {"error"}
-        if method == "POST" and answer.status == 200:  # without a body
+            assert 400 <= response.status < 500
+            assert {*response.json()} == {"error"}
+        if method == "POST" and response.status == 200:  # without a body
             assert not operation.get("requestBody", {}).get("required")
 
 
-def test_what_it_tells_of_bodies_is_what_is_taken(document):
+def test_request_bodies_are_documented(document):
     schemas = document["components"]["schemas"]
     assert schemas["InferRequest"]["required"] == ["inputs"]
     assert schemas["Input"]["required"] == ["name", "shape", "datatype"]
@@ -83,14 +83,14 @@ def test_what_it_tells_of_bodies_is_what_is_taken(document):
 
 
 @pytest.mark.parametrize("key", [None, "secret"])
-def test_it_tells_whether_a_key_is_needed(ask, monkeypatch, key):
-    locked = App(ask.app.state.repository, ask.app.state.limits, key)
-    monkeypatch.setattr(ask, "app", locked)
+def test_security_says_whether_a_key_is_required(call, monkeypatch, key):
+    app = App(call.app.state.repository, call.app.state.limits, key)
+    monkeypatch.setattr(call, "app", app)
     headers = {"Authorization": "Bearer secret"}
-    document = ask("GET", "/openapi.json", headers=headers).json()
+    document = call("GET", "/openapi.json", headers=headers).json()
     for path, method, operation in operations(document):
         if "unload" in path:
             continue
-        needed = bool(operation.get("security", document["security"]))
-        answer = ask(method, re.sub(r"{(\w+)}", lambda name: NAMES[name[1]], path))
-        assert (answer.status == 401) == needed
+        requires_key = bool(operation.get("security", document["security"]))
+        response = call(method, re.sub(r"{(\w+)}", lambda name: NAMES[name[1]], path))
+        assert (response.status == 401) == requires_key

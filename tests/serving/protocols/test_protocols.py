@@ -1,4 +1,4 @@
-"""Both protocols over a real connection: ONNX Runtime's own answers, and every mistake its 4xx."""
+"""Both protocols over a real connection: the outputs of ONNX Runtime, and a 4xx for every invalid request."""
 
 import gzip
 import json
@@ -24,47 +24,47 @@ IMAGE = tensor("image", IMAGES, "FP32")
 OUTPUT = {"output": "probabilities"}
 
 
-def good(response):
+def ok_json(response):
     assert response.status_code == 200, response.text
     assert response.headers["content-type"] == "application/json"
     return response.json()
 
 
 def binary(inputs, **rest):
-    """The body and the header of a request whose tensors, `(name, datatype, array)`, come behind its JSON."""
-    told = [
+    """Body and headers of a request with binary tensors `(name, datatype, array)` after its JSON."""
+    descriptions = [
         {"name": name, "shape": list(x.shape), "datatype": datatype, "parameters": {"binary_data_size": x.nbytes}}
         for name, datatype, x in inputs
     ]
-    head = json.dumps({"inputs": told} | rest).encode()
+    head = json.dumps({"inputs": descriptions} | rest).encode()
     return {
         "content": head + b"".join(x.tobytes() for _, _, x in inputs),
         "headers": {"Inference-Header-Content-Length": str(len(head))},
     }
 
 
-def refused(response, status, *parts):
-    """The protocol's error form, with one line that holds `parts`."""
-    found = response.status_code if isinstance(response, httpx.Response) else response.status
-    answer = response.json()
-    assert found == status, answer
-    assert list(answer) == ["error"]
-    assert "\n" not in answer["error"]
+def assert_error(response, status, *parts):
+    """Checks the status and the error document: one line that contains `parts`."""
+    result = response.status_code if isinstance(response, httpx.Response) else response.status
+    document = response.json()
+    assert result == status, document
+    assert list(document) == ["error"]
+    assert "\n" not in document["error"]
     for part in parts:
-        assert part in answer["error"]
+        assert part in document["error"]
 
 
-# The right answers
+# Valid requests
 
 
 @pytest.mark.parametrize(("path", "version"), [("", 12), ("/versions/1", 1), ("/versions/12", 12)])
-def test_v1_predict_answers_as_onnx_runtime_does(server, direct, path, version):
+def test_v1_predict_equals_onnx_runtime(server, direct, path, version):
     (expected,) = direct("scores", {"image": IMAGES}, version)
     url = f"/v1/models/scores{path}:predict"
     for body in ({"instances": IMAGES.tolist()}, {"instances": [{"image": image} for image in IMAGES.tolist()]}):
-        assert good(server.post(url, json=body)) == {"predictions": expected.tolist()}
+        assert ok_json(server.post(url, json=body)) == {"predictions": expected.tolist()}
     for body in ({"inputs": IMAGES.tolist()}, {"inputs": {"image": IMAGES.tolist()}}):
-        assert good(server.post(url, json=body | {"signature_name": "serving_default"})) == {
+        assert ok_json(server.post(url, json=body | {"signature_name": "serving_default"})) == {
             "outputs": expected.tolist()
         }
 
@@ -72,25 +72,25 @@ def test_v1_predict_answers_as_onnx_runtime_does(server, direct, path, version):
 def test_v1_predict_of_several_inputs_and_outputs(server, direct):
     total, positive = direct("pair", {"ids": IDS, "weights": WEIGHTS})
     rows = [{"ids": i, "weights": w} for i, w in zip(IDS.tolist(), WEIGHTS.tolist(), strict=True)]
-    assert good(server.post("/v1/models/pair:predict", json={"instances": rows})) == {
+    assert ok_json(server.post("/v1/models/pair:predict", json={"instances": rows})) == {
         "predictions": [{"total": t, "positive": p} for t, p in zip(total.tolist(), positive.tolist(), strict=True)]
     }
     columns = {"ids": IDS.tolist(), "weights": WEIGHTS.tolist()}
-    assert good(server.post("/v1/models/pair:predict", json={"inputs": columns})) == {
+    assert ok_json(server.post("/v1/models/pair:predict", json={"inputs": columns})) == {
         "outputs": {"total": total.tolist(), "positive": positive.tolist()}
     }
 
 
 def test_v1_status_and_metadata(server):
     def available(*versions):
-        fine = {"error_code": "OK", "error_message": ""}
-        return {"model_version_status": [{"version": v, "state": "AVAILABLE", "status": fine} for v in versions]}
+        ok = {"error_code": "OK", "error_message": ""}
+        return {"model_version_status": [{"version": v, "state": "AVAILABLE", "status": ok} for v in versions]}
 
-    assert good(server.get("/v1/models/scores")) == available("12", "1")
-    assert good(server.get("/v1/models/scores/versions/1")) == available("1")
-    answer = good(server.get("/v1/models/scores/metadata"))
-    assert answer["model_spec"] == {"name": "scores", "signature_name": "", "version": "12"}
-    signature = answer["metadata"]["signature_def"]["signature_def"]["serving_default"]
+    assert ok_json(server.get("/v1/models/scores")) == available("12", "1")
+    assert ok_json(server.get("/v1/models/scores/versions/1")) == available("1")
+    document = ok_json(server.get("/v1/models/scores/metadata"))
+    assert document["model_spec"] == {"name": "scores", "signature_name": "", "version": "12"}
+    signature = document["metadata"]["signature_def"]["signature_def"]["serving_default"]
     assert signature["inputs"]["image"]["dtype"] == "DT_FLOAT"
     assert [d["size"] for d in signature["inputs"]["image"]["tensor_shape"]["dim"]] == ["-1", "2", "3"]
     assert list(signature["outputs"]) == ["probabilities"]
@@ -98,10 +98,10 @@ def test_v1_status_and_metadata(server):
 
 @pytest.mark.parametrize("flat", [True, False])
 @pytest.mark.parametrize(("path", "version"), [("", "12"), ("/versions/1", "1")])
-def test_v2_infer_answers_as_onnx_runtime_does(server, direct, path, version, flat):
+def test_v2_infer_equals_onnx_runtime(server, direct, path, version, flat):
     (expected,) = direct("scores", {"image": IMAGES}, version)
     body = {"id": "é1", "inputs": [tensor("image", IMAGES, "FP32", flat)], "parameters": {"sequence": 1}}
-    assert good(server.post(f"/v2/models/scores{path}/infer", json=body)) == {
+    assert ok_json(server.post(f"/v2/models/scores{path}/infer", json=body)) == {
         "model_name": "scores",
         "model_version": version,
         "id": "é1",
@@ -112,15 +112,15 @@ def test_v2_infer_answers_as_onnx_runtime_does(server, direct, path, version, fl
 def test_v2_infer_selects_outputs(server, direct):
     total, positive = direct("pair", {"ids": IDS, "weights": WEIGHTS})
     body = {"inputs": [tensor("weights", WEIGHTS, "FP32"), tensor("ids", IDS, "INT64")]}
-    every = [tensor("total", total, "FP32"), tensor("positive", positive, "BOOL")]
-    for wanted, expected in (
-        (None, every),
-        ([], every),
-        (["positive"], every[1:]),
-        (["positive", "total"], every[::-1]),
+    all_outputs = [tensor("total", total, "FP32"), tensor("positive", positive, "BOOL")]
+    for requested, expected in (
+        (None, all_outputs),
+        ([], all_outputs),
+        (["positive"], all_outputs[1:]),
+        (["positive", "total"], all_outputs[::-1]),
     ):
-        asked = body if wanted is None else body | {"outputs": [{"name": name} for name in wanted]}
-        assert good(server.post("/v2/models/pair/infer", json=asked))["outputs"] == expected
+        request_body = body if requested is None else body | {"outputs": [{"name": name} for name in requested]}
+        assert ok_json(server.post("/v2/models/pair/infer", json=request_body))["outputs"] == expected
 
 
 @pytest.mark.parametrize(
@@ -131,26 +131,26 @@ def test_v2_infer_selects_outputs(server, direct):
         ("flags", "BOOL", [True, False]),
     ],
 )
-def test_every_kind_of_element_goes_through(server, name, datatype, values):
-    assert good(server.post(f"/v1/models/{name}:predict", json={"instances": values})) == {"predictions": values}
+def test_every_kind_of_element_round_trips(server, name, datatype, values):
+    assert ok_json(server.post(f"/v1/models/{name}:predict", json={"instances": values})) == {"predictions": values}
     array = np.array(values, object)
     body = {"inputs": [tensor("x", array, datatype)]}
-    assert good(server.post(f"/v2/models/{name}/infer", json=body))["outputs"] == [tensor("y", array, datatype)]
+    assert ok_json(server.post(f"/v2/models/{name}/infer", json=body))["outputs"] == [tensor("y", array, datatype)]
 
 
-def test_what_is_not_finite_goes_out_as_null(server):
+def test_outputs_that_are_not_finite_are_null(server):
     assert server.post("/v1/models/logarithm:predict", json={"instances": [0, -1, 1]}).text == (
         '{"predictions":[null,null,0.0]}'
     )
 
 
 def test_v2_health_and_metadata(server):
-    assert good(server.get("/v2/health/live")) == {"live": True}
-    assert good(server.get("/v2/health/ready")) == {"ready": True}
-    assert good(server.get("/v2"))["name"] == "kerasfound"
-    assert good(server.get("/v2/models/pair/ready")) == {"name": "pair", "ready": True}
-    assert good(server.get("/v2/models/scores/versions/12/ready"))["ready"]
-    assert good(server.get("/v2/models/scores")) == {
+    assert ok_json(server.get("/v2/health/live")) == {"live": True}
+    assert ok_json(server.get("/v2/health/ready")) == {"ready": True}
+    assert ok_json(server.get("/v2"))["name"] == "kerasfound"
+    assert ok_json(server.get("/v2/models/pair/ready")) == {"name": "pair", "ready": True}
+    assert ok_json(server.get("/v2/models/scores/versions/12/ready"))["ready"]
+    assert ok_json(server.get("/v2/models/scores")) == {
         "name": "scores",
         "versions": ["12", "1"],
         "platform": "onnxruntime_onnx",
@@ -159,25 +159,25 @@ def test_v2_health_and_metadata(server):
     }
 
 
-def test_v2_infer_in_binary_answers_as_onnx_runtime_does(server, direct):
+def test_v2_binary_infer_equals_onnx_runtime(server, direct):
     total, positive = direct("pair", {"ids": IDS, "weights": WEIGHTS})
     inputs = [("weights", "FP32", WEIGHTS), ("ids", "INT64", IDS)]
-    as_wished = [{"name": "positive", "parameters": {"binary_data": False}}, {"name": "total"}]
+    selected = [{"name": "positive", "parameters": {"binary_data": False}}, {"name": "total"}]
     for rest, expected in (
         ({"parameters": {"binary_data_output": True}}, [("total", total), ("positive", positive)]),
-        ({"parameters": {"binary_data_output": True}, "outputs": as_wished}, [("total", total)]),
+        ({"parameters": {"binary_data_output": True}, "outputs": selected}, [("total", total)]),
         ({"outputs": [{"name": "total", "parameters": {"binary_data": True}}]}, [("total", total)]),
     ):
         response = server.post("/v2/models/pair/infer", **binary(inputs, **rest))
         assert response.headers["content-type"] == "application/octet-stream"
         length = int(response.headers["inference-header-content-length"])
-        head, behind = json.loads(response.content[:length]), response.content[length:]
+        head, binary_part = json.loads(response.content[:length]), response.content[length:]
         in_binary = {output["name"]: output["parameters"] for output in head["outputs"] if "parameters" in output}
         assert in_binary == {name: {"binary_data_size": array.nbytes} for name, array in expected}
-        assert behind == b"".join(array.tobytes() for _, array in expected)
+        assert binary_part == b"".join(array.tobytes() for _, array in expected)
         in_json = [output["data"] for output in head["outputs"] if "data" in output]
         assert in_json == ([positive.tolist()] if "outputs" in rest and len(rest["outputs"]) == 2 else [])
-    assert good(server.post("/v2/models/pair/infer", **binary(inputs))) == {
+    assert ok_json(server.post("/v2/models/pair/infer", **binary(inputs))) == {
         "model_name": "pair",
         "model_version": "1",
         "outputs": [tensor("total", total, "FP32"), tensor("positive", positive, "BOOL")],
@@ -187,15 +187,17 @@ def test_v2_infer_in_binary_answers_as_onnx_runtime_does(server, direct):
 def test_v2_classification_sorts_the_classes(server, direct):
     (scores,) = direct("scores", {"image": IMAGES}, 12)
     for count in (1, 3, 4, 10**9):
-        wanted = [{"name": "probabilities", "parameters": {"classification": count}}]
-        (output,) = good(server.post("/v2/models/scores/infer", json={"inputs": [IMAGE], "outputs": wanted}))["outputs"]
-        places = np.argsort(-scores, axis=1)[:, :count]
-        assert output["shape"] == list(places.shape)
+        requested = [{"name": "probabilities", "parameters": {"classification": count}}]
+        (output,) = ok_json(server.post("/v2/models/scores/infer", json={"inputs": [IMAGE], "outputs": requested}))[
+            "outputs"
+        ]
+        classes = np.argsort(-scores, axis=1)[:, :count]
+        assert output["shape"] == list(classes.shape)
         assert output["datatype"] == "BYTES"
-        assert output["data"] == [f"{row[i]:f}:{i}" for row, best in zip(scores, places, strict=True) for i in best]
-    wanted = [{"name": "y", "parameters": {"classification": 2}}]
-    pixels = {"inputs": [tensor("x", np.array([[0, 200, 7]]), "UINT8")], "outputs": wanted}
-    assert good(server.post("/v2/models/pixels/infer", json=pixels))["outputs"][0]["data"] == ["200:1", "7:2"]
+        assert output["data"] == [f"{row[i]:f}:{i}" for row, best in zip(scores, classes, strict=True) for i in best]
+    requested = [{"name": "y", "parameters": {"classification": 2}}]
+    pixels = {"inputs": [tensor("x", np.array([[0, 200, 7]]), "UINT8")], "outputs": requested}
+    assert ok_json(server.post("/v2/models/pixels/infer", json=pixels))["outputs"][0]["data"] == ["200:1", "7:2"]
 
 
 STEP = ProcessingStep("classification", None, OUTPUT)
@@ -203,48 +205,54 @@ LABELLED = {"labels": ["zero", "one", "two", "three"], "postprocessing": [STEP]}
 
 
 @pytest.fixture(scope="module")
-def labelled(tmp_path_factory, bundle, asking):
-    """The application of a classifier with labels, with one version behind a label."""
+def labelled_app(tmp_path_factory, bundle, make_app):
+    """The application with a classifier that has class labels, and a version label."""
     folder = tmp_path_factory.mktemp("labelled")
     bundle(folder, "scores", 1, **LABELLED)
     bundle(folder, "scores", 2, **LABELLED)
     bundle(folder, "pair", 1)
-    (folder / "scores" / "serving.json").write_text('{"versions": [2], "labels": {"proven": 1}}')
-    return asking(folder)
+    (folder / "scores" / "serving.json").write_text('{"versions": [2], "labels": {"tested": 1}}')
+    return make_app(folder)
 
 
-@pytest.mark.parametrize("path", ["", "/versions/2", "/labels/proven"])
-def test_labels_come_out_beside_the_tensors(labelled, path):
-    answer = labelled("POST", f"/v1/models/scores{path}:predict", {"instances": IMAGES.tolist()}).json()
-    scores = np.array(answer["predictions"])
-    assert answer["labels"] == [LABELLED["labels"][i] for i in scores.argmax(-1)]
-    assert answer["scores"] == scores.max(-1).tolist()
-    by_column = labelled("POST", f"/v1/models/scores{path}:predict", {"inputs": IMAGES.tolist()}).json()
-    assert by_column == {"outputs": answer["predictions"], "labels": answer["labels"], "scores": answer["scores"]}
-    wanted = [{"name": "probabilities", "parameters": {"classification": 1}}]
+@pytest.mark.parametrize("path", ["", "/versions/2", "/labels/tested"])
+def test_responses_have_class_labels(labelled_app, path):
+    document = labelled_app("POST", f"/v1/models/scores{path}:predict", {"instances": IMAGES.tolist()}).json()
+    scores = np.array(document["predictions"])
+    assert document["labels"] == [LABELLED["labels"][i] for i in scores.argmax(-1)]
+    assert document["scores"] == scores.max(-1).tolist()
+    by_column = labelled_app("POST", f"/v1/models/scores{path}:predict", {"inputs": IMAGES.tolist()}).json()
+    assert by_column == {"outputs": document["predictions"], "labels": document["labels"], "scores": document["scores"]}
+    requested = [{"name": "probabilities", "parameters": {"classification": 1}}]
     if "labels" not in path:
-        (output,) = labelled("POST", f"/v2/models/scores{path}/infer", {"inputs": [IMAGE], "outputs": wanted}).json()[
-            "outputs"
-        ]
-        assert [text.split(":")[2] for text in output["data"]] == answer["labels"]
+        (output,) = labelled_app(
+            "POST", f"/v2/models/scores{path}/infer", {"inputs": [IMAGE], "outputs": requested}
+        ).json()["outputs"]
+        assert [text.split(":")[2] for text in output["data"]] == document["labels"]
 
 
-@pytest.mark.parametrize("path", ["", "/versions/2", "/labels/proven"])
-def test_v1_classify_pairs_every_label_with_its_score(labelled, path):
-    scores = labelled("POST", f"/v1/models/scores{path}:predict", {"instances": IMAGES.tolist()}).json()["predictions"]
+@pytest.mark.parametrize("path", ["", "/versions/2", "/labels/tested"])
+def test_v1_classify_pairs_every_label_with_its_score(labelled_app, path):
+    scores = labelled_app("POST", f"/v1/models/scores{path}:predict", {"instances": IMAGES.tolist()}).json()[
+        "predictions"
+    ]
     expected = {"results": [[[*pair] for pair in zip(LABELLED["labels"], row, strict=True)] for row in scores]}
     for body in (
         {"examples": IMAGES.tolist()},
         {"examples": [{"image": image} for image in IMAGES.tolist()], "signature_name": ""},
     ):
-        assert labelled("POST", f"/v1/models/scores{path}:classify", body).json() == expected
+        assert labelled_app("POST", f"/v1/models/scores{path}:classify", body).json() == expected
     body = {"examples": [{}, {"image": IMAGES[1].tolist()}], "context": {"image": IMAGES[0].tolist()}}
-    assert labelled("POST", f"/v1/models/scores{path}:classify", body).json() == {"results": expected["results"][:2]}
+    assert labelled_app("POST", f"/v1/models/scores{path}:classify", body).json() == {
+        "results": expected["results"][:2]
+    }
 
 
-def test_v1_classify_is_for_classifiers_with_labels(labelled):
+def test_v1_classify_is_for_classifiers_with_labels(labelled_app):
     inputs = {"ids": [1], "weights": [1]}
-    refused(labelled("POST", "/v1/models/pair:classify", {"examples": [inputs]}), 400, "no classifier", ":predict")
+    assert_error(
+        labelled_app("POST", "/v1/models/pair:classify", {"examples": [inputs]}), 400, "no classifier", ":predict"
+    )
     for body, parts in (
         ({}, ["examples"]),
         ({"examples": []}, ["'image'"]),
@@ -252,35 +260,35 @@ def test_v1_classify_is_for_classifiers_with_labels(labelled):
         ({"examples": [{}], "context": []}, ["context"]),
         ({"examples": [{}]}, ["'image'", "missing"]),
     ):
-        refused(labelled("POST", "/v1/models/scores:classify", body), 400, *parts)
+        assert_error(labelled_app("POST", "/v1/models/scores:classify", body), 400, *parts)
 
 
-def test_v1_finds_versions_by_label(labelled):
-    status = labelled("GET", "/v1/models/scores/labels/proven").json()["model_version_status"]
-    assert [each["version"] for each in status] == ["1"]
-    assert labelled("GET", "/v1/models/scores/labels/proven/metadata").json()["model_spec"]["version"] == "1"
-    refused(labelled("GET", "/v1/models/scores/labels/other"), 404, "'other'", "proven")
+def test_v1_finds_versions_by_label(labelled_app):
+    status = labelled_app("GET", "/v1/models/scores/labels/tested").json()["model_version_status"]
+    assert [version["version"] for version in status] == ["1"]
+    assert labelled_app("GET", "/v1/models/scores/labels/tested/metadata").json()["model_spec"]["version"] == "1"
+    assert_error(labelled_app("GET", "/v1/models/scores/labels/other"), 404, "'other'", "tested")
 
 
-@pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
-def test_bodies_may_be_packed_both_ways(server, direct, encoding, pack):
+@pytest.mark.parametrize(("encoding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_requests_and_responses_can_be_compressed(server, direct, encoding, compress):
     images = np.concatenate([IMAGES] * 100)
     (expected,) = direct("scores", {"image": images}, 12)
     headers = {"Content-Encoding": encoding, "Accept-Encoding": f"br;q=1, {encoding};q=0.5"}
-    packed = pack(json.dumps({"instances": images.tolist()}).encode())
-    response = server.post("/v1/models/scores:predict", content=packed, headers=headers)
+    compressed = compress(json.dumps({"instances": images.tolist()}).encode())
+    response = server.post("/v1/models/scores:predict", content=compressed, headers=headers)
     assert response.headers["content-encoding"] == encoding
-    np.testing.assert_array_almost_equal(good(response)["predictions"], expected)
+    np.testing.assert_array_almost_equal(ok_json(response)["predictions"], expected)
     sent = binary([("image", "FP32", images)], parameters={"binary_data_output": True})
     sent["headers"] |= headers
-    response = server.post("/v2/models/scores/infer", content=pack(sent["content"]), headers=sent["headers"])
+    response = server.post("/v2/models/scores/infer", content=compress(sent["content"]), headers=sent["headers"])
     assert response.headers["content-encoding"] == encoding
     length = int(response.headers["inference-header-content-length"])
-    found = np.frombuffer(response.content[length:], "float32").reshape(expected.shape)
-    np.testing.assert_array_almost_equal(found, expected)
+    result = np.frombuffer(response.content[length:], "float32").reshape(expected.shape)
+    np.testing.assert_array_almost_equal(result, expected)
 
 
-def test_answers_are_packed_only_for_those_who_ask(server):
+def test_responses_are_compressed_only_if_the_client_accepts_it(server):
     body = {"instances": [[1, 2, 3]] * 2000}
     for accepted, encoding in (
         ("gzip", "gzip"),
@@ -294,25 +302,25 @@ def test_answers_are_packed_only_for_those_who_ask(server):
     ):
         response = server.post("/v1/models/pixels:predict", json=body, headers={"Accept-Encoding": accepted})
         assert response.headers.get("content-encoding") == encoding
-        assert good(response) == {"predictions": body["instances"]}
+        assert ok_json(response) == {"predictions": body["instances"]}
     small = server.post("/v1/models/pixels:predict", json={"instances": [[1, 2, 3]]})
     assert "content-encoding" not in small.headers
 
 
-def test_rows_beyond_one_batch_are_answered_as_one_by_one(server):
+def test_more_rows_than_one_batch_give_the_same_outputs(server):
     rows = np.random.default_rng(0).integers(256, size=(1000, 3)).tolist()
-    assert good(server.post("/v1/models/pixels:predict", json={"instances": rows})) == {"predictions": rows}
+    assert ok_json(server.post("/v1/models/pixels:predict", json={"instances": rows})) == {"predictions": rows}
 
 
-def test_a_tensor_without_axes_goes_through(server):
+def test_a_tensor_without_axes_round_trips(server):
     body = {"inputs": [{"name": "x", "shape": [], "datatype": "FP32", "data": [1.5]}]}
     expected = [{"name": "y", "shape": [], "datatype": "FP32", "data": [1.5]}]
-    assert good(server.post("/v2/models/scalar/infer", json=body))["outputs"] == expected
-    assert good(server.post("/v1/models/scalar:predict", json={"inputs": 1.5})) == {"outputs": 1.5}
-    refused(server.post("/v1/models/scalar:predict", json={"instances": [1.5]}), 400, "'x'")
+    assert ok_json(server.post("/v2/models/scalar/infer", json=body))["outputs"] == expected
+    assert ok_json(server.post("/v1/models/scalar:predict", json={"inputs": 1.5})) == {"outputs": 1.5}
+    assert_error(server.post("/v1/models/scalar:predict", json={"instances": [1.5]}), 400, "'x'")
 
 
-# Mistakes
+# Invalid requests
 
 
 @pytest.mark.parametrize(
@@ -335,33 +343,33 @@ def test_a_tensor_without_axes_goes_through(server):
         "/v2/models/" + "x" * 400,
     ],
 )
-def test_what_is_not_there_is_404(server, path):
-    refused(server.get(path), 404)
+def test_unknown_paths_are_404(server, path):
+    assert_error(server.get(path), 404)
 
 
 @pytest.mark.parametrize(
     "path", ["/v1/models/nothing:predict", "/v1/models/scores:regress", "/v2/models/nothing/infer"]
 )
-def test_what_is_not_there_is_404_to_post_too(server, path):
-    refused(server.post(path, json={"instances": [1]}), 404)
+def test_unknown_paths_are_404_for_post_too(server, path):
+    assert_error(server.post(path, json={"instances": [1]}), 404)
 
 
 def test_long_paths_are_414(server):
-    refused(server.get("/v2/models/" + "x" * 5000), 414, "5011 characters")
+    assert_error(server.get("/v2/models/" + "x" * 5000), 414, "5011 characters")
 
 
 def test_head_is_get_without_the_body(server):
     for path in ("/v2/health/live", "/", "/v2/models/nothing"):
-        asked, told = server.head(path), server.get(path)
-        assert (asked.status_code, asked.content) == (told.status_code, b"")
-        assert asked.headers["content-type"] == told.headers["content-type"]
-    refused(server.post("/v2/health/live"), 405, "GET")
+        head, get = server.head(path), server.get(path)
+        assert (head.status_code, head.content) == (get.status_code, b"")
+        assert head.headers["content-type"] == get.headers["content-type"]
+    assert_error(server.post("/v2/health/live"), 405, "GET")
     assert server.head("/v2/models/scores/infer").status_code == 405
 
 
-def test_unknown_models_are_told_what_there_is(server):
-    refused(server.get("/v2/models/nothing"), 404, "'nothing'", "'scores'")
-    refused(server.get("/v2/models/scores/versions/2"), 404, "'2'", "12, 1")
+def test_errors_for_unknown_models_list_the_served_ones(server):
+    assert_error(server.get("/v2/models/nothing"), 404, "'nothing'", "'scores'")
+    assert_error(server.get("/v2/models/scores/versions/2"), 404, "'2'", "12, 1")
 
 
 @pytest.mark.parametrize(
@@ -376,7 +384,7 @@ def test_unknown_models_are_told_what_there_is(server):
 )
 def test_wrong_methods_are_405_with_allow(server, method, path, allowed):
     response = server.request(method, path)
-    refused(response, 405, allowed)
+    assert_error(response, 405, allowed)
     assert response.headers["allow"] == allowed
 
 
@@ -417,7 +425,7 @@ ROW = [[1, 2, 3], [4, 5, 6]]
 )
 def test_v1_bad_bodies_are_400(server, body, parts):
     content = body if isinstance(body, str) else json.dumps(body)
-    refused(server.post("/v1/models/scores:predict", content=content), 400, *parts)
+    assert_error(server.post("/v1/models/scores:predict", content=content), 400, *parts)
 
 
 @pytest.mark.parametrize(
@@ -436,12 +444,12 @@ def test_v1_bad_bodies_are_400(server, body, parts):
     ],
 )
 def test_v1_bad_bodies_of_several_inputs_are_400(server, body, parts):
-    refused(server.post("/v1/models/pair:predict", json=body), 400, *parts)
+    assert_error(server.post("/v1/models/pair:predict", json=body), 400, *parts)
 
 
 def test_integers_out_of_range_are_400(server):
-    refused(server.post("/v1/models/pixels:predict", json={"instances": [[0, 1, 256]]}), 400, "256", "uint8")
-    refused(server.post("/v1/models/pixels:predict", json={"instances": [[0, 1, -1]]}), 400, "-1", "uint8")
+    assert_error(server.post("/v1/models/pixels:predict", json={"instances": [[0, 1, 256]]}), 400, "256", "uint8")
+    assert_error(server.post("/v1/models/pixels:predict", json={"instances": [[0, 1, -1]]}), 400, "-1", "uint8")
 
 
 @pytest.mark.parametrize(
@@ -472,7 +480,7 @@ def test_integers_out_of_range_are_400(server):
     ],
 )
 def test_v2_bad_tensors_are_400(server, change, parts):
-    refused(server.post("/v2/models/scores/infer", json={"inputs": [IMAGE | change]}), 400, *parts)
+    assert_error(server.post("/v2/models/scores/infer", json={"inputs": [IMAGE | change]}), 400, *parts)
 
 
 @pytest.mark.parametrize(
@@ -495,11 +503,11 @@ def test_v2_bad_tensors_are_400(server, change, parts):
 )
 def test_v2_bad_bodies_are_400(server, body, parts):
     content = body if isinstance(body, str | bytes) else json.dumps(body)
-    refused(server.post("/v2/models/scores/infer", content=content), 400, *parts)
+    assert_error(server.post("/v2/models/scores/infer", content=content), 400, *parts)
 
 
 @pytest.mark.parametrize(
-    ("change", "behind", "length", "parts"),
+    ("change", "binary_part", "length", "parts"),
     [
         ({}, 71, None, ["'image'", "72", "only 71 bytes follow"]),
         ({}, 73, None, ["1 bytes", "no input"]),
@@ -522,21 +530,23 @@ def test_v2_bad_bodies_are_400(server, body, parts):
         ({"parameters": {"shared_memory_region": "a", "shared_memory_byte_size": 72}}, 0, None, ["shared memory"]),
     ],
 )
-def test_v2_bad_binary_tensors_are_400(server, change, behind, length, parts):
-    told = {"name": "image", "shape": [3, 2, 3], "datatype": "FP32", "parameters": {"binary_data_size": 72}}
-    head = json.dumps({"inputs": [told | change]}).encode()
+def test_v2_bad_binary_tensors_are_400(server, change, binary_part, length, parts):
+    descriptions = {"name": "image", "shape": [3, 2, 3], "datatype": "FP32", "parameters": {"binary_data_size": 72}}
+    head = json.dumps({"inputs": [descriptions | change]}).encode()
     headers = {"Inference-Header-Content-Length": length or str(len(head))}
-    refused(server.post("/v2/models/scores/infer", content=head + bytes(behind), headers=headers), 400, *parts)
+    assert_error(
+        server.post("/v2/models/scores/infer", content=head + bytes(binary_part), headers=headers), 400, *parts
+    )
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_binary_numbers_that_are_not_finite_are_400(server, value):
     sent = binary([("image", "FP32", np.full((1, 2, 3), value, "float32"))])
-    refused(server.post("/v2/models/scores/infer", **sent), 400, "'image'", "infinite, NaN")
+    assert_error(server.post("/v2/models/scores/infer", **sent), 400, "'image'", "infinite, NaN")
 
 
 @pytest.mark.parametrize(
-    ("behind", "part"),
+    ("binary_part", "part"),
     [
         (b"\1\0\0\0a", "1 strings for a shape of 2"),
         (b"\1\0\0\0a" * 3, "3 strings for a shape of 2"),
@@ -546,11 +556,11 @@ def test_binary_numbers_that_are_not_finite_are_400(server, value):
         (b"\1\0\0\0a\1\0\0\0\xff", "not UTF-8"),
     ],
 )
-def test_binary_texts_are_checked(server, behind, part):
-    sent = binary([("x", "BYTES", np.frombuffer(behind, "S1"))])
-    sent["content"] = sent["content"].replace(f'"shape": [{len(behind)}]'.encode(), b'"shape": [1, 2]')
-    sent["headers"]["Inference-Header-Content-Length"] = str(len(sent["content"]) - len(behind))
-    refused(server.post("/v2/models/words/infer", **sent), 400, "'x'", part)
+def test_binary_texts_are_checked(server, binary_part, part):
+    sent = binary([("x", "BYTES", np.frombuffer(binary_part, "S1"))])
+    sent["content"] = sent["content"].replace(f'"shape": [{len(binary_part)}]'.encode(), b'"shape": [1, 2]')
+    sent["headers"]["Inference-Header-Content-Length"] = str(len(sent["content"]) - len(binary_part))
+    assert_error(server.post("/v2/models/words/infer", **sent), 400, "'x'", part)
 
 
 def test_unknown_parameters_are_ignored(server):
@@ -561,38 +571,38 @@ def test_unknown_parameters_are_ignored(server):
         "parameters": unknown,
         "unknown": unknown,
     }
-    plain = good(server.post("/v2/models/scores/infer", json={"inputs": [IMAGE]}))
-    assert good(server.post("/v2/models/scores/infer", json=body)) == plain
+    plain = ok_json(server.post("/v2/models/scores/infer", json={"inputs": [IMAGE]}))
+    assert ok_json(server.post("/v2/models/scores/infer", json=body)) == plain
 
 
 def test_unknown_content_encodings_are_415(server):
     for encoding in ("br", "identity, gzip", "x", "\xff"):
         headers = {"Content-Encoding": encoding.encode("latin-1")}
-        refused(server.post("/v1/models/scores:predict", content=b"{}", headers=headers), 415, "gzip, deflate")
+        assert_error(server.post("/v1/models/scores:predict", content=b"{}", headers=headers), 415, "gzip, deflate")
     identity = {"Content-Encoding": "identity"}
     assert server.post("/v1/models/flags:predict", content='{"instances":[true]}', headers=identity).is_success
 
 
-@pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
-def test_packed_bodies_that_are_broken_or_bombs_are_4xx(server, encoding, pack):
-    whole = pack(b'{"instances": [true]}')
-    for broken in (b"{}", b"", whole[:-1], whole + b"{}", whole + whole, whole[:-4] + b"\xff" * 4):
+@pytest.mark.parametrize(("encoding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_invalid_compression_and_compression_bombs_are_4xx(server, encoding, compress):
+    whole = compress(b'{"instances": [true]}')
+    for invalid in (b"{}", b"", whole[:-1], whole + b"{}", whole + whole, whole[:-4] + b"\xff" * 4):
         headers = {"Content-Encoding": encoding}
-        refused(server.post("/v1/models/flags:predict", content=broken, headers=headers), 400, encoding)
-    bomb = pack(bytes(1 << 25))
+        assert_error(server.post("/v1/models/flags:predict", content=invalid, headers=headers), 400, encoding)
+    bomb = compress(bytes(1 << 25))
     assert len(bomb) < 1 << 20
-    refused(server.post("/v1/models/flags:predict", content=bomb, headers=headers), 413, "1 MiB")
+    assert_error(server.post("/v1/models/flags:predict", content=bomb, headers=headers), 413, "1 MiB")
 
 
-def test_large_bodies_are_413_announced_or_not(server):
-    refused(server.post("/v2/models/scores/infer", content=bytes((1 << 20) + 1)), 413, "1 MiB")
+def test_large_bodies_are_413_with_or_without_content_length(server):
+    assert_error(server.post("/v2/models/scores/infer", content=bytes((1 << 20) + 1)), 413, "1 MiB")
     chunks = (bytes(1 << 16) for _ in range(17))
-    refused(server.post("/v2/models/scores/infer", content=chunks), 413, "1 MiB")
+    assert_error(server.post("/v2/models/scores/infer", content=chunks), 413, "1 MiB")
     padded = json.dumps({"instances": [ROW]}).ljust(1 << 20)
-    good(server.post("/v1/models/scores:predict", content=padded))
-    good(server.post("/v1/models/scores:predict", content=iter([padded[:9].encode(), padded[9:].encode()])))
+    ok_json(server.post("/v1/models/scores:predict", content=padded))
+    ok_json(server.post("/v1/models/scores:predict", content=iter([padded[:9].encode(), padded[9:].encode()])))
 
 
-def test_the_server_lives_on(server):
-    """Last in the file: after all of the above."""
-    good(server.get("/v2/health/ready"))
+def test_the_server_still_runs(server):
+    """The last test of the file: runs after all others."""
+    ok_json(server.get("/v2/health/ready"))

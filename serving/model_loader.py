@@ -1,0 +1,64 @@
+"""Loads one version folder: verifies the checksums of its files, then opens the model."""
+
+import contextlib
+import hashlib
+from concurrent.futures import Executor
+from pathlib import Path
+
+from kerasfound.bundle.manifest import Manifest
+from kerasfound.bundle.manifest import read as read_manifest
+from kerasfound.errors import UserError
+
+from .limits import Limits
+from .model import Model
+
+
+def load_model(path: Path, limits: Limits, threads: Executor) -> Model:
+    """Load the bundle at `path`, after checking its name, version and checksums."""
+    manifest = read_manifest(path / "manifest.json")
+    expected = f"{path.parent.name} version {path.name}"
+    if f"{manifest.name} version {manifest.version}" != expected:
+        raise UserError(f"{path}: its manifest is of {manifest.name} version {manifest.version}, expected {expected}.")
+    for name in _required_files(manifest):
+        if ".." in Path(name).parts or Path(name).is_absolute():
+            raise UserError(f"{path}: its manifest names {name!r}, which is outside the bundle.")
+        _verify_checksum(path / name, manifest.files.get(name))
+    try:
+        return Model(manifest, path, limits, threads)
+    except UserError as error:
+        raise UserError(f"{path / 'model.onnx'}: {error}") from error
+
+
+def fingerprint(path: Path) -> tuple:
+    """Return a value that changes when a file of the bundle is written again or its permissions change."""
+    parts = []
+    with contextlib.suppress(OSError):  # the folder is being removed or written
+        for file in sorted(path.rglob("*")):
+            name = file.relative_to(path).as_posix()
+            if name == "manifest.json" or _is_served_file(name):
+                stat = file.stat()
+                parts.append((name, stat.st_ino, stat.st_ctime_ns, stat.st_size))
+    return tuple(parts)
+
+
+def _required_files(manifest: Manifest) -> set[str]:
+    """Return every file of a bundle that serving needs."""
+    named = [step.file for step in [*manifest.preprocessing, *manifest.postprocessing]]
+    named.append(manifest.text_generation.file if manifest.text_generation else None)
+    return {"model.onnx", *filter(_is_served_file, manifest.files), *filter(None, named)}
+
+
+def _is_served_file(file: str) -> bool:
+    """Whether serving reads the file. Weights above 2 GB are in their own file, model.onnx.data."""
+    return file == "model.onnx" or file.startswith(("model.onnx.", "step.onnx", "verification.npz", "assets/"))
+
+
+def _verify_checksum(file: Path, expected: str | None) -> None:
+    try:
+        with file.open("rb") as opened:
+            actual = hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}); export the run again.") from error
+    if actual != expected:  # the message leaves out `actual`: it changes while the file is still being copied
+        recorded = f"sha256 {expected[:12]}... in its manifest" if expected else "no sha256 in its manifest"
+        raise UserError(f"{file}: not the file that was verified ({recorded}); export the run again.")
