@@ -105,7 +105,7 @@ class PiecewiseLinearEncoding(keras.layers.Layer):
 
     @classmethod
     def from_data(cls, x, bins=16, **kwargs):
-        """Return the layer whose edges are the quantiles of each column of `x`: all bins have as many examples."""
+        """Return the layer with quantile edges for each column of `x`: all bins have the same number of examples."""
         return cls(quantile_edges(x, bins), **kwargs)
 
     def build(self, input_shape):

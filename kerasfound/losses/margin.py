@@ -46,7 +46,7 @@ class PerceptronLoss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="kerasfound")
 class Hinge(keras.losses.Loss):
-    r"""A score on the right side costs nothing only beyond a margin of 1.
+    r"""A score costs its distance from the margin of 1 if it is on the wrong side or within the margin.
 
     With label $y$ in {-1, 1} and score $s$ = `y_pred`, over the $n$ entries of a row:
 

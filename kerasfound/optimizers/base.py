@@ -15,14 +15,15 @@ class Optimizer(keras.optimizers.Optimizer):
     """The name of the torch kernel, set next to the `update_step` that it equals. `None`: `update_step` runs."""
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
-        kernel = self._torch_kernel_of_update_step()
-        if kernel is None or keras.backend.backend() != "torch":
+        if keras.backend.backend() != "torch":
             return super()._backend_update_step(grads, trainable_variables, learning_rate)
         from . import torch_kernels  # imports torch
 
-        return torch_kernels.update(getattr(torch_kernels, kernel), self, grads, trainable_variables, learning_rate)
+        name = self._torch_kernel_of_update_step()
+        kernel = getattr(torch_kernels, name) if name else None
+        return torch_kernels.update(kernel, self, grads, trainable_variables, learning_rate)
 
     def _torch_kernel_of_update_step(self):
-        """The kernel named by the class that defines `update_step`: a subclass with a new equation inherits none."""
+        """Return the kernel that the class with `update_step` names: a subclass with a new equation inherits none."""
         owner = next(cls for cls in type(self).__mro__ if "update_step" in vars(cls))
         return vars(owner).get("torch_kernel")

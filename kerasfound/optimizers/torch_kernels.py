@@ -10,7 +10,11 @@ from keras import ops
 
 @torch.no_grad()
 def update(kernel, optimizer, gradients, variables, learning_rate):
-    """Run `kernel`, one of the functions below, on all variables: the same as `update_step` for each of them."""
+    """Run `kernel`, one of the functions below, on all variables; without a kernel `update_step` on each of them."""
+    if kernel is None:
+        for gradient, variable in zip(gradients, variables, strict=True):
+            optimizer.update_step(gradient, variable, learning_rate)
+        return
     w = [variable.value for variable in variables]
     g = [ops.convert_to_tensor(g, v.dtype) for g, v in zip(gradients, variables, strict=True)]
     indices = [optimizer._get_variable_index(variable) for variable in variables]
