@@ -134,7 +134,7 @@ def count_broken(name: str, model: Model, stops: int) -> Counter:
 
 def format_ratio(theirs: list[dict], ours: list[dict], key: str) -> str:
     ratios = [server[key] / reference[key] for server, reference in zip(theirs, ours, strict=True)]
-    return "{1:.2f} ({0:.2f} to {2:.2f})".format(*statistics.quantiles(ratios, n=4))
+    return "{1:.2f} ({0:.2f} to {2:.2f})".format(*statistics.quantiles(ratios, n=4, method="inclusive"))
 
 
 @cli.default
