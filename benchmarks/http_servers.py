@@ -93,7 +93,7 @@ def start(name: str, repository: Path, port: int) -> None:
     """Serve a repository with one of the servers."""
     with tempfile.TemporaryDirectory() as folder:
         app = CountingApp(Repository(repository, Limits(), ThreadPoolExecutor(64), Path(folder), "latest"), Limits())
-        app.under_way = lambda: app.num_in_flight
+        app.state.count_in_flight = lambda: app.num_in_flight
         SERVERS[name](app, port)
 
 

@@ -148,7 +148,7 @@ def _receive_log(name: str, receive: Callable[[logging.LogRecord], None]) -> Ite
     """Pass the errors that a library logs to `receive`, and to no other handler."""
     log = logging.getLogger(name)
     handler = logging.Handler(logging.ERROR)
-    handler.emit = receive  # type: ignore[method-assign]
+    handler.emit = receive  # type: ignore[method-assign, assignment]
     log.addHandler(handler)
     level, propagate, disabled = log.level, log.propagate, logging.root.manager.disable
     log.setLevel(logging.ERROR)

@@ -45,7 +45,7 @@ def first_differing_layer(model: keras.Model, file_format: str, case: RecordedCa
         return f"{UNKNOWN}: {error}"
     for (layer, _), output in zip(layer_outputs, signature.outputs, strict=True):
         layer_difference = compare(np.asarray(expected[output.name]), exported[output.name])
-        if not layer_difference.worst <= tolerance:
+        if not layer_difference.max_scaled <= tolerance:
             return f"The first layer that differs is {layer}, {layer_difference}."
     return "A new export with every layer as an output shows no difference: the file may belong to another model."
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasfound.bundle.comparison import TOLERANCE, difference
+from kerasfound.bundle.comparison import TOLERANCE, compare
 from kerasfound.bundle.recorded_cases import RecordedCase, Tensors
 from kerasfound.errors import UserError, one_line
 
@@ -84,8 +84,8 @@ def _run_model(
 def _check_repeatable(model: "keras.Model", function: Callable, signature: "Signature", case: RecordedCase) -> None:
     outputs = function(*(case.inputs[x.name] for x in signature.inputs))
     for name, first in case.outputs.items():
-        change = difference(first, _to_numpy(model, name, outputs[name]))
-        if not change.worst <= default_tolerance(model):
+        change = compare(first, _to_numpy(model, name, outputs[name]))
+        if not change.max_scaled <= default_tolerance(model):
             raise UserError(
                 f"{model.name}: its output {name} changes between two equal calls {change}, so no file can be "
                 "verified; remove random numbers and changing state from inference."

@@ -205,9 +205,8 @@ def export(
         opened,
         to,
         name,
+        options=kerasfound.export.ExportOptions(opset=opset, tolerance=tolerance),
         labels=names,
-        tolerance=tolerance,
-        opset=opset,
         quantize=quantize,
         data_dir=data_dir,
     )

@@ -11,7 +11,7 @@ class Optimizer(keras.optimizers.Optimizer):
     `kerasfound.optimizers.torch_kernels` that computes the same equation for all weights at once.
     """
 
-    torch_kernel = None
+    torch_kernel: str | None = None
     """The name of the torch kernel, set next to the `update_step` that it equals. `None`: `update_step` runs."""
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from kerasfound.bundle.manifest import NamedSignature, Tensor, TextGeneration
 from kerasfound.preprocessing import characters
-from kerasfound.sampling import sample_token
+from kerasfound.sampling import generate_tokens, sample_token
 
 ALPHABET = "\n abcdefgé日"
 WINDOW = 16
