@@ -1,5 +1,5 @@
--- For wrk: posts the file that is named first, with the names and values behind it as headers; tells what came of it as
--- one line of JSON.
+-- For wrk: sends the file that is its first argument as POST; the other arguments are names and values of headers.
+-- Prints the result as one line of JSON.
 
 function init(arguments)
    local file = assert(io.open(arguments[1], "rb"))

@@ -1,8 +1,8 @@
-"""Size of a `[serving]`-only install.
+"""Measure the size of an install with only the `[serving]` extra.
 
     python benchmarks/serving_install.py
 
-Builds the wheel and installs it in a fresh environment. `benchmarks/serving.py` measures how it answers there.
+Builds the wheel and installs it in a fresh environment. `benchmarks/serving.py` measures its speed there.
 """
 
 import subprocess
@@ -18,25 +18,25 @@ ROOT = Path(__file__).parent.parent
 
 
 class Size(NamedTuple):
-    """MB of an entry of site-packages."""
+    """MB of one file or folder in site-packages."""
 
     files: float
     bytecode: float
-    """What pip compiles as it installs, unless told --no-compile; uv does not, unless told to."""
+    """pip compiles it during the install, except with --no-compile; uv compiles it only with --compile-bytecode."""
 
     @property
-    def all(self) -> float:
+    def total(self) -> float:
         return self.files + self.bytecode
 
 
 def install(folder: Path, root: Path = ROOT) -> Path:
-    """An environment with the wheel of a checkout and `[serving]`; its Python.
+    """Create an environment with the wheel of a checkout and its `[serving]` extra; return its Python.
 
-    What is there already is kept as long as the checkout asks for the same packages, but for the wheel itself.
+    An existing environment is reused if the checkout needs the same packages; only the wheel is installed again.
     """
     python, done, constraints = folder / "bin" / "python", folder / "packages", root / "constraints.txt"
-    asked = (root / "pyproject.toml").read_text() + constraints.read_text()
-    if not done.exists() or done.read_text() != asked:
+    requirements = (root / "pyproject.toml").read_text() + constraints.read_text()
+    if not done.exists() or done.read_text() != requirements:
         venv.create(folder, with_pip=True, clear=True)
     pip = [python, "-m", "pip"]
     with tempfile.TemporaryDirectory() as wheels:
@@ -45,32 +45,30 @@ def install(folder: Path, root: Path = ROOT) -> Path:
         (built,) = Path(wheels).glob("*.whl")
         subprocess.run([*pip, "uninstall", "--quiet", "--yes", "kerasfound"], check=True, stderr=subprocess.DEVNULL)
         subprocess.run([*pip, "install", "--quiet", "--constraint", constraints, f"{built}[serving]"], check=True)
-    done.write_text(asked)
+    done.write_text(requirements)
     return python
 
 
 def sizes(python: Path) -> dict[str, Size]:
-    """Of each entry of site-packages, but for pip and setuptools, which every environment has."""
+    """Sizes in site-packages, without pip and setuptools, which every environment has."""
     (packages,) = python.parent.parent.glob("lib/*/site-packages")
-    found = {}
+    sizes_by_name = {}
     for entry in packages.iterdir():
         if not entry.name.startswith(("pip", "setuptools", "pkg_resources", "_distutils", "distutils")):
             files = [path for path in [entry, *entry.rglob("*")] if path.is_file()]
             megabytes = {path: path.stat().st_size / 1e6 for path in files}
             bytecode = sum(size for path, size in megabytes.items() if path.suffix == ".pyc")
-            found[entry.name] = Size(sum(megabytes.values()) - bytecode, bytecode)
-    return found
+            sizes_by_name[entry.name] = Size(sum(megabytes.values()) - bytecode, bytecode)
+    return sizes_by_name
 
 
 def main() -> None:
-    """Print the sum, and what is larger than half a megabyte."""
+    """Print the total, and each file or folder larger than half a megabyte."""
     with tempfile.TemporaryDirectory() as folder:
-        found = sizes(install(Path(folder)))
-    everything, files = sum(size.all for size in found.values()), sum(size.files for size in found.values())
-    largest = sorted(((size.all, name) for name, size in found.items() if size.all > 0.5), reverse=True)
-    print(
-        f"{everything:.0f} MB, {files:.0f} without bytecode: " + ", ".join(f"{name} {mb:.1f}" for mb, name in largest)
-    )
+        measured = sizes(install(Path(folder)))
+    total, files = sum(size.total for size in measured.values()), sum(size.files for size in measured.values())
+    largest = sorted(((size.total, name) for name, size in measured.items() if size.total > 0.5), reverse=True)
+    print(f"{total:.0f} MB, {files:.0f} without bytecode: " + ", ".join(f"{name} {mb:.1f}" for mb, name in largest))
 
 
 if __name__ == "__main__":

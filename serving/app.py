@@ -18,7 +18,7 @@ from .http import Message, Receive, Request, Response, Send
 from .limits import Limits
 from .model_repository import Repository
 from .protocols import open_inference, openapi, tensorflow_serving, triton_extensions
-from .routing import Route, found
+from .routing import Route, match_route
 from .state import ServerState
 
 LOG = logging.getLogger("kerasfound.serving")
@@ -56,14 +56,14 @@ class App:
         try:
             response = await self._respond(request, scope)
         except ClientError as error:
-            response = http.failed(error)
+            response = http.error_response(error)
         except http.DisconnectedError:
             return
         except asyncio.CancelledError:  # uvicorn cancels what still runs at the end of a graceful shutdown
-            response = http.failed(ClientError(503, "the server is stopping"))
+            response = http.error_response(ClientError(503, "the server is stopping"))
         except Exception:
             LOG.exception("%s %r failed", scope["method"], scope["path"])
-            response = http.failed(ClientError(500, "internal server error; the server's log has the details"))
+            response = http.error_response(ClientError(500, "internal server error; the server's log has the details"))
         request_id = request.headers.get(b"x-request-id", b"")
         if not _REQUEST_ID.fullmatch(request_id):
             request_id = next(self._request_ids).encode()
@@ -71,7 +71,7 @@ class App:
         if self.state.draining:
             extra.append((b"connection", b"close"))
         try:
-            await http.send_response(await http.compressed(response, request.headers), receive, send, extra)
+            await http.send_response(await http.compress_response(response, request.headers), receive, send, extra)
         finally:
             seconds = time.perf_counter() - started
             metrics.count_response(request.call, request.model, response.status, seconds)
@@ -98,7 +98,7 @@ class App:
             request.alone = state.count_in_flight() < 2
             return await route.handler(state, request, **named)
         finally:
-            state.total_body_bytes -= request.held
+            state.total_body_bytes -= request.reserved
 
     def _log(self, scope: Message, response: Response, request_id: bytes, seconds: float) -> None:
         line = {
@@ -120,7 +120,7 @@ class App:
 
 @functools.lru_cache(maxsize=4096)
 def _find_route(method: str, path: str) -> tuple[Route, dict[str, str]]:
-    return found(ROUTES, method, path)
+    return match_route(ROUTES, method, path)
 
 
 def _check_api_key(headers: dict[bytes, bytes], api_key: bytes) -> None:

@@ -1,4 +1,4 @@
-"""HTTP: a request in, bounded in size and time, and a response out."""
+"""HTTP requests with a bounded body, and HTTP responses."""
 
 import asyncio
 import contextlib
@@ -20,82 +20,84 @@ Headers = list[tuple[bytes, bytes]]
 
 JSON, BYTES, EVENTS = b"application/json", b"application/octet-stream", b"text/event-stream; charset=utf-8"
 WORTH_COMPRESSING = 4096
-"""Bytes; to compress less takes longer than to send it."""
+"""Bytes; compressing a smaller body takes longer than sending it."""
 WINDOWS = {b"gzip": zlib.MAX_WBITS | 16, b"deflate": zlib.MAX_WBITS}
 MAX_DIGITS = 18
-"""Of a number in a header."""
+"""Of a number in a header, so that it fits into 64 bits."""
 LONG = 1 << 18
-"""Bytes; to read or to write more takes milliseconds, and other requests would wait for it."""
+"""Bytes; reading or writing a longer body takes milliseconds, in which the event loop would serve no other request."""
 
-_UNWANTED = re.compile(rb";\s*q\s*=\s*0(\.0*)?\s*$")
+_REFUSED_ENCODING = re.compile(rb";\s*q\s*=\s*0(\.0*)?\s*$")
 _T = TypeVar("_T")
 
 
 class DisconnectedError(Exception):
-    """The client left before its request was whole."""
+    """The client disconnected before its request was complete."""
 
 
 @dataclasses.dataclass(slots=True)
 class Request:
-    """What a client asks, and what is known of it when it is counted: never the client's own words."""
+    """A request, with the names under which it is counted; these never contain text from the client."""
 
     headers: dict[bytes, bytes]
     receive: Receive
-    """After the body nothing but the client's leave is left to come."""
+    """After the body it returns only the message that the client disconnected."""
     body: bytes = b""
     alone: bool = False
-    """Whether no other request is under way."""
-    held: int = 0
-    """Bytes of its body so far, as they came."""
+    """Whether no other request is in flight."""
+    reserved: int = 0
+    """Bytes of the body so far, before decompression."""
     call: str = ""
+    """The name of the handler."""
     model: str = ""
+    """The name of the model, if it is in the repository."""
 
 
 class Response(NamedTuple):
-    """What it is told: bytes, or pieces of them as they come."""
+    """A response whose body is bytes, or a stream of bytes."""
 
     body: bytes | AsyncGenerator[bytes, None]
-    kind: bytes = JSON
+    content_type: bytes = JSON
     status: int = 200
-    headers: Headers = []  # noqa: RUF012 (of a NamedTuple, and never changed)
+    headers: Headers = []  # noqa: RUF012 (the field of a NamedTuple, never changed)
 
 
-def json(answer: Any, status: int = 200, headers: Headers | None = None) -> Response:
-    return Response(msgspec.json.encode(answer), JSON, status, headers or [])
+def json(content: Any, status: int = 200, headers: Headers | None = None) -> Response:
+    return Response(msgspec.json.encode(content), JSON, status, headers or [])
 
 
-def failed(error: ClientError) -> Response:
+def error_response(error: ClientError) -> Response:
     return Response(error.body, JSON, error.status, [(key.encode(), value.encode()) for key, value in error.headers])
 
 
-async def beside(long: bool, work: Callable[..., _T], *arguments: Any) -> _T:
-    """What the work comes to; what takes long is done in a thread, beside the event loop."""
-    return await asyncio.to_thread(work, *arguments) if long else work(*arguments)
+async def run_in_thread_if_long(is_long: bool, function: Callable[..., _T], *arguments: Any) -> _T:
+    """Call the function: in a thread if it takes long, so that the event loop goes on, and directly otherwise."""
+    return await asyncio.to_thread(function, *arguments) if is_long else function(*arguments)
 
 
-async def read_body(request: Request, limits: Limits, hold: Callable[[int], None]) -> bytes:
-    """The whole body, decompressed; `hold` is told of each part of it how many bytes it has.
+async def read_body(request: Request, limits: Limits, reserve: Callable[[int], None]) -> bytes:
+    """Return the complete body, decompressed. For each part, `reserve` is called with its number of bytes.
 
     Raises:
-        ClientError: 413 if it is too large, 415 if its encoding is not known, 400 if it is not what its headers say.
-        DisconnectedError: if the client leaves, or is left because it is too slow.
+        ClientError: 413 if the body is too large, 415 if its encoding is unknown, 400 if it contradicts its headers.
+        DisconnectedError: if the client disconnects, or the server closes the connection because it is too slow.
     """
     encoding = request.headers.get(b"content-encoding", b"identity").strip().lower()
     if encoding != b"identity" and encoding not in WINDOWS:
         raise ClientError(415, f"content encoding {encoding.decode('latin-1')!r}; expected gzip, deflate or none")
-    # A length announced is judged before the body is sent; one that is not, while the body comes in.
+    # A declared length is checked before the body arrives; without one, the size is checked while the body arrives.
     length = request.headers.get(b"content-length", b"0")
     if not length.isdigit():
         raise ClientError(400, f"content-length is {length.decode('latin-1')!r}, expected a number of bytes")
     if len(length) > MAX_DIGITS or int(length) > limits.max_body_bytes:
         raise _too_large(limits)
-    body = await _whole(request.receive, limits, hold)
+    body = await _receive_body(request.receive, limits, reserve)
     if encoding == b"identity":
         return body
-    return await beside(len(body) > LONG, _decompressed, body, encoding, limits)
+    return await run_in_thread_if_long(len(body) > LONG, _decompress, body, encoding, limits)
 
 
-async def _whole(receive: Receive, limits: Limits, hold: Callable[[int], None]) -> bytes:
+async def _receive_body(receive: Receive, limits: Limits, reserve: Callable[[int], None]) -> bytes:
     parts, size, more = [], 0, True
     while more:
         message = await receive()
@@ -106,7 +108,7 @@ async def _whole(receive: Receive, limits: Limits, hold: Callable[[int], None]) 
         size, more = size + len(part), message.get("more_body", False)
         if size > limits.max_body_bytes:
             raise _too_large(limits)
-        hold(len(part))
+        reserve(len(part))
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -114,59 +116,61 @@ def _too_large(limits: Limits) -> ClientError:
     return ClientError(413, f"the body is larger than {limits.max_body_bytes >> 20} MiB, the limit of this server")
 
 
-def _decompressed(body: bytes, encoding: bytes, limits: Limits) -> bytes:
-    found = zlib.decompressobj(WINDOWS[encoding])
+def _decompress(body: bytes, encoding: bytes, limits: Limits) -> bytes:
+    decompressor = zlib.decompressobj(WINDOWS[encoding])
     try:
-        whole = found.decompress(body, limits.max_body_bytes + 1)
+        content = decompressor.decompress(body, limits.max_body_bytes + 1)
     except zlib.error as error:
         raise ClientError(400, f"the body is not {encoding.decode()}: {error}") from None
-    if len(whole) > limits.max_body_bytes:
+    if len(content) > limits.max_body_bytes:
         raise _too_large(limits)
-    if not found.eof or found.unused_data:
-        raise ClientError(400, f"the body is not one whole {encoding.decode()} stream")
-    return whole
+    if not decompressor.eof or decompressor.unused_data:
+        raise ClientError(400, f"the body is not exactly one complete {encoding.decode()} stream")
+    return content
 
 
-async def compressed(response: Response, headers: dict[bytes, bytes]) -> Response:
-    """The response as small as the client wants it, where that pays."""
-    body, wanted = response.body, headers.get(b"accept-encoding")
-    if not wanted or not isinstance(body, bytes) or len(body) < WORTH_COMPRESSING:
+async def compress_response(response: Response, headers: dict[bytes, bytes]) -> Response:
+    """Compress the body with an encoding that the client accepts, unless the body is small or a stream."""
+    body, accepted = response.body, headers.get(b"accept-encoding")
+    if not accepted or not isinstance(body, bytes) or len(body) < WORTH_COMPRESSING:
         return response
-    names = [part.partition(b";")[0].strip() for part in wanted.lower().split(b",") if not _UNWANTED.search(part)]
+    names = [
+        part.partition(b";")[0].strip() for part in accepted.lower().split(b",") if not _REFUSED_ENCODING.search(part)
+    ]
     encoding = next((name for name in WINDOWS if name in names), None)
     if encoding is None:
         return response
-    packed = await beside(len(body) > LONG, _compressed, body, encoding)
-    return response._replace(body=packed, headers=[*response.headers, (b"content-encoding", encoding)])
+    compressed = await run_in_thread_if_long(len(body) > LONG, _compress, body, encoding)
+    return response._replace(body=compressed, headers=[*response.headers, (b"content-encoding", encoding)])
 
 
-def _compressed(body: bytes, encoding: bytes) -> bytes:
-    packing = zlib.compressobj(level=1, wbits=WINDOWS[encoding])
-    return packing.compress(body) + packing.flush()
+def _compress(body: bytes, encoding: bytes) -> bytes:
+    compressor = zlib.compressobj(level=1, wbits=WINDOWS[encoding])
+    return compressor.compress(body) + compressor.flush()
 
 
 async def send_response(response: Response, receive: Receive, send: Send, extra: Headers) -> None:
-    """Send it; what comes in pieces ends when the client leaves."""
-    headers = [(b"content-type", response.kind), *response.headers, *extra]
+    """Send the response; a stream ends early if the client disconnects."""
+    headers = [(b"content-type", response.content_type), *response.headers, *extra]
     if isinstance(response.body, bytes):
         headers.append((b"content-length", str(len(response.body)).encode()))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     if isinstance(response.body, bytes):
         await send({"type": "http.response.body", "body": response.body})
         return
-    async for piece in until_left(response.body, receive):
+    async for piece in until_disconnect(response.body, receive):
         await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
 
-async def until_left(pieces: AsyncGenerator[_T, None], receive: Receive) -> AsyncGenerator[_T, None]:
-    """The pieces, for as long as the client is there."""
-    leaving = asyncio.ensure_future(receive())
+async def until_disconnect(pieces: AsyncGenerator[_T, None], receive: Receive) -> AsyncGenerator[_T, None]:
+    """Yield the pieces until the client disconnects."""
+    disconnect = asyncio.ensure_future(receive())
     try:
         async with contextlib.aclosing(pieces):
             async for piece in pieces:
-                if leaving.done():
+                if disconnect.done():
                     break
                 yield piece
     finally:
-        leaving.cancel()
+        disconnect.cancel()

@@ -1,4 +1,4 @@
-"""Paths: which call they are, and what they name."""
+"""Routes: which handler a method and a path belong to, and the parameters in the path."""
 
 import dataclasses
 import functools
@@ -15,28 +15,28 @@ Handler = Callable[..., Awaitable[Response]]
 
 @dataclasses.dataclass(frozen=True)
 class Route:
-    """One path of one method.
+    """The handler of one method and path.
 
     Args:
         method: `"GET"` or `"POST"`.
-        path: with names in braces, `"/v2/models/{name}"`.
-        handler: called with the app, the request, and what the path names.
-        body: what the request's JSON is, for the OpenAPI document.
-        kinds: content types of its answers, of which `web.BYTES` may be asked with, too.
-        optional: whether the body may be left out.
-        open: whether it answers without a key.
+        path: may contain parameters in braces, such as `"/v2/models/{name}"`.
+        handler: called with the app, the request and the parameters of the path.
+        body: the type of the request's JSON, for the OpenAPI document.
+        content_types: of the responses. With `http.BYTES`, the request may be of that type too.
+        optional: whether the request may have no body.
+        open: whether requests need no API key.
     """
 
     method: str
     path: str
     handler: Handler
     body: Any = None
-    kinds: Sequence[bytes] = (http.JSON,)
+    content_types: Sequence[bytes] = (http.JSON,)
     optional: bool = False
     open: bool = False
 
-    def fits(self, path: str) -> dict[str, str] | None:
-        """What `path` names, if it is this one."""
+    def match(self, path: str) -> dict[str, str] | None:
+        """Return the parameters in `path`, or None if the route does not match."""
         match = self._pattern.fullmatch(path)
         return match.groupdict() if match else None
 
@@ -45,31 +45,32 @@ class Route:
         return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/:]+)", re.escape(self.path)))
 
 
-def found(routes: Iterable[Route], method: str, path: str) -> tuple[Route, dict[str, str]]:
-    """The route of a path, and what the path names.
+def match_route(routes: Iterable[Route], method: str, path: str) -> tuple[Route, dict[str, str]]:
+    """Return the route of a path, and the parameters in the path.
 
     Raises:
-        ClientError: 404 if nothing is there, 405 if it takes another method.
+        ClientError: 404 if no route matches, 405 if the path needs another method.
     """
-    fitting: dict[str, tuple[Route, dict[str, str]]] = {}
+    matches: dict[str, tuple[Route, dict[str, str]]] = {}
     for route in routes:
-        if (named := route.fits(path)) is not None:
-            fitting.setdefault(route.method, (route, named))
-    asked = "GET" if method == "HEAD" else method  # uvicorn leaves the body out
-    if asked in fitting:
-        return fitting[asked]
-    if fitting:
-        allowed = ", ".join(fitting)
-        raise ClientError(405, f"{path!r} takes {allowed}, not {method}", (("allow", allowed),))
-    raise ClientError(404, f"nothing at {path!r}; see /openapi.json for what there is")
+        if (parameters := route.match(path)) is not None:
+            matches.setdefault(route.method, (route, parameters))
+    route_method = "GET" if method == "HEAD" else method  # uvicorn omits the body of a response to HEAD
+    if route_method in matches:
+        return matches[route_method]
+    if matches:
+        allowed = ", ".join(matches)
+        raise ClientError(405, f"method {method} for {path!r}; expected {allowed}", (("allow", allowed),))
+    raise ClientError(404, f"no route for {path!r}; see /openapi.json for all routes")
 
 
-def versioned(
-    method: str, path: str, handler: Handler, body: Any = None, labels: bool = False, **more: Any
+def versioned_routes(
+    method: str, path: str, handler: Handler, body: Any = None, labels: bool = False, **options: Any
 ) -> list[Route]:
-    """A path of a model, by its name alone and with a version, and with a label in TensorFlow Serving's protocol.
+    """Return routes for a model without a version, with a version, and with a label if `labels` is true.
 
-    What it names goes to the handler as `which`, and from there to the repository.
+    The handler passes the parameters of the path on to the repository.
     """
-    of = ["", "/versions/{version}", *["/labels/{label}"] * labels]
-    return [Route(method, path.replace("{name}", "{name}" + each, 1), handler, body, **more) for each in of]
+    selectors = ["", "/versions/{version}", *["/labels/{label}"] * labels]
+    paths = [path.replace("{name}", "{name}" + selector, 1) for selector in selectors]
+    return [Route(method, versioned_path, handler, body, **options) for versioned_path in paths]

@@ -60,7 +60,7 @@ class ServerState:
         Raises:
             ClientError: 429 if the bodies of all requests in flight take too much memory.
         """
-        request.held += size
+        request.reserved += size
         self.total_body_bytes += size
         if self.total_body_bytes > self.max_total_body_bytes:
             reason = (

@@ -112,14 +112,14 @@ def _read_text(model: Model, file: str) -> str:
 
 
 ROUTES = [
-    Route("GET", "/", page, kinds=(b"text/html; charset=utf-8",), open=True),
+    Route("GET", "/", page, content_types=(b"text/html; charset=utf-8",), open=True),
     Route(
         "GET",
         "/page/{file}",
         page,
-        kinds=(b"text/html; charset=utf-8", b"text/css", b"text/javascript", b"image/svg+xml"),
+        content_types=(b"text/html; charset=utf-8", b"text/css", b"text/javascript", b"image/svg+xml"),
         open=True,
     ),
     Route("GET", "/models", models),
-    Route("GET", "/metrics", exposition, kinds=(metrics.CONTENT_TYPE,)),
+    Route("GET", "/metrics", exposition, content_types=(metrics.CONTENT_TYPE,)),
 ]

@@ -1,8 +1,8 @@
-"""The least that answers: an ASGI function that runs the model in the event loop, checks nothing and counts nothing.
+"""The smallest possible ASGI server: it runs the model in the event loop, without checks and metrics.
 
     MODEL=model.onnx uvicorn serving_asgi:app --app-dir benchmarks/references
 
-What a Python server cannot be faster than at one connection; binary tensors only behind the JSON.
+An upper bound for the speed of a Python server at one connection. Binary tensors come only after the JSON.
 """
 
 import os
@@ -27,21 +27,21 @@ async def app(scope, receive, send):
         more = message.get("more_body", False)
     body = parts[0] if len(parts) == 1 else b"".join(parts)
     length = next((int(value) for key, value in scope["headers"] if key == b"inference-header-content-length"), 0)
-    asked = orjson.loads(body[:length] if length else body)["inputs"][0]
-    x = np.frombuffer(body, "<f4", offset=length) if length else np.array(asked["data"], "float32")
-    (y,) = session.run(None, {name: x.reshape(asked["shape"])})
-    answer = {"name": output, "shape": y.shape, "datatype": "FP32"}
+    tensor = orjson.loads(body[:length] if length else body)["inputs"][0]
+    x = np.frombuffer(body, "<f4", offset=length) if length else np.array(tensor["data"], "float32")
+    (y,) = session.run(None, {name: x.reshape(tensor["shape"])})
+    result = {"name": output, "shape": y.shape, "datatype": "FP32"}
     if length:
-        answer["parameters"] = {"binary_data_size": y.nbytes}
-        head = orjson.dumps({"model_name": "model", "outputs": [answer]})
+        result["parameters"] = {"binary_data_size": y.nbytes}
+        head = orjson.dumps({"model_name": "model", "outputs": [result]})
         body = head + y.tobytes()
         headers = [
             (b"content-type", b"application/octet-stream"),
             (b"inference-header-content-length", b"%d" % len(head)),
         ]
     else:
-        answer["data"] = y.ravel()
-        body = orjson.dumps({"model_name": "model", "outputs": [answer]}, option=orjson.OPT_SERIALIZE_NUMPY)
+        result["data"] = y.ravel()
+        body = orjson.dumps({"model_name": "model", "outputs": [result]}, option=orjson.OPT_SERIALIZE_NUMPY)
         headers = [(b"content-type", b"application/json")]
     headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": 200, "headers": headers})

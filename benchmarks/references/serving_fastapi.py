@@ -1,4 +1,4 @@
-"""A plain FastAPI application, as its tutorial would write it, with pydantic's models of the request and the answer.
+"""A plain FastAPI application in the style of its tutorial, with pydantic models of the request and the response.
 
 MODEL=model.onnx uvicorn serving_fastapi:app --app-dir benchmarks/references
 """
@@ -24,21 +24,21 @@ class Tensor(BaseModel):
     data: list[float]
 
 
-class Question(BaseModel):
+class InferRequest(BaseModel):
     inputs: list[Tensor]
 
 
-class Answer(BaseModel):
+class InferResponse(BaseModel):
     outputs: list[Tensor]
 
 
 @app.post("/v2/models/{name}/infer")
-async def infer(name: str, question: Question) -> Answer:
-    feeds = {tensor.name: np.array(tensor.data, "float32").reshape(tensor.shape) for tensor in question.inputs}
-    answers = zip(session.get_outputs(), session.run(None, feeds), strict=True)
-    return Answer(
+async def infer(name: str, request: InferRequest) -> InferResponse:
+    feeds = {tensor.name: np.array(tensor.data, "float32").reshape(tensor.shape) for tensor in request.inputs}
+    results = zip(session.get_outputs(), session.run(None, feeds), strict=True)
+    return InferResponse(
         outputs=[
             Tensor(name=output.name, shape=list(y.shape), datatype="FP32", data=y.ravel().tolist())
-            for output, y in answers
+            for output, y in results
         ]
     )

@@ -1,4 +1,4 @@
-"""An ONNX file in MLServer: the runtime that `benchmarks/serving.py` names in `model-settings.json`."""
+"""An MLServer runtime for an ONNX file; `benchmarks/serving.py` writes its name into `model-settings.json`."""
 
 import onnxruntime
 from mlserver import MLModel
@@ -17,7 +17,7 @@ class Onnx(MLModel):
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         feeds = {tensor.name: NumpyCodec.decode_input(tensor) for tensor in payload.inputs}
-        answers = zip(self.session.get_outputs(), self.session.run(None, feeds), strict=True)
+        results = zip(self.session.get_outputs(), self.session.run(None, feeds), strict=True)
         return InferenceResponse(
-            model_name=self.name, outputs=[NumpyCodec.encode_output(output.name, y) for output, y in answers]
+            model_name=self.name, outputs=[NumpyCodec.encode_output(output.name, y) for output, y in results]
         )

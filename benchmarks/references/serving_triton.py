@@ -1,4 +1,4 @@
-"""An ONNX file in Triton's Python backend: the `model.py` that `benchmarks/serving.py` puts into its repository."""
+"""A model of Triton's Python backend for an ONNX file; `benchmarks/serving.py` copies it to `model.py`."""
 
 import json
 
@@ -19,6 +19,6 @@ class TritonPythonModel:
 
     def execute(self, requests):
         rows = [triton.get_input_tensor_by_name(request, self.input).as_numpy() for request in requests]
-        (answers,) = self.session.run(None, {self.input: rows[0] if len(rows) == 1 else np.concatenate(rows)})
+        (outputs,) = self.session.run(None, {self.input: rows[0] if len(rows) == 1 else np.concatenate(rows)})
         ends = np.cumsum([len(x) for x in rows])[:-1]
-        return [triton.InferenceResponse([triton.Tensor(self.output, y)]) for y in np.split(answers, ends)]
+        return [triton.InferenceResponse([triton.Tensor(self.output, y)]) for y in np.split(outputs, ends)]

@@ -20,7 +20,7 @@ from ..batching import Tensors
 from ..client_error import ClientError
 from ..http import MAX_DIGITS, Request, Response
 from ..model import Model
-from ..routing import Route, versioned
+from ..routing import Route, versioned_routes
 from ..state import ServerState
 from ..tensor_codec import MAX_VALUES, decode, format_shape, to_binary, to_json
 
@@ -146,7 +146,7 @@ async def infer(state: ServerState, request: Request, **which: str) -> Response:
     requested = {output.name: output.parameters for output in parsed.outputs or ()}
     has_strings = any(tensor.datatype == "BYTES" for tensor in parsed.inputs)
     long = len(head) > http.LONG or (has_strings and len(request.body) > raw_inputs.LONG)
-    feeds = await http.beside(long, _read_inputs, served, parsed.inputs, tensors)
+    feeds = await http.run_in_thread_if_long(long, _read_inputs, served, parsed.inputs, tensors)
     timeout_seconds = parsed.parameters.timeout / 1e6 or None
     outputs = await served.predict(feeds, [*requested], timeout_seconds, request.alone)
     head_fields: dict[str, Any] = {"model_name": served.name, "model_version": str(served.version)}
@@ -256,11 +256,11 @@ def describe_tensors(tensors: Iterable[Tensor]) -> list[dict]:
 _MODEL = "/v2/models/{name}"
 
 ROUTES: list[Route] = [
-    *versioned("POST", _MODEL + "/infer", infer, InferRequest, kinds=(http.JSON, http.BYTES)),
+    *versioned_routes("POST", _MODEL + "/infer", infer, InferRequest, content_types=(http.JSON, http.BYTES)),
     Route("GET", "/v2/health/live", live, open=True),
     Route("GET", "/v2/health/ready", ready, open=True),
     Route("GET", "/v2", server),
     Route("GET", "/v2/", server),
-    *versioned("GET", _MODEL, model),
-    *versioned("GET", _MODEL + "/ready", model_ready),
+    *versioned_routes("GET", _MODEL, model),
+    *versioned_routes("GET", _MODEL + "/ready", model_ready),
 ]

@@ -46,14 +46,14 @@ def _operation(route: Route, body: dict | None) -> dict[str, Any]:
         "operationId": route.method.lower() + re.sub(r"\W", "_", route.path),
         "parameters": [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names],
         "responses": {
-            "200": {"description": "The response.", "content": {kind.decode(): {} for kind in route.kinds}},
+            "200": {"description": "The response.", "content": {kind.decode(): {} for kind in route.content_types}},
             "4XX": error,
             "5XX": error,
         },
     }
     if body:
         operation["requestBody"] = {"required": not route.optional, "content": {JSON: {"schema": body}}}
-        if http.BYTES in route.kinds:
+        if http.BYTES in route.content_types:
             operation["requestBody"]["content"][http.BYTES.decode()] = {}
             length = {"name": HEAD_LENGTH.decode(), "in": "header", "schema": {"type": "integer"}}
             operation["parameters"].append(length | {"description": "Bytes of JSON before the binary tensors."})

@@ -18,7 +18,7 @@ from ..batching import Tensors
 from ..client_error import ClientError
 from ..http import Request, Response
 from ..model import Model
-from ..routing import Route, versioned
+from ..routing import Route, versioned_routes
 from ..state import ServerState
 from ..tensor_codec import decode, to_json
 
@@ -117,7 +117,7 @@ def _check_signature(model: Model, name: str) -> None:
 
 async def _read_feeds(model: Model, text: bytes, read: Callable[..., Tensors], *more: Any) -> Tensors:
     long = raw_inputs.LONG if model.raw_input and _RAW.match(text) else http.LONG
-    return await http.beside(len(text) > long, read, model, text, *more)
+    return await http.run_in_thread_if_long(len(text) > long, read, model, text, *more)
 
 
 def _read_rows(model: Model, text: bytes, context: Mapping[str, msgspec.Raw] = {}) -> Tensors:
@@ -192,8 +192,8 @@ def _describe_tensors(tensors: Iterable[Tensor]) -> dict:
 _MODEL = "/v1/models/{name}"
 
 ROUTES: list[Route] = [
-    *versioned("POST", _MODEL + ":predict", predict, PredictRequest, labels=True),
-    *versioned("POST", _MODEL + ":classify", classify, ClassifyRequest, labels=True),
-    *versioned("GET", _MODEL, status, labels=True),
-    *versioned("GET", _MODEL + "/metadata", metadata, labels=True),
+    *versioned_routes("POST", _MODEL + ":predict", predict, PredictRequest, labels=True),
+    *versioned_routes("POST", _MODEL + ":classify", classify, ClassifyRequest, labels=True),
+    *versioned_routes("GET", _MODEL, status, labels=True),
+    *versioned_routes("GET", _MODEL + "/metadata", metadata, labels=True),
 ]

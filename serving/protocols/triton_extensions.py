@@ -20,7 +20,7 @@ from ..client_error import ClientError
 from ..http import Request, Response
 from ..metrics import Duration
 from ..model import Model
-from ..routing import Route, versioned
+from ..routing import Route, versioned_routes
 from ..state import ServerState
 from ..tensor_codec import decode
 from ..text_generation import SamplingParameters
@@ -121,7 +121,7 @@ async def unload(state: ServerState, request: Request, name: str) -> Response:
 async def generate(state: ServerState, request: Request, **which: str) -> Response:
     """Continue a prompt."""
     model_fields, pieces = await _start_generation(state, request, **which)
-    text = "".join([piece async for piece in http.until_left(pieces, request.receive)])
+    text = "".join([piece async for piece in http.until_disconnect(pieces, request.receive)])
     return http.json(model_fields | {"text_output": text})
 
 
@@ -252,11 +252,13 @@ def _duration(total: Duration) -> dict:
 _MODEL = "/v2/models/{name}"
 
 ROUTES: list[Route] = [
-    *versioned("POST", _MODEL + "/generate", generate, GenerateRequest),
-    *versioned("POST", _MODEL + "/generate_stream", generate_stream, GenerateRequest, kinds=(http.EVENTS,)),
+    *versioned_routes("POST", _MODEL + "/generate", generate, GenerateRequest),
+    *versioned_routes(
+        "POST", _MODEL + "/generate_stream", generate_stream, GenerateRequest, content_types=(http.EVENTS,)
+    ),
     Route("GET", "/v2/models/stats", statistics),
-    *versioned("GET", _MODEL + "/stats", statistics),
-    *versioned("GET", _MODEL + "/config", config),
+    *versioned_routes("GET", _MODEL + "/stats", statistics),
+    *versioned_routes("GET", _MODEL + "/config", config),
     Route("POST", "/v2/repository/index", index, IndexRequest, optional=True),
     Route("POST", "/v2/repository/models/{name}/load", load, LoadRequest, optional=True),
     Route("POST", "/v2/repository/models/{name}/unload", unload),

@@ -1,4 +1,4 @@
-"""Whatever a client sends, it is answered with 200 or 4xx, in words, soon, and out of as much memory as before."""
+"""Hostile clients: every request gets 200 or 4xx with a readable error, in bounded time and memory."""
 
 import contextlib
 import gzip
@@ -66,95 +66,96 @@ VALID = [
 ]
 
 
-def told(answer):
-    """200, or 4xx with one short line in the form of both protocols."""
-    assert answer.status == 200 or 400 <= answer.status < 500, answer
-    if answer.status != 200:
-        reason = answer.json()
-        assert [*reason] == ["error"]
-        assert 0 < len(reason["error"]) <= 400
-        assert "\n" not in reason["error"]
-    return answer
+def check_response(response):
+    """Check that the status is 200, or 4xx with a short error of one line in the form that both protocols use."""
+    assert response.status == 200 or 400 <= response.status < 500, response
+    if response.status != 200:
+        error = response.json()
+        assert [*error] == ["error"]
+        assert 0 < len(error["error"]) <= 400
+        assert "\n" not in error["error"]
+    return response
 
 
 def paths(app):
-    """Of every call that takes a body, but those that put models away."""
-    names = re.compile(r"\{\w+\}")
-    found = {route.path for route in app.routes if route.method == "POST" and "repository/models" not in route.path}
-    return st.tuples(st.sampled_from(sorted(found)), st.sampled_from(MODELS)).map(lambda two: names.sub(two[1], two[0]))
+    """The paths of every route that takes a body, except those that load or unload models."""
+    parameters = re.compile(r"\{\w+\}")
+    templates = {route.path for route in app.routes if route.method == "POST" and "repository/models" not in route.path}
+    pairs = st.tuples(st.sampled_from(sorted(templates)), st.sampled_from(MODELS))
+    return pairs.map(lambda pair: parameters.sub(pair[1], pair[0]))
 
 
-def changed(value, data):
-    """The value with something else in one place of it."""
+def mutate(value, data):
+    """Return the value with one part of it replaced."""
     if isinstance(value, dict) and value and data.draw(st.integers(0, 4)):
         key = data.draw(st.sampled_from(sorted(value)))
         if not data.draw(st.integers(0, 5)):
-            return {name: each for name, each in value.items() if name != key}
-        return value | {key: changed(value[key], data)}
+            return {name: item for name, item in value.items() if name != key}
+        return value | {key: mutate(value[key], data)}
     if isinstance(value, list) and value and data.draw(st.integers(0, 3)):
         place = data.draw(st.integers(0, len(value) - 1))
         return [
             *value[:place],
-            *data.draw(st.sampled_from([[changed(value[place], data)], [], value])),
+            *data.draw(st.sampled_from([[mutate(value[place], data)], [], value])),
             *value[place + 1 :],
         ]
     return data.draw(JSON)
 
 
-def test_the_bodies_that_are_changed_below_are_good_ones(call):
+def test_the_bodies_that_other_tests_mutate_are_valid(call):
     for path, body in VALID:
-        expected = 400 if "classify" in path else 200  # of a model without labels
+        expected = 400 if "classify" in path else 200  # the model has no labels
         assert call("POST", path, body).status == expected, path
 
 
 @settings(max_examples=150)
 @given(data=st.data())
-def test_any_json_is_answered_in_words(call, data):
-    told(call("POST", data.draw(paths(call.app.state)), data.draw(JSON)))
+def test_any_json_gets_a_readable_response(call, data):
+    check_response(call("POST", data.draw(paths(call.app.state)), data.draw(JSON)))
 
 
 @settings(max_examples=250)
 @given(st.sampled_from(VALID), st.data())
-def test_a_good_body_with_something_else_in_it_is_answered_in_words(call, valid, data):
+def test_a_mutated_body_gets_a_readable_response(call, valid, data):
     path, body = valid
     for _ in range(data.draw(st.integers(1, 3))):
-        body = changed(body, data)
-    told(call("POST", path, body))
+        body = mutate(body, data)
+    check_response(call("POST", path, body))
 
 
 @settings(max_examples=150)
 @given(st.sampled_from(VALID), st.data())
-def test_a_good_body_with_broken_bytes_is_answered_in_words(call, valid, data):
+def test_a_body_with_corrupt_bytes_gets_a_readable_response(call, valid, data):
     path, body = valid
     broken = bytearray(json.dumps(body).encode())
     for _ in range(data.draw(st.integers(1, 4))):
         place = data.draw(st.integers(0, len(broken) - 1))
         broken[place : place + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=3))
-    told(call("POST", path, bytes(broken)))
+    check_response(call("POST", path, bytes(broken)))
 
 
 @settings(max_examples=150)
 @given(data=st.data())
-def test_any_bytes_behind_any_head_are_answered_in_words(call, data):
+def test_any_bytes_after_any_json_head_get_a_readable_response(call, data):
     kind, datatype, shape = data.draw(
         st.sampled_from([("scores", "FP32", [1, 2, 3]), ("words", "BYTES", [1, 2]), ("flags", "BOOL", [3])])
     )
     name = "image" if kind == "scores" else "x"
-    behind = data.draw(st.binary(max_size=40) | st.just(bytes(24)) | st.just(b"\1\0\0\0a" * 2))
-    size = data.draw(st.just(len(behind)) | st.integers(-2, 50) | st.sampled_from([2**32, 2**63, 10**30]))
+    suffix = data.draw(st.binary(max_size=40) | st.just(bytes(24)) | st.just(b"\1\0\0\0a" * 2))
+    size = data.draw(st.just(len(suffix)) | st.integers(-2, 50) | st.sampled_from([2**32, 2**63, 10**30]))
     shape = data.draw(st.just(shape) | st.lists(st.integers(-2, 2**70) | st.integers(0, 3), max_size=4))
     tensor = {"name": name, "shape": shape, "datatype": datatype, "parameters": {"binary_data_size": size}}
-    inputs = [tensor] if data.draw(st.booleans()) else [changed(tensor, data)]
+    inputs = [tensor] if data.draw(st.booleans()) else [mutate(tensor, data)]
     head = json.dumps({"inputs": inputs, "parameters": {"binary_data_output": data.draw(st.booleans())}}).encode()
     length = data.draw(
         st.just(len(head)) | st.integers(-1, len(head) + 60) | st.text(st.characters(codec="latin-1"), max_size=3)
     )
-    told(call("POST", f"/v2/models/{kind}/infer", head + behind, {"Inference-Header-Content-Length": length}))
+    check_response(call("POST", f"/v2/models/{kind}/infer", head + suffix, {"Inference-Header-Content-Length": length}))
 
 
 @settings(max_examples=150)
 @given(data=st.data())
-def test_any_headers_are_answered_in_words(call, data):
+def test_any_headers_get_a_readable_response(call, data):
     names = ["content-length", "content-encoding", "accept-encoding", "content-type", "x-request-id", "authorization"]
     values = st.text(st.characters(codec="latin-1", exclude_characters="\r\n\0"), max_size=20)
     values |= st.sampled_from(["gzip", "deflate", "gzip;q=0", "gzip;q=x,;,q=0", "9" * 5000, "-1", "1e3", "0x10", "²"])
@@ -164,36 +165,36 @@ def test_any_headers_are_answered_in_words(call, data):
     pack = data.draw(
         st.sampled_from([bytes, gzip.compress, zlib.compress, lambda content: gzip.compress(content)[:-3]])
     )
-    told(call("POST", path, pack(content), headers))
+    check_response(call("POST", path, pack(content), headers))
 
 
 @settings(max_examples=150)
 @given(st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "X"]), st.data())
-def test_any_path_is_answered_in_words(call, method, data):
+def test_any_path_gets_a_readable_response(call, method, data):
     parts = ["v1", "v2", "models", "scores", "versions", "1", "labels", "infer", "metadata", "page", "..", "", "status"]
     parts = st.lists(st.sampled_from(parts) | st.text(max_size=5), max_size=7).map(lambda parts: "/" + "/".join(parts))
-    told(call(method, data.draw(parts | st.text(max_size=600))))
+    check_response(call(method, data.draw(parts | st.text(max_size=600))))
 
 
-def test_bodies_are_bounded_together_and_forgotten_with_their_answers(call, monkeypatch):
+def test_the_total_size_of_bodies_is_limited_and_freed_after_each_response(call, monkeypatch):
     path, body = VALID[0]
     monkeypatch.setattr(call.app.state, "max_total_body_bytes", 10)
-    answer = call("POST", path, body)
-    assert answer.status == 429
-    assert answer.headers["retry-after"] == "1"
-    told(answer)
+    response = call("POST", path, body)
+    assert response.status == 429
+    assert response.headers["retry-after"] == "1"
+    check_response(response)
     monkeypatch.undo()
     assert call.app.state.total_body_bytes == 0
     assert call("POST", path, body).status == 200
     assert call.app.state.total_body_bytes == 0
 
 
-def test_a_model_that_needs_more_memory_than_there_is_for_models_refuses(call):
-    """Its activations are the square of its input: of 40,000 numbers they would take 6 GB."""
-    for size, status in ((1000, 200), (40_000, 413), (1000, 200)):
-        answer = told(call("POST", "/v1/models/products:predict", {"instances": [[1] * size]}))
-        assert answer.status == status
-    assert "memory" in told(call("POST", "/v1/models/products:predict", {"instances": [[1] * 40_000]})).json()["error"]
+def test_a_request_that_needs_too_much_memory_for_activations_is_refused(call):
+    """The activations grow with the square of the input: for 40,000 numbers they would take 6 GB."""
+    for size, status in ((1000, 200), (40_000, 413), (1000, 200), (40_000, 413)):
+        response = check_response(call("POST", "/v1/models/products:predict", {"instances": [[1] * size]}))
+        assert response.status == status
+        assert status == 200 or "memory" in response.json()["error"]
 
 
 # Over real connections
@@ -211,7 +212,7 @@ LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class Served:
-    """A server that waits for nobody longer than it is told, and what it takes."""
+    """A server in its own process, with short time limits, and its memory use."""
 
     def __init__(self, folder, seconds):
         command = [sys.executable, "-c", START, folder, str(seconds)]
@@ -224,16 +225,16 @@ class Served:
         with socket.create_connection(("127.0.0.1", self.port), timeout=20) as client:
             yield client
 
-    def answer(self, *parts):
-        """All that comes back until the server closes; a client that is cut off has read nothing more."""
+    def response_to(self, *parts):
+        """Send the parts and return all bytes until the server closes the connection, which may be while we send."""
         with self.connection() as client:
             with contextlib.suppress(ConnectionError):
                 for part in parts:
                     client.sendall(part)
-            return rest(client)
+            return read_to_end(client)
 
     def peak(self):
-        """The most memory that it ever took, in MiB."""
+        """The peak memory of the process, in MiB."""
         (line,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.process.pid}/status").read_text())
         return int(line) / 1024
 
@@ -244,17 +245,17 @@ class Served:
         assert (self.process.returncode, errors) == (0, "")
 
 
-def rest(client):
-    found = b""
+def read_to_end(client):
+    received = b""
     with contextlib.suppress(ConnectionError):
         while part := client.recv(1 << 16):
-            found += part
-    return found
+            received += part
+    return received
 
 
 @pytest.fixture(scope="module")
 def served(repository):
-    """In a hurry."""
+    """A server with short time limits."""
     served = Served(repository, 0.3)
     yield served
     served.stop()
@@ -262,22 +263,22 @@ def served(repository):
 
 @pytest.fixture
 def patient(repository):
-    """With the time that a busy machine needs."""
+    """A server with time limits that a busy machine does not reach."""
     served = Served(repository, 30)
     yield served
     served.stop()
 
 
-def refused(answer, status, part=""):
-    head, _, body = answer.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 %d " % status), answer
+def check_refused(response, status, part=""):
+    head, _, body = response.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status), response
     assert b"content-type: application/json" in head
     (reason,) = json.loads(body).values()
     assert part in reason
 
 
 @pytest.mark.parametrize(
-    "rubbish",
+    "data",
     [
         b"\0\1\2\3\r\n\r\n",
         b"\xff\xfe\r\n\r\n",
@@ -286,8 +287,8 @@ def refused(answer, status, part=""):
         b"GET /v2/\xff HTTP/1.1\r\nHost: x\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"CONNECT a:1 HTTP/1.1\r\nHost: x\r\n\r\n",
-        LIVE + LIVE + b"rubbish\r\n\r\n",
-        POST + b"Content-Length: 2\r\n\r\n{}more than was announced\r\n\r\n",
+        LIVE + LIVE + b"invalid\r\n\r\n",
+        POST + b"Content-Length: 2\r\n\r\n{}more than the declared length\r\n\r\n",
         POST + b"Content-Length: abc\r\n\r\n",
         POST + b"Content-Length: -1\r\n\r\n",
         POST + b"Content-Length: " + b"9" * 40 + b"\r\n\r\n",
@@ -299,9 +300,9 @@ def refused(answer, status, part=""):
         POST + b"X-Request-Id: a\0b\r\n\r\n",
     ],
 )
-def test_what_is_no_http_is_400_and_closed(served, rubbish):
-    answer = served.answer(rubbish)
-    refused(answer[answer.rindex(b"HTTP/1.1 ") :], 400)
+def test_invalid_http_gets_400_and_the_connection_closes(served, data):
+    response = served.response_to(data)
+    check_refused(response[response.rindex(b"HTTP/1.1 ") :], 400)
 
 
 @pytest.mark.parametrize(
@@ -312,48 +313,48 @@ def test_what_is_no_http_is_400_and_closed(served, rubbish):
         [b"GET /v2 HTTP/1.1\r\n", *[b"X-%d: a\r\n" % i for i in range(100_000)]],
     ],
 )
-def test_a_head_without_end_is_431_or_cut_off(served, head):
-    answer = served.answer(*head)
-    if answer:  # a client that still sends may be cut off before it reads
-        refused(answer, 431, "65536 bytes")
+def test_a_head_without_end_gets_431_or_a_closed_connection(served, head):
+    response = served.response_to(*head)
+    if response:  # a client that is still sending may lose its connection before it reads
+        check_refused(response, 431, "65536 bytes")
 
 
 @pytest.mark.parametrize("sent", [b"", b"\r\n"])
-def test_who_never_asks_is_let_go_of(served, sent):
-    assert served.answer(sent) == b""
+def test_a_connection_without_a_request_is_closed(served, sent):
+    assert served.response_to(sent) == b""
 
 
 @pytest.mark.parametrize("sent", [b"G", b"GET /v2", LIVE[:-2]])
-def test_a_head_that_does_not_come_in_time_is_408(served, sent):
-    refused(served.answer(sent), 408, "the head of the request did not come within 0.3 seconds")
+def test_a_slow_head_gets_408(served, sent):
+    check_refused(served.response_to(sent), 408, "the head of the request did not arrive within 0.3 seconds")
 
 
 @pytest.mark.parametrize(
-    ("asked", "answer", "then"),
+    ("request_bytes", "end_of_response", "more"),
     [
         (LIVE, b'{"live":true}', b"\r\n"),
         (LIVE.replace(b"\r\n\r\n", b"\r\nContent-Length: 100\r\n\r\n"), b'{"live":true}', b"a"),
         (POST + b"Content-Length: 80000000\r\n\r\n", b'the limit of this server"}', bytes(1000)),
     ],
 )
-def test_after_an_answer_nobody_may_stay_without_asking(served, asked, answer, then):
-    """An empty line, or the rest of a body that was answered already, is no next request."""
+def test_a_connection_without_a_next_request_is_closed(served, request_bytes, end_of_response, more):
+    """An empty line, or the rest of a body whose request already has its response, is no next request."""
     with served.connection() as client:
-        client.sendall(asked)
-        found = b""
-        while not found.endswith(answer):
-            found += client.recv(1 << 16)
-        client.sendall(then)
-        assert rest(client) == b""
+        client.sendall(request_bytes)
+        received = b""
+        while not received.endswith(end_of_response):
+            received += client.recv(1 << 16)
+        client.sendall(more)
+        assert read_to_end(client) == b""
 
 
-def test_a_body_that_does_not_come_in_time_is_408(served):
+def test_a_slow_body_gets_408(served):
     for body in (b"", b'{"instances"'):
-        refused(served.answer(POST + b"Content-Length: 100\r\n\r\n" + body), 408, "0.6 seconds")
-    refused(served.answer(POST + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n{\r\n"), 408)
+        check_refused(served.response_to(POST + b"Content-Length: 100\r\n\r\n" + body), 408, "0.6 seconds")
+    check_refused(served.response_to(POST + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n{\r\n"), 408)
 
 
-def test_who_sends_on_what_was_refused_is_cut_off(served):
+def test_a_client_that_keeps_sending_a_refused_body_is_disconnected(served):
     end = time.monotonic() + 20
     with served.connection() as client:
         client.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n")
@@ -363,7 +364,7 @@ def test_who_sends_on_what_was_refused_is_cut_off(served):
     assert time.monotonic() < end
 
 
-def test_who_has_sent_what_was_refused_may_ask_again(patient):
+def test_a_client_may_send_a_new_request_after_a_refused_body(patient):
     with httpx.Client(base_url=patient.url, timeout=30) as client:
         for _ in range(3):
             with contextlib.suppress(httpx.TransportError):
@@ -371,55 +372,57 @@ def test_who_has_sent_what_was_refused_may_ask_again(patient):
             assert client.get("/v2/health/live").is_success
     with patient.connection() as client:
         client.sendall(POST + b"Content-Length: 2000000\r\n\r\n" + bytes(2_000_000) + LIVE)
-        found = b""
-        while b'{"live":true}' not in found:
-            found += client.recv(1 << 16)
-        assert found.startswith(b"HTTP/1.1 413")
+        received = b""
+        while b'{"live":true}' not in received:
+            received += client.recv(1 << 16)
+        assert received.startswith(b"HTTP/1.1 413")
 
 
-def test_half_closed_connections_are_let_go_of(served):
+def test_half_closed_connections_are_closed(served):
     for sent in (b"", LIVE[:9], LIVE, POST + b"Content-Length: 9\r\n\r\n{"):
         with served.connection() as client:
             client.sendall(sent)
             client.shutdown(socket.SHUT_WR)
-            rest(client)
+            read_to_end(client)
 
 
-def test_a_client_that_does_not_read_is_let_go_of(served):
+def test_a_client_that_does_not_read_is_disconnected(served):
     body = json.dumps({"instances": [[100, 100, 100]] * 60_000}).encode()
-    asked = POST + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    request = POST + b"Content-Length: %d\r\n\r\n" % len(body) + body
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.settimeout(20)
         client.connect(("127.0.0.1", served.port))
         with pytest.raises(ConnectionError):
-            client.sendall(asked * 30)
+            client.sendall(request * 30)
 
 
 def nested(depth):
     return b'{"instances":' + b"[" * depth + b"]" * depth + b"}"
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells there what a process takes")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="reads the memory of a process from /proc, which only Linux has"
+)
 def test_memory_stays_flat(patient):
-    def call(content, path="/v1/models/pixels:predict", **headers):
-        with contextlib.suppress(httpx.TransportError):  # cut off while it sends
-            answer = client.post(path, content=content, headers=headers)
-            assert 400 <= answer.status_code < 500
-            return answer.status_code
+    def status_of(content, path="/v1/models/pixels:predict", **headers):
+        with contextlib.suppress(httpx.TransportError):  # disconnected while it sends
+            response = client.post(path, content=content, headers=headers)
+            assert 400 <= response.status_code < 500
+            return response.status_code
 
     head = json.dumps({"inputs": [{"name": "x", "shape": [10**9, 3], "datatype": "UINT8"}]}).encode()
     with httpx.Client(base_url=patient.url, timeout=30) as client:
         client.post("/v1/models/pixels:predict", json={"instances": [[1, 2, 3]] * 50_000}).raise_for_status()
         before = patient.peak()
         for _ in range(2):
-            assert call(bytes(80_000_000)) == 413
-            assert call(bytes(1 << 20) for _ in range(80)) in (413, None)
-            assert call(gzip.compress(bytes(80_000_000)), **{"Content-Encoding": "gzip"}) == 413
-            assert call(nested(500_000)) == 400
-            assert call(b'{"instances":[' + b"[]," * 340_000 + b"[]]}") == 400
-            assert call(b'{"instances":[' + b'{"x":1},' * 130_000 + b"{}]}") == 400
-            assert call(b'{"inputs":[' + b"{}," * 300_000 + b"{}]}", "/v2/models/pixels/infer") == 400
-            assert call(head, "/v2/models/pixels/infer") == 400
-            patient.answer(b"GET /v2 HTTP/1.1\r\nX: ", bytes(80_000_000))
+            assert status_of(bytes(80_000_000)) == 413
+            assert status_of(bytes(1 << 20) for _ in range(80)) in (413, None)
+            assert status_of(gzip.compress(bytes(80_000_000)), **{"Content-Encoding": "gzip"}) == 413
+            assert status_of(nested(500_000)) == 400
+            assert status_of(b'{"instances":[' + b"[]," * 340_000 + b"[]]}") == 400
+            assert status_of(b'{"instances":[' + b'{"x":1},' * 130_000 + b"{}]}") == 400
+            assert status_of(b'{"inputs":[' + b"{}," * 300_000 + b"{}]}", "/v2/models/pixels/infer") == 400
+            assert status_of(head, "/v2/models/pixels/infer") == 400
+            patient.response_to(b"GET /v2 HTTP/1.1\r\nX: ", bytes(80_000_000))
         assert patient.peak() - before < 100
