@@ -300,13 +300,14 @@ def test_metrics_are_summed_over_all_workers(repository, running_server):
 
         assert {status for _ in range(4) for status in in_threads(8, send)} == {200}
         counted = "kerasfound_requests_total", ("call", "predict"), ("model", "scores"), ("status", "200")
+        queued = "kerasfound_queue_requests", ("model", "scores")
         end = time.monotonic() + 20
-        while (after := samples(client)).get(counted, 0) < 32 and time.monotonic() < end:
-            time.sleep(0.05)  # a worker counts after it has sent the response
+        while ((after := samples(client)).get(counted, 0) < 32 or after[queued]) and time.monotonic() < end:
+            time.sleep(0.05)  # a worker counts after it has sent the response, and its queue every tenth of a second
         processes = {key for _ in range(3) for key in samples(client)}
     assert after[counted] == 32
     assert after["kerasfound_batch_rows_sum", ("model", "scores")] == 64
-    assert after["kerasfound_queue_requests", ("model", "scores")] == 0
+    assert after[queued] == 0
     assert after["kerasfound_model_served", ("model", "scores"), ("version", "12")] == 1
     assert not any(label == "pid" for _, *labels in processes for label, _ in labels)
 
