@@ -40,8 +40,8 @@ def one_line(text: str | BaseException, max_characters: int | None = None) -> st
     """Put a text or the message of an exception on one line; without a message, the name of the exception.
 
     Example:
-        >>> one_line("two\\n  lines"), one_line(KeyError())
-        ('two lines', 'KeyError')
+        >>> one_line("many   spaces"), one_line(KeyError())
+        ('many spaces', 'KeyError')
     """
     line = " ".join(str(text).split())
     if isinstance(text, BaseException) and not line:
