@@ -81,7 +81,7 @@ def bundle(
         raise UserError(f"{model_folder}: is a file, expected the folder of the model's versions; move the file away.")
     if quantize and not run:
         raise UserError(
-            f"quantize {quantize}: needs a run folder, because the loss of accuracy is measured on its data; "
+            f"`quantize` {quantize}: needs a run folder, because the loss of accuracy is measured on its data; "
             "give a run folder."
         )
     with staging_folder(model_folder.parent) as staging:
@@ -104,7 +104,7 @@ def _checked_name(model: "keras.Model | Run | str | Path", name: str | None) -> 
             name = model.name
     if not NAME.fullmatch(name):
         raise UserError(
-            f"name {name!r}: use 1 to 64 letters, digits, '_', '-' and '.', starting with a letter or digit."
+            f"`name` {name!r}: use 1 to 64 letters, digits, '_', '-' and '.', starting with a letter or digit."
         )
     return name
 
@@ -248,11 +248,11 @@ def _check_labels(labels: list[str], outputs: list[Tensor]) -> None:
         return
     for label in labels:
         if not label or labels.count(label) > 1:
-            raise UserError(f"labels: {labels.count(label)} of them are {label!r}; give each class its own name.")
+            raise UserError(f"`labels`: {labels.count(label)} of them are {label!r}; give each class its own name.")
     sizes = [y.shape[-1] if y.shape else 1 for y in outputs]
     if sizes != [len(labels)]:
         raise UserError(
-            f"labels: {len(labels)} for an output of size {', '.join(map(str, sizes))}; "
+            f"`labels`: {len(labels)} for an output of size {', '.join(map(str, sizes))}; "
             "give one label for each value of a single output."
         )
 

@@ -34,7 +34,7 @@ class ExportOptions:
     def __post_init__(self) -> None:
         if self.tolerance is not None and not self.tolerance > 0:
             raise UserError(
-                f"tolerance {self.tolerance:g}: must be above 0, because two programs round differently; try 1e-5."
+                f"`tolerance` {self.tolerance:g}: must be above 0, because two programs round differently; try 1e-5."
             )
 
 

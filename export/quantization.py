@@ -74,7 +74,7 @@ def quantize(source: Path, target: Path, samples: Tensors) -> str:
                 prepared, part, DYNAMIC, per_channel=True, nodes_to_exclude=_products_with_stacked_matrices(model)
             )
         if not any(weight.data_type in INT8 and weight.dims for weight in onnx.load(part).graph.initializer):
-            raise UserError("--quantize int8: the model has no weights to quantize; export it without this flag.")
+            raise UserError("`quantize` int8: the model has no weights to quantize; export it without this argument.")
     return scheme
 
 
@@ -125,8 +125,8 @@ def quantize_and_evaluate(
         before, after = (evaluation.compute_metrics(y, test, run.schema)[metric] for y in outputs)
         if not 100 * (before - after) <= max_drop:
             raise UserError(
-                f"--quantize int8: {metric} drops from {before:.4f} to {after:.4f} on the test rows, "
-                f"by more than {max_drop:g} points; export without this flag."
+                f"`quantize` int8: {metric} drops from {before:.4f} to {after:.4f} on the test rows, "
+                f"by more than {max_drop:g} points; export without this argument."
             )
         milliseconds = latency([source, target], to_inputs(test.x[:1]))
         return Quantization(

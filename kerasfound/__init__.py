@@ -1,13 +1,13 @@
 """Introductory deep learning as Keras objects, from the formula to the endpoint.
 
-`import kerasfound` loads nothing heavy: each room named in `__init__.pyi` is imported when it is first used.
+`import kerasfound` loads nothing heavy: each package named in `__init__.pyi` is imported when it is first used.
 """
 
 import os
 
 from kerasfound import _lazy
 
-# From 1.29 on ONNX Runtime reports to its maker and keeps a file at home, unless told otherwise before it is loaded.
+# since 1.29 ONNX Runtime sends telemetry and writes to the home folder, unless this is set before it is loaded
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"

@@ -69,9 +69,9 @@ class Config(kf.training.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for flag, share in (("dropout", self.dropout), ("word-dropout", self.word_dropout or 0)):
+        for name, share in (("dropout", self.dropout), ("word_dropout", self.word_dropout or 0)):
             if share >= 1:
-                raise kf.errors.UserError(f"--{flag} must be below 1, got {share}.")
+                raise kf.errors.UserError(f"`{name}` must be below 1, got {share}.")
 
 
 def build(schema: kf.bundle.Schema, train: kf.data.Split, config: Config) -> tuple[keras.Model, ...]:

@@ -81,7 +81,7 @@ def train(config: Config, run: kf.training.Run) -> kf.training.Trained:
     """Fit the network to random windows of the training text."""
     if config.width % (2 * config.heads):
         raise kf.errors.UserError(
-            f"--width {config.width} must be a multiple of twice --heads {config.heads}; change one of them."
+            f"`width` {config.width} must be a multiple of twice `heads` {config.heads}; change one of them."
         )
     text = kf.data.load(config.data, config.data_dir, task="text_generation")
     length = config.block_size

@@ -94,7 +94,7 @@ def train(config: Config, run: kf.training.Run) -> kf.training.Trained:
     images = kf.data.load(config.data, config.data_dir, task="image_classification")
     if config.shift >= min(images.schema.shape[:2]):
         raise kf.errors.UserError(
-            f"--shift {config.shift} moves images of {images.schema.shape[:2]} pixels out of view; use a smaller shift."
+            f"`shift` {config.shift} moves images of {images.schema.shape[:2]} pixels out of view; use a smaller shift."
         )
     steps = max(1, len(images.train.y) // config.batch_size)
     epochs = config.epochs or (3 if len(images.train.y) >= 10_000 else max(30, -(-250 // steps)))

@@ -63,7 +63,7 @@ class Config(kf.training.Config):
         super().__post_init__()
         self.categorical = tuple(name for names in self.categorical for name in names.split(","))
         if self.dropout >= 1:
-            raise UserError(f"--dropout must be below 1, got {self.dropout}.")
+            raise UserError(f"`dropout` must be below 1, got {self.dropout}.")
 
 
 def build(schema: kf.bundle.Schema, train: kf.data.Split, config: Config) -> tuple[keras.Model, keras.Model]:

@@ -83,14 +83,14 @@ def serve(
         UserError: if an argument is invalid, the port is not available, or the folder has no model that can be served.
     """
     if not 1 <= workers <= MAX_WORKERS:
-        raise UserError(f"--workers {workers}: expected 1 to {MAX_WORKERS}, four per core.")
-    for name, value in (("max-body-mib", max_body_mib), ("max-batch-rows", max_batch_rows)):
+        raise UserError(f"`workers` {workers}: expected 1 to {MAX_WORKERS}, four per core.")
+    for name, value in (("max_body_mib", max_body_mib), ("max_batch_rows", max_batch_rows)):
         if value < 1:
-            raise UserError(f"--{name} {value}: expected at least 1.")
+            raise UserError(f"`{name}` {value}: expected at least 1.")
     if max_queue < 0:
-        raise UserError(f"--max-queue {max_queue}: expected at least 0.")
+        raise UserError(f"`max_queue` {max_queue}: expected at least 0.")
     if not timeout > 0:
-        raise UserError(f"--timeout {timeout}: expected more than 0 seconds.")
+        raise UserError(f"`timeout` {timeout}: expected more than 0 seconds.")
     limits = Limits(max_body_mib << 20, timeout, max_batch_rows, max_queue, _max_connections())
     key = _read_api_key(api_key_file) if api_key_file else None
     with _listen(host, port) as listener, tempfile.TemporaryDirectory() as shared, _on_signal(_exit):
@@ -206,7 +206,7 @@ def _parse_versions(text: str) -> "Versions":
     if text in words:
         return words[text]
     if not re.fullmatch(r"[1-9]\d{0,17}(,[1-9]\d{0,17})*", text):
-        raise UserError(f"--versions {text}: expected latest, all, or numbers such as 1,3.")
+        raise UserError(f"`versions` {text}: expected latest, all, or numbers such as 1,3.")
     return [int(number) for number in text.split(",")]
 
 
@@ -215,9 +215,9 @@ def _read_api_key(file: Path | str) -> str:
         key = Path(file).read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not ASCII"
-        raise UserError(f"--api-key-file {file}: cannot be read ({reason}); expected a file with one key.") from error
+        raise UserError(f"`api_key_file` {file}: cannot be read ({reason}); expected a file with one key.") from error
     if not key or len(key.split()) > 1:
-        raise UserError(f"--api-key-file {file}: expected one key, without spaces.")
+        raise UserError(f"`api_key_file` {file}: expected one key, without spaces.")
     return key
 
 
@@ -227,7 +227,7 @@ def _log(line: str) -> None:
 
 def _listen(host: str, port: int) -> socket.socket:
     """Open the listening socket. This happens before models are loaded, so that a port in use fails at once."""
-    where = f"--host {host} --port {port}"
+    where = f"`host` {host}, `port` {port}"
     if not 0 <= port <= 65535:  # getaddrinfo treats 65536 as 0
         raise UserError(f"{where}: expected a port from 0 to 65535.")
     try:
@@ -245,7 +245,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         reason = error.strerror
-        raise UserError(f"{where}: cannot listen ({reason}); choose another with --port, 0 for a free one.") from error
+        raise UserError(f"{where}: cannot listen ({reason}); choose another `port`, 0 for a free one.") from error
     return listener
 
 

@@ -57,7 +57,7 @@ class CheckpointLogger(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         row = {name: float(value) for name, value in (logs or {}).items()}
         if not math.isfinite(row["loss"]):
-            raise UserError(f"the loss became {row['loss']} in epoch {epoch + 1}; try a smaller --learning-rate.")
+            raise UserError(f"the loss became {row['loss']} in epoch {epoch + 1}; try a smaller `learning_rate`.")
         self.run.log({"epoch": epoch + 1, **row, "seconds": round(time.perf_counter() - self.started, 3)})
         if self.patience and self._best_epoch() == epoch + 1:
             checkpoint.save(self.model, self.run.checkpoints / "best.npz", epoch + 1)

@@ -54,19 +54,18 @@ class Config:
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
-            raise UserError(f"--seed must be in [0, 2**32), got {self.seed}.")
+            raise UserError(f"`seed` must be in [0, 2**32), got {self.seed}.")
         if self.ema is not None and (self.ema >= 1 or self.patience):
-            raise UserError("--ema must be below 1, and excludes --patience, which keeps the weights of one epoch.")
+            raise UserError("`ema` must be below 1, and excludes `patience`, which keeps the weights of one epoch.")
         for field in dataclasses.fields(self):
-            value, flag = getattr(self, field.name), field.name.replace("_", "-")
-            low = field.metadata.get("at_least")
+            value, low = getattr(self, field.name), field.metadata.get("at_least")
             above = field.metadata.get("above")
             if value is None:
                 continue
             if low is not None and value < low:
-                raise UserError(f"--{flag} must be at least {low}, got {value}.")
+                raise UserError(f"`{field.name}` must be at least {low}, got {value}.")
             if above is not None and not value > above:
-                raise UserError(f"--{flag} must be above {above}, got {value}.")
+                raise UserError(f"`{field.name}` must be above {above}, got {value}.")
 
     def optimizer_options(self) -> dict[str, Any]:
         """The arguments of every Keras optimizer that these settings determine."""

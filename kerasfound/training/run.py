@@ -51,7 +51,7 @@ class Run:
         """A new run of `recipe`, at `config.out` or named by the time. `start` creates its folder."""
         folder = Path(config.out) if config.out else _named_by_time(Path("runs") / recipe)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UserError(f"--out {folder}: exists already and is not an empty folder; name a new folder.")
+            raise UserError(f"`out` {folder}: exists already and is not an empty folder; name a new folder.")
         return cls(folder, recipe)
 
     @classmethod
@@ -149,7 +149,7 @@ class Run:
                 part.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
-                f"--out {self.folder}: cannot be created ({error.strerror}); name another folder."
+                f"`out` {self.folder}: cannot be created ({error.strerror}); name another folder."
             ) from error
         (self.folder / "config.yaml").write_text(config.to_yaml())
         dataset.schema.save(self.assets / "schema.json")

@@ -56,7 +56,7 @@ def write(runs: list[Run], path: Path) -> None:
     try:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
-        raise UserError(f"--out {path}: cannot be written ({error.strerror}); name another file.") from error
+        raise UserError(f"`out` {path}: cannot be written ({error.strerror}); name another file.") from error
 
 
 def curves(runs: list[Run]) -> Figure:

@@ -51,7 +51,7 @@ def generate(
     if run.schema.task != "text_generation":
         raise UserError(f"{run.folder}: a run for {run.schema.task}; generate needs a run of mini_transformer.")
     if not prompt:
-        raise UserError("--prompt is empty; give at least one character.")
+        raise UserError("`prompt` is empty; give at least one character.")
     _check_range(length=(length, 1, math.inf), temperature=(temperature, 0, math.inf), seed=(seed, 0, math.inf))
     _check_range(top_k=(top_k, 1, math.inf), top_p=(top_p, 0, 1))
     characters = run.schema.labels
@@ -118,4 +118,4 @@ def _check_range(**settings: tuple[float | None, float, float]) -> None:
     for name, (value, low, high) in settings.items():
         if value is not None and not low <= value <= high:
             bound = f"in [{low}, {high}]" if high < math.inf else f"at least {low}"
-            raise UserError(f"--{name.replace('_', '-')} must be {bound}, got {value}.")
+            raise UserError(f"`{name}` must be {bound}, got {value}.")

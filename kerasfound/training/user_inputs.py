@@ -52,14 +52,14 @@ def read_texts(run: Run, files: list[Path], texts: Sequence[str]) -> tuple[list[
         raise UserError(f"{files[0]}: the table has no texts; give a table with at least one row.")
     for name, text in named_texts:
         if not text.strip():
-            raise UserError(f"{name.strip() or '--text'}: the text is empty.")
+            raise UserError(f"{name.strip() or '`text`'}: the text is empty.")
     return [name for name, _ in named_texts], encode_texts(run.tokenizer, [text for _, text in named_texts])
 
 
 def _refuse_texts(run: Run, texts: Sequence[str]) -> None:
     if texts:
         raise UserError(
-            f"{run.folder}: a run for {run.schema.task}, which reads files; --text is for a text classifier."
+            f"{run.folder}: a run for {run.schema.task}, which reads files; `text` is for a text classifier."
         )
 
 

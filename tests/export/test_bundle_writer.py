@@ -150,7 +150,7 @@ def test_a_failed_export_does_not_change_the_repository(tmp_path, digits_run, mo
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "x" * 65, "name\n"])
 def test_an_invalid_name_raises_an_error(tmp_path, digits_run, name):
-    with pytest.raises(UserError, match=r"name .*: use 1 to 64 letters"):
+    with pytest.raises(UserError, match=r"`name` .*: use 1 to 64 letters"):
         kf.export.bundle(digits_run, tmp_path / "models", name=name or " ")
     assert not (tmp_path / "models").exists()
 
@@ -258,11 +258,11 @@ def test_the_command_line_exports_a_keras_file_with_labels(kerasfound, tmp_path)
 
 
 def test_labels_that_do_not_fit_raise_an_error(tmp_path):
-    with pytest.raises(UserError, match="labels: 2 for an output of size 3"):
+    with pytest.raises(UserError, match="`labels`: 2 for an output of size 3"):
         kf.export.bundle(small(), tmp_path / "models", labels=["a", "b"])
-    with pytest.raises(UserError, match="labels: 2 for an output of size 3, batch"):
+    with pytest.raises(UserError, match="`labels`: 2 for an output of size 3, batch"):
         kf.export.bundle(two_and_two(), tmp_path / "models", labels=["a", "b"])
-    with pytest.raises(UserError, match="labels: 2 of them are 'a'; give each class its own name"):
+    with pytest.raises(UserError, match="`labels`: 2 of them are 'a'; give each class its own name"):
         kf.export.bundle(small(), tmp_path / "models", labels=["a", "b", "a"])
     assert not (tmp_path / "models").exists()
 

@@ -51,7 +51,7 @@ def test_convolutions_get_static_ranges_and_a_scale_for_each_filter(version, dig
 
 def test_a_larger_drop_is_an_error_and_leaves_no_file(version, digits_run):
     before = sorted(version.iterdir())
-    with pytest.raises(UserError, match=r"--quantize int8: accuracy drops .* by more than -100 points"):
+    with pytest.raises(UserError, match=r"`quantize` int8: accuracy drops .* by more than -100 points"):
         quantization.quantize_and_evaluate(digits_run, version, max_drop=-100)
     assert sorted(version.iterdir()) == before
 
@@ -164,6 +164,6 @@ def test_a_table_is_evaluated_from_its_cells(tmp_path):
 
 def test_a_model_without_a_run_cannot_be_quantized(tmp_path):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
-    with pytest.raises(UserError, match=r"--quantize int8: .* give a run folder"):
+    with pytest.raises(UserError, match=r"`quantize` int8: .* give a run folder"):
         kf.export.bundle(model, tmp_path, quantize="int8")
     assert not list(tmp_path.iterdir())

@@ -84,7 +84,7 @@ def test_an_error_names_the_invalid_text(run, tmp_path, content, texts, message)
 
 
 def test_an_image_classifier_rejects_text(digits_run):
-    with pytest.raises(UserError, match="--text is for a text classifier"):
+    with pytest.raises(UserError, match="`text` is for a text classifier"):
         kf.training.predict(digits_run, [], ["seven"])
 
 
@@ -174,7 +174,7 @@ def test_vectors_may_have_more_features_than_there_are_words():
 
 @pytest.mark.parametrize("option", ["dropout", "word_dropout"])
 def test_a_dropout_of_one_is_rejected(option):
-    with pytest.raises(UserError, match=f"--{option.replace('_', '-')} must be below 1, got 1.0"):
+    with pytest.raises(UserError, match=f"`{option}` must be below 1, got 1.0"):
         imdb_lstm.Config(**{option: 1.0})
 
 

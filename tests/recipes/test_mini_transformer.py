@@ -109,12 +109,12 @@ def test_top_k_and_top_p_keep_only_the_most_probable_characters(limits, possible
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"prompt": ""}, "--prompt is empty"),
+        ({"prompt": ""}, "`prompt` is empty"),
         ({"prompt": "12 €"}, "the character '€' is not in the text"),
-        ({"length": 0}, "--length must be at least 1, got 0"),
-        ({"temperature": -0.1}, "--temperature must be at least 0"),
-        ({"top_k": 0}, "--top-k must be at least 1"),
-        ({"top_p": 1.5}, r"--top-p must be in \[0, 1\], got 1.5"),
+        ({"length": 0}, "`length` must be at least 1, got 0"),
+        ({"temperature": -0.1}, "`temperature` must be at least 0"),
+        ({"top_k": 0}, "`top_k` must be at least 1"),
+        ({"top_p": 1.5}, r"`top_p` must be in \[0, 1\], got 1.5"),
     ],
 )
 def test_invalid_settings_are_rejected_by_name(run, settings, message):
@@ -124,7 +124,7 @@ def test_invalid_settings_are_rejected_by_name(run, settings, message):
 
 def test_a_width_that_does_not_fit_the_heads_is_rejected_before_a_folder_is_created(tmp_path):
     config = mini_transformer.Config(data="stdlib", width=128, heads=3, out=str(tmp_path / "run"))
-    with pytest.raises(UserError, match="--width 128 must be a multiple of twice --heads 3"):
+    with pytest.raises(UserError, match="`width` 128 must be a multiple of twice `heads` 3"):
         kf.training.execute(mini_transformer, config)
     assert not any(tmp_path.iterdir())
 
@@ -136,7 +136,7 @@ def test_only_language_models_can_generate(digits_run):
 
 def test_images_are_rejected_as_a_text(tmp_path):
     with pytest.raises(
-        UserError, match="--data digits is for image_classification; this recipe is for text_generation"
+        UserError, match="`data` digits is for image_classification; this recipe is for text_generation"
     ):
         kf.training.execute(mini_transformer, mini_transformer.Config(data="digits", out=str(tmp_path / "run")))
     assert not (tmp_path / "run").exists()

@@ -94,7 +94,7 @@ def test_it_learns_from_a_folder_of_images(tmp_path):
 
 
 def test_a_shift_larger_than_the_image_is_rejected(tmp_path):
-    with pytest.raises(UserError, match="--shift 8 moves images"):
+    with pytest.raises(UserError, match="`shift` 8 moves images"):
         kf.training.execute(mnist_cnn, mnist_cnn.Config(data="digits", shift=8, out=str(tmp_path / "run")))
 
 

@@ -77,7 +77,7 @@ serve(sys.argv[1], port=0)
 def test_a_port_in_use_is_an_error_before_models_are_loaded(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=rf"--port {port}: .*in use.*--port") as raised:
+        with pytest.raises(UserError, match=rf"`port` {port}: .*in use.*`port`") as raised:
             serve(str(tmp_path / "missing"), port=port)
     assert "\n" not in str(raised.value)
 
@@ -103,16 +103,16 @@ def test_hosts_and_ports_that_are_not_available(models, host, port, part):
 @pytest.mark.parametrize(
     ("setting", "value", "part"),
     [
-        ("max_body_mib", 0, "--max-body-mib 0"),
-        ("max_batch_rows", 0, "--max-batch-rows 0"),
-        ("workers", 0, "--workers 0"),
-        ("workers", 100_000, "--workers 100000: expected 1 to"),
-        ("max_queue", -1, "--max-queue -1"),
-        ("timeout", 0, "--timeout 0"),
-        ("timeout", float("nan"), "--timeout nan"),
-        ("versions", "newest", "--versions newest: expected latest, all"),
-        ("versions", "1,", "--versions 1,"),
-        ("versions", "0", "--versions 0"),
+        ("max_body_mib", 0, "`max_body_mib` 0"),
+        ("max_batch_rows", 0, "`max_batch_rows` 0"),
+        ("workers", 0, "`workers` 0"),
+        ("workers", 100_000, "`workers` 100000: expected 1 to"),
+        ("max_queue", -1, "`max_queue` -1"),
+        ("timeout", 0, "`timeout` 0"),
+        ("timeout", float("nan"), "`timeout` nan"),
+        ("versions", "newest", "`versions` newest: expected latest, all"),
+        ("versions", "1,", "`versions` 1,"),
+        ("versions", "0", "`versions` 0"),
     ],
 )
 def test_invalid_arguments_are_errors_that_name_them(models, setting, value, part):
@@ -138,7 +138,7 @@ def test_key_files_without_a_valid_key(models, tmp_path, content, part):
         file.write_bytes(content)
     with pytest.raises(UserError, match=part) as raised:
         serve(str(models), port=0, api_key_file=str(file))
-    assert str(raised.value).startswith(f"--api-key-file {file}: ")
+    assert str(raised.value).startswith(f"`api_key_file` {file}: ")
     assert "\n" not in str(raised.value)
 
 

@@ -92,14 +92,14 @@ def test_patience_stops_training_and_keeps_the_best_epoch(tmp_path):
 def test_a_loss_that_is_not_finite_stops_the_run_with_advice(tmp_path):
     run = started_run(tmp_path / "run")
     broken = Split(SPLIT.x, np.full(10, np.nan))
-    with pytest.raises(UserError, match=r"loss became nan in epoch 1.*--learning-rate"):
+    with pytest.raises(UserError, match=r"loss became nan in epoch 1.*`learning_rate`"):
         fit(linear_model(), ShuffledBatches(broken, 5, seed=0), SPLIT, run, Config(epochs=2))
     assert not run.model_file.exists()
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_a_seed_out_of_range_is_rejected(seed):
-    with pytest.raises(UserError, match="--seed must be"):
+    with pytest.raises(UserError, match="`seed` must be"):
         Config(seed=seed)
 
 

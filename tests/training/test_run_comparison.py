@@ -49,7 +49,7 @@ def test_an_error_names_the_damaged_file(changed_run, file):
 
 
 def test_an_error_names_the_page_that_cannot_be_written(digits_run, changed_run, tmp_path):
-    with pytest.raises(UserError, match=r"--out .*page\.html: cannot be written"):
+    with pytest.raises(UserError, match=r"`out` .*page\.html: cannot be written"):
         run_comparison.write([digits_run, changed_run], tmp_path / "nowhere" / "page.html")
 
 
