@@ -175,7 +175,7 @@ def export_wage(folder):
         (nodes, inputs, outputs, {"zero": np.float32(0), "axis": [1]}),
         task="tabular_regression",
         preprocessing=[ProcessingStep("table_row", file="assets/schema.json", parameters={"inputs": "columns"})],
-        postprocessing=[ProcessingStep("number", parameters={"output": "number"})],
+        postprocessing=[ProcessingStep("regression", parameters={"output": "number"})],
         assets={"assets/schema.json": json.dumps(schema)},
     )
 
@@ -471,6 +471,7 @@ def test_every_version_is_shown_with_its_metrics_and_card(open_page):
     expect(page.get_by_role("heading", name="paper")).to_be_hidden()
     page.get_by_role("heading", name="Model card").click()
     expect(page.get_by_role("heading", name="paper")).to_be_visible()
+    expect(page.locator(".curl pre")).to_contain_text("/v1/models/drawing:predict")
     page.get_by_role("link", name="plain 1").click()
     expect(page.get_by_role("heading", name="plain")).to_be_visible()
     expect(page.locator(".metrics-source")).to_have_text("Not measured.")
