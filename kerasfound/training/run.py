@@ -15,7 +15,7 @@ import yaml
 from kerasfound.atomic import replacing
 from kerasfound.bundle import Schema
 from kerasfound.data import Dataset
-from kerasfound.errors import UserError
+from kerasfound.errors import UserError, one_line
 
 from .config import Config
 
@@ -204,7 +204,7 @@ class Run:
         try:
             return saving.load_model(self.model_file, compile=False)
         except (OSError, ValueError, TypeError) as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = one_line(error, max_characters=300)
             raise UserError(f"{self.model_file}: cannot be loaded ({reason}); train the run again.") from error
 
 
