@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import yaml
 
-from kerasfound.atomic import replacing
+from kerasfound.atomic import remove_parts, replacing
 from kerasfound.bundle import Schema
 from kerasfound.data import Dataset
 from kerasfound.errors import UserError, one_line
@@ -143,6 +143,7 @@ class Run:
                 raise UserError(
                     f"{self.folder}: cannot be resumed: the data has changed since the run started (different sha256)."
                 )
+            remove_parts(self.folder)
             return
         try:
             for part in (self.assets, self.plots, self.checkpoints):
