@@ -175,7 +175,7 @@ def export_wage(folder):
         (nodes, inputs, outputs, {"zero": np.float32(0), "axis": [1]}),
         task="tabular_regression",
         preprocessing=[ProcessingStep("table_row", file="assets/schema.json", parameters={"inputs": "columns"})],
-        postprocessing=[ProcessingStep("number", parameters={"output": "number"})],
+        postprocessing=[ProcessingStep("regression", parameters={"output": "number"})],
         assets={"assets/schema.json": json.dumps(schema)},
     )
 
