@@ -30,6 +30,7 @@ import onnx
 import onnxruntime
 import tensorflow as tf
 
+from kerasfound.bundle import Task
 from kerasfound.export import quantization, saved_model_writer, tasks
 from kerasfound.export.converter import convert, recurrent_operators
 from kerasfound.export.converter.rewrite import pipeline
@@ -113,7 +114,7 @@ def count(graph: onnx.GraphProto) -> int:
 
 def inputs(run: Run, batch: int) -> np.ndarray:
     x = run.samples["x"]
-    if run.schema.task == "text_classification":
+    if run.schema.task == Task.TEXT_CLASSIFICATION:
         x = np.random.default_rng(0).integers(2, run.settings["vocabulary"], (batch, WORDS))
     return np.resize(x, (batch, *x.shape[1:])).astype(run.load_model().inputs[0].dtype)
 

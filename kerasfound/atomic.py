@@ -25,7 +25,7 @@ def replacing(path: Path) -> Iterator[Path]:
         >>> file.read_text()
         'complete'
     """
-    part = path.with_name(f".{os.getpid()}-{path.name}")
+    part = path.with_name(f".part-{os.getpid()}-{path.name}")
     try:
         yield part
         part.replace(path)
@@ -34,3 +34,18 @@ def replacing(path: Path) -> Iterator[Path]:
             shutil.rmtree(part)
         else:
             part.unlink(missing_ok=True)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove the temporary files that killed processes left anywhere in a folder. No process may write to it now.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / ".part-4711-a.txt").write_text("incompl"), (folder / "a.txt").write_text("complete")
+        >>> remove_parts(folder)
+        >>> [file.name for file in folder.iterdir()]
+        ['a.txt']
+    """
+    for part in folder.rglob(".part-*"):
+        part.unlink()

@@ -39,11 +39,15 @@ class NotInstalledError(UserError, ImportError):
 def one_line(text: str | BaseException, max_characters: int | None = None) -> str:
     """Put a text or the message of an exception on one line; without a message, the name of the exception.
 
+    In the message of another library's exception, quotes replace backticks, which mark arguments in a `UserError`.
+
     Example:
-        >>> one_line("many   spaces"), one_line(KeyError())
-        ('many spaces', 'KeyError')
+        >>> one_line("many   spaces"), one_line(KeyError()), one_line(ValueError("Expected `int`"))
+        ('many spaces', 'KeyError', "Expected 'int'")
     """
     line = " ".join(str(text).split())
+    if isinstance(text, BaseException) and not isinstance(text, UserError):
+        line = line.replace("`", "'")
     if isinstance(text, BaseException) and not line:
         return type(text).__name__
     return line if max_characters is None or len(line) <= max_characters else f"{line[:max_characters]} ..."

@@ -20,7 +20,7 @@ class Route:
     Args:
         method: `"GET"` or `"POST"`.
         path: may contain parameters in braces, such as `"/v2/models/{name}"`.
-        handler: called with the app, the request and the parameters of the path.
+        handler: called with the server state, the request and the parameters of the path.
         body: the type of the request's JSON, for the OpenAPI document.
         content_types: of the responses. With `http.BYTES`, the request may be of that type too.
         optional: whether the request may have no body.

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kerasfound.bundle import Schema
 from kerasfound.cli import main
 from kerasfound.errors import UserError
 
@@ -17,6 +18,13 @@ from kerasfound.errors import UserError
 )  # fmt: skip
 def test_the_command_line_shows_flags_in_place_of_arguments(message, expected):
     assert UserError(message).with_flags() == expected
+
+
+def test_the_text_of_another_library_names_no_flags(tmp_path):
+    (tmp_path / "schema.json").write_text("[]")
+    with pytest.raises(UserError, match="Expected 'object', got 'array'") as raised:
+        Schema.load(tmp_path / "schema.json")
+    assert raised.value.with_flags() == str(raised.value)
 
 
 def test_the_command_line_prints_an_error_on_one_line(capsys, monkeypatch):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from kerasfound.errors import UserError
+from kerasfound.errors import UserError, one_line
 
 SCHEMA_VERSION = 1
 """Increased when readers of the previous schema would misread the new one."""
@@ -151,7 +151,7 @@ def read(path: Path) -> Manifest:
     try:
         manifest = msgspec.json.decode(text, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a manifest of schema version {SCHEMA_VERSION}: {error}.") from error
+        raise UserError(f"{path}: not a manifest of schema version {SCHEMA_VERSION}: {one_line(error)}.") from error
     if hashlib.sha256(text.replace(manifest.sha256.encode(), UNSIGNED.encode())).hexdigest() != manifest.sha256:
         raise UserError(f"{path}: was changed after its export (its sha256 differs); export it again.")
     if manifest.schema_version != SCHEMA_VERSION:

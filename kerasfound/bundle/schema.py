@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from kerasfound.errors import UserError
+from kerasfound.errors import UserError, one_line
 
 
 class Task(StrEnum):
@@ -98,7 +98,7 @@ class Schema(msgspec.Struct, frozen=True):
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror}); expected a schema.json.") from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: not a schema: {error}. Train or export the model again.") from error
+            raise UserError(f"{path}: not a schema: {one_line(error)}. Train or export the model again.") from error
 
 
 def require_column(names: list[str], name: str, where: str) -> None:

@@ -6,7 +6,7 @@ import json as json_lines
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import App
+from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
@@ -130,7 +130,7 @@ def predict(run: Path, /, *files: Path, text: list[str] | None = None, json: Ann
         files: images (digits must be light on dark, like the training data), text files, or CSV or Parquet tables with
             the columns of the training.
         text: a text, for a text classifier. May be repeated.
-        json: print one JSON object a line, with the probabilities of all labels.
+        json: print one JSON object per line, with the probabilities of all labels.
     """
     opened = kerasfound.training.Run.open(run)
     startup.start(opened.settings["backend"])
@@ -142,7 +142,7 @@ def predict(run: Path, /, *files: Path, text: list[str] | None = None, json: Ann
 def generate(
     run: Path,
     /,
-    prompt: str = "\n",
+    prompt: Annotated[str, Parameter(show_default=repr)] = "\n",
     *,
     length: int = 500,
     temperature: float = 1.0,
@@ -189,7 +189,7 @@ def export(
         source: the folder of a finished run, or a .keras file.
         to: the model repository, a folder with one sub-folder per model.
         name: the model's name. Defaults to the recipe's or the file's.
-        labels: a text file with the class names of a .keras file, one a line. A run has its own labels.
+        labels: a text file with the class names of a .keras file, one per line. A run has its own labels.
         tolerance: the largest allowed difference, relative to one plus the largest absolute output. Defaults to 1e-5
             for float32.
         opset: the version of the ONNX operators. Defaults to 18, to 20 for tables with dates, and to 23 for text

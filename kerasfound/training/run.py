@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import yaml
 
-from kerasfound.atomic import replacing
+from kerasfound.atomic import remove_parts, replacing
 from kerasfound.bundle import Schema
 from kerasfound.data import Dataset
-from kerasfound.errors import UserError
+from kerasfound.errors import UserError, one_line
 
 from .config import Config
 
@@ -143,6 +143,7 @@ class Run:
                 raise UserError(
                     f"{self.folder}: cannot be resumed: the data has changed since the run started (different sha256)."
                 )
+            remove_parts(self.folder)
             return
         try:
             for part in (self.assets, self.plots, self.checkpoints):
@@ -204,7 +205,7 @@ class Run:
         try:
             return saving.load_model(self.model_file, compile=False)
         except (OSError, ValueError, TypeError) as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = one_line(error, max_characters=300)
             raise UserError(f"{self.model_file}: cannot be loaded ({reason}); train the run again.") from error
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kerasfound import data
+from kerasfound.bundle import Task
 from kerasfound.data import Dataset, Split, windows
 from kerasfound.preprocessing import encode_texts
 
@@ -59,36 +60,36 @@ class TaskFunctions(NamedTuple):
 
 
 TASKS = {
-    "image_classification": TaskFunctions(
+    Task.IMAGE_CLASSIFICATION: TaskFunctions(
         metrics=task_metrics.classification_metrics,
         sections=report_sections.image_sections,
         load=load_examples,
         read_inputs=user_inputs.read_images,
     ),
-    "text_classification": TaskFunctions(
+    Task.TEXT_CLASSIFICATION: TaskFunctions(
         metrics=task_metrics.classification_metrics,
         sections=report_sections.text_sections,
         load=load_examples,
         prepare=tokenize,
         read_inputs=user_inputs.read_texts,
     ),
-    "text_generation": TaskFunctions(
+    Task.TEXT_GENERATION: TaskFunctions(
         metrics=task_metrics.next_character_metrics,
         sections=report_sections.language_model_sections,
         load=load_examples,
         prepare=cut_windows,
     ),
-    "tabular_classification": TaskFunctions(
+    Task.TABULAR_CLASSIFICATION: TaskFunctions(
         metrics=task_metrics.classification_metrics,
         sections=report_sections.table_classification_sections,
         load=load_table,
         read_inputs=user_inputs.read_table_rows,
     ),
-    "tabular_regression": TaskFunctions(
+    Task.TABULAR_REGRESSION: TaskFunctions(
         metrics=task_metrics.regression_metrics,
         sections=report_sections.table_regression_sections,
         load=load_table,
         read_inputs=user_inputs.read_table_rows,
     ),
 }
-"""One row for each task of `kerasfound.bundle.Schema`."""
+"""One entry for each member of `Task`."""

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasfound.bundle import Task
 from kerasfound.errors import UserError
 from kerasfound.layers import CausalTransformerBlock
 from kerasfound.preprocessing import encode_characters
@@ -48,7 +49,7 @@ def generate(
         UserError: if the run is not a language model, a setting is out of range, or the prompt is empty or has a
             character that is not in the training text.
     """
-    if run.schema.task != "text_generation":
+    if run.schema.task != Task.TEXT_GENERATION:
         raise UserError(f"{run.folder}: a run for {run.schema.task}; generate needs a run of mini_transformer.")
     if not prompt:
         raise UserError("`prompt` is empty; give at least one character.")

@@ -18,7 +18,7 @@ export function hasKey() {
 
 /** The path of a call of a model, relative to the page: `callPath(model, "v1", ":predict")`. */
 export function callPath(model, protocol, call) {
-  const version = model.only ? "" : `/versions/${model.version}`;
+  const version = model.isOnlyVersion ? "" : `/versions/${model.version}`;
   return `${protocol}/models/${encodeURIComponent(model.name)}${version}${call}`;
 }
 

@@ -27,7 +27,7 @@ def test_a_schema_is_the_same_after_saving_and_loading(tmp_path):
     [
         ("tabular_regression", "tabular_guessing", "Invalid enum value 'tabular_guessing'"),
         ('"ignored"', '"left out"', "Invalid enum value 'left out'"),
-        ('"input"', '"inputs"', "missing required field `input`"),
+        ('"input"', '"inputs"', "missing required field 'input'"),
         ("{", "[", "not a schema"),
     ],
 )

@@ -471,6 +471,7 @@ def test_every_version_is_shown_with_its_metrics_and_card(open_page):
     expect(page.get_by_role("heading", name="paper")).to_be_hidden()
     page.get_by_role("heading", name="Model card").click()
     expect(page.get_by_role("heading", name="paper")).to_be_visible()
+    expect(page.locator(".curl pre")).to_contain_text("/v1/models/drawing:predict")
     page.get_by_role("link", name="plain 1").click()
     expect(page.get_by_role("heading", name="plain")).to_be_visible()
     expect(page.locator(".metrics-source")).to_have_text("Not measured.")

@@ -13,6 +13,7 @@ from kerasfound.errors import UserError
 from kerasfound.training import Config, Run, ShuffledBatches, checkpoint, fit
 
 SPLIT = Split(np.arange(10.0)[:, None], np.arange(10.0))
+DATASET = Dataset("line", "synthetic", "", SPLIT, SPLIT, SPLIT, Schema("regression", "x", (1,), ()))
 
 
 def linear_model():
@@ -23,8 +24,7 @@ def linear_model():
 
 def started_run(folder):
     run = Run.create("line", Config(out=str(folder)))
-    schema = Schema("regression", "x", (1,), ())
-    run.start(Dataset("line", "synthetic", "", SPLIT, SPLIT, SPLIT, schema), Config())
+    run.start(DATASET, Config())
     return run
 
 
@@ -63,6 +63,14 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path, option):
     assert [row["epoch"] for row in resumed.history] == [1, 2, 3, 4, 5]
     assert [row["loss"] for row in resumed.history] == [row["loss"] for row in whole.history]
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), again.get_weights(), strict=True))
+
+
+def test_a_resumed_run_removes_what_a_killed_process_left(tmp_path):
+    run = started_run(tmp_path / "run")
+    fit(linear_model(), ShuffledBatches(SPLIT, 5, seed=0), SPLIT, run, Config(epochs=1))
+    (run.checkpoints / ".part-4711-last.npz").write_bytes(b"incomplete")
+    run.start(DATASET, Config())
+    assert [file.name for file in run.checkpoints.iterdir()] == ["last.npz"]
 
 
 def test_the_checkpoint_of_another_model_is_rejected(tmp_path):

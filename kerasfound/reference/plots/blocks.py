@@ -28,7 +28,7 @@ def draw(block: Block, subject: Any) -> Figure:
             return LAYERS[block.name]()
         if block.kind == "layer" and (function := _function_of(block)):
             return _activation_layer(block, subject, function)
-    raise UserError(f"`{block.name}` has no plot. Blocks of these kinds have one: layer, {', '.join(KINDS)}.")
+    raise UserError(f'the block "{block.name}" has no plot. Blocks of these kinds have one: layer, {", ".join(KINDS)}.')
 
 
 def activation(block: Block, subject: Any) -> Figure:
