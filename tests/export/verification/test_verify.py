@@ -153,7 +153,7 @@ def test_samples_come_first_and_limit_the_range_of_random_inputs(tmp_path):
 @pytest.mark.parametrize(
     ("samples", "reason"),
     [
-        ({"ids": np.zeros((2, 3))}, "samples: the names are ids, the inputs of the model are tokens"),
+        ({"ids": np.zeros((2, 3))}, "`samples`: the names are ids, the inputs of the model are tokens"),
         ({"tokens": np.zeros((2, 3, 4))}, r"tokens has shape \(2, 3, 4\), the model expects"),
         ({"tokens": np.zeros((0, 3))}, "have 0 rows"),
     ],
@@ -292,12 +292,12 @@ def test_a_file_that_crashes_its_process_is_not_kept(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
     explanation = kf.export.explain(deep())
     assert explanation.supported_formats == ["SavedModel"]
-    assert "it ended with status 1" in str(explanation)
+    assert "the exported file cannot be run (it ended with status 1" in str(explanation)
 
 
 @pytest.mark.parametrize("opset", [0, 17])
 def test_an_opset_that_is_too_old_raises_an_error(tmp_path, opset):
-    with pytest.raises(UserError, match=f"opset {opset}: "):
+    with pytest.raises(UserError, match=f"`opset` {opset}: "):
         kf.export.onnx(deep(), tmp_path / "model.onnx", kf.export.ExportOptions(opset=opset))
     assert not list(tmp_path.iterdir())
 
