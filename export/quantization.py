@@ -19,7 +19,7 @@ from onnxruntime import quantization as engine
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from kerasfound.atomic import replacing
-from kerasfound.bundle import Schema
+from kerasfound.bundle import Schema, Task
 from kerasfound.bundle.manifest import Quantization, Tensor
 from kerasfound.bundle.recorded_cases import Tensors
 from kerasfound.errors import UserError
@@ -31,7 +31,7 @@ from .raw_inputs import tabular
 FILE = "model.int8.onnx"
 MAX_DROP = 0.5
 """Points (hundredths) that the metric may drop on the test rows."""
-METRICS = {"tabular_regression": "r2"}
+METRICS = {Task.TABULAR_REGRESSION: "r2"}
 """Task to the metric that is compared, if it is not the accuracy."""
 CALIBRATION, BATCH, ROUNDS = 256, 32, 50
 RECURRENT = {"LSTM", "GRU", "RNN", "Loop", "Scan"}

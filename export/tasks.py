@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kerasfound.bundle import Schema
+from kerasfound.bundle import Schema, Task
 from kerasfound.bundle.manifest import ProcessingStep
 from kerasfound.training.run import Run
 
@@ -68,33 +68,33 @@ def _save_table_schema(run: Run, folder: Path) -> None:
     run.schema.save(folder / TABLE_SCHEMA)
 
 
-TASKS = {
-    "image_classification": ExportTask(
+TASKS: dict[str, ExportTask] = {
+    Task.IMAGE_CLASSIFICATION: ExportTask(
         limit="It returns one of its labels for any image, also for images that show none of them.",
         preprocessing=_image_step,
         postprocessing="classification",
     ),
-    "text_classification": ExportTask(
+    Task.TEXT_CLASSIFICATION: ExportTask(
         limit="It returns one of its labels for any text, also for other languages and other subjects.",
         preprocessing=_tokenizer_step,
         postprocessing="classification",
         copy_asset=_copy_tokenizer,
         extra_signatures=(signatures.tokenized_text,),
     ),
-    "text_generation": ExportTask(
+    Task.TEXT_GENERATION: ExportTask(
         limit="It generates text that is likely after its training text; the text may be false or harmful.",
         preprocessing=_characters_step,
         postprocessing="classification",
         extra_signatures=(signatures.next_character, signatures.decoding_step),
         opset=ATTENTION_OPSET,
     ),
-    "tabular_classification": ExportTask(
+    Task.TABULAR_CLASSIFICATION: ExportTask(
         limit="It knows the columns and categories of its training table; other categories count as missing.",
         preprocessing=_table_row_step,
         postprocessing="classification",
         copy_asset=_save_table_schema,
     ),
-    "tabular_regression": ExportTask(
+    Task.TABULAR_REGRESSION: ExportTask(
         limit="Its predictions are unreliable outside the range of its training table.",
         preprocessing=_table_row_step,
         postprocessing="regression",
