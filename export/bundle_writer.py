@@ -131,7 +131,7 @@ def _write_version(
         _check_labels(labels, traced.signature.outputs)
     task = TASKS[task_name(run, labels)]
     extras = [build(model, run, expected) for build in task.extra_signatures]
-    opset = options.opset or task.opset
+    opset = task.opset if options.opset is None else options.opset
     if run and run.schema.is_tabular:
         expected = _write_table_files(traced, run.schema, folder, options, opset, expected)
     else:

@@ -110,7 +110,8 @@ def explain(model: keras.Model, dynamic_shapes: DynamicShapes | None = None, ops
             file = Path(folder) / "model.onnx"
             convert.save_onnx(traced, file, opset)
             if fault := find_fault("onnx", file):
-                raise UnsupportedModelError([UnsupportedLayer(layer_in_message(fault, model), fault)], "ONNX")
+                reason = f"the exported file cannot be run ({fault.rstrip('.')})"
+                raise UnsupportedModelError([UnsupportedLayer(layer_in_message(fault, model), reason)], "ONNX")
     except UnsupportedModelError as error:
         changes += _unsupported_layers(error, "ONNX")
     except UserError as error:

@@ -38,7 +38,8 @@ def onnx(model: "keras.Model", path: str | Path, options: ExportOptions = DEFAUL
     with staging_folder(path.parent) as folder:
         traced = convert.trace_for_onnx(model, options.dynamic_shapes)
         expected = verify.expected_outputs(model, traced.signature, options)
-        convert.save_onnx(traced, folder / path.name, options.opset or convert.OPSET)
+        opset = convert.OPSET if options.opset is None else options.opset
+        convert.save_onnx(traced, folder / path.name, opset)
         record = verify.verify_file("onnx", folder / path.name, model, expected)
         (folder / path.name).replace(path)
     return record

@@ -72,7 +72,7 @@ def write_saved_model(
         message = error.message or type(error).__name__
         reason = one_line(message.rpartition("; ")[2].partition(" [Op")[0])  # the message starts with a long path
         raise UserError(
-            f"{folder}: TensorFlow cannot write the SavedModel of {traced.model.name} ({reason}); "
+            f"{traced.model.name}: TensorFlow cannot write its SavedModel ({reason}); "
             "free some space or choose another folder."
         ) from error
 

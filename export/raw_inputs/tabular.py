@@ -62,8 +62,8 @@ def input_tensors(schema: Schema, reserved_names: set[str]) -> list[Tensor]:
     used_names = {name.lower() for name in reserved_names}
     tensors = []
     for column in _used_columns(schema):
-        name = _unique_name(column.name, used_names)
-        tensors.append(Tensor(name, "float32" if column.kind == "number" else "string", ["batch"], nullable=True))
+        dtype = "float32" if column.kind == ColumnKind.NUMBER else "string"
+        tensors.append(Tensor(_unique_name(column.name, used_names), dtype, ["batch"], nullable=True))
     return tensors
 
 
@@ -100,7 +100,7 @@ def decode_rows(schema: Schema, tensors: list[Tensor], x: np.ndarray) -> Tensors
     for column, tensor in zip(_used_columns(schema), tensors, strict=True):
         numbers = x[:, start : start + column.width]
         start += column.width
-        if column.kind == "number":
+        if column.kind == ColumnKind.NUMBER:
             cells[tensor.name] = numbers[:, 0].astype("float32")
         else:
             texts = [_decode_cell(column, values, row) for row, values in enumerate(numbers)]
@@ -161,7 +161,7 @@ def saved_model_signature(schema: Schema, tensors: list[Tensor]) -> "SavedModelS
 
 def required_opset(schema: Schema, opset: int) -> int:
     """Return `opset`, or a newer version of the ONNX operators if the columns need it."""
-    return max(opset, DATES_OPSET) if any(column.kind == "date" for column in schema.columns) else opset
+    return max(opset, DATES_OPSET) if any(column.kind == ColumnKind.DATE for column in schema.columns) else opset
 
 
 def prepend_encoding(path: Path, target: Path, schema: Schema, tensors: list[Tensor]) -> None:
@@ -211,10 +211,10 @@ def _missing_flags(column: Column) -> tuple[dict[str, Any], Any]:
 
 TABLES = {"codes": _category_codes, "booleans": _boolean_texts, "missing": _missing_flags}
 LOOKUPS: dict[str, tuple[str, ...]] = {
-    "number": (),
-    "category": ("codes",),
-    "boolean": ("booleans",),
-    "date": ("missing",),
+    ColumnKind.NUMBER: (),
+    ColumnKind.CATEGORY: ("codes",),
+    ColumnKind.BOOLEAN: ("booleans",),
+    ColumnKind.DATE: ("missing",),
 }
 """The lookup tables of each kind of column: the value of each known text, and the value of all other texts."""
 
@@ -250,10 +250,10 @@ def _tf_date(x: "tf.Tensor", missing: Any) -> list["tf.Tensor"]:
 
 
 IN_TENSORFLOW: dict[str, Callable] = {
-    "number": _tf_number,
-    "category": _tf_category,
-    "boolean": _tf_boolean,
-    "date": _tf_date,
+    ColumnKind.NUMBER: _tf_number,
+    ColumnKind.CATEGORY: _tf_category,
+    ColumnKind.BOOLEAN: _tf_boolean,
+    ColumnKind.DATE: _tf_date,
 }
 
 
@@ -379,8 +379,8 @@ def _onnx_date(builder: _EncodingBuilder, column: Column, x: str) -> list[str]:
 
 
 IN_ONNX: dict[str, Callable[[_EncodingBuilder, Column, str], list[str]]] = {
-    "number": _onnx_number,
-    "category": _onnx_category,
-    "boolean": _onnx_boolean,
-    "date": _onnx_date,
+    ColumnKind.NUMBER: _onnx_number,
+    ColumnKind.CATEGORY: _onnx_category,
+    ColumnKind.BOOLEAN: _onnx_boolean,
+    ColumnKind.DATE: _onnx_date,
 }

@@ -9,8 +9,6 @@ from kerasfound.bundle.comparison import TOLERANCE, compare
 from kerasfound.bundle.recorded_cases import RecordedCase, Tensors
 from kerasfound.errors import UserError, one_line
 
-from ..tracing.traced_model import reference_function
-
 if TYPE_CHECKING:
     import keras
 
@@ -45,6 +43,8 @@ def reference_outputs(
         UserError: if the model cannot be called, returns something other than tensors, or returns other values in the
             second call.
     """
+    from ..tracing.traced_model import reference_function  # not at the top: a bundle is verified without Keras
+
     function = reference_function(model)
     cases = _run_model(model, function, signature, samples, nullable)
     usual = [y for case in cases if case.kind in ("samples", "random") for y in case.outputs.values()]
@@ -98,7 +98,7 @@ def samples_by_name(signature: "Signature", samples: Tensors | np.ndarray | None
         return samples
     if len(signature.inputs) > 1:
         names = ", ".join(x.name for x in signature.inputs)
-        raise UserError(f"samples: one array for the inputs {names}; give a dict with an array for each input.")
+        raise UserError(f"`samples`: one array for the inputs {names}; give a dict with an array for each input.")
     return {signature.inputs[0].name: np.asarray(samples)}
 
 

@@ -63,8 +63,8 @@ def verify(
         path: a version folder such as `models/mnist_cnn/1`, the folder of a model for its newest version, an `.onnx`
             file, or the folder of a SavedModel.
         model: runs instead of the recorded outputs.
-        options: the tolerance, and the samples if a model is given. The tolerance defaults to that of the bundle, or to
-            a value for the precision of the model.
+        options: the tolerance, and with a model also the dynamic shapes and the samples. The tolerance defaults to that
+            of the bundle, or to a value for the precision of the model.
 
     Returns:
         One record for each file.
@@ -76,7 +76,8 @@ def verify(
     if model is not None:
         from ..tracing import traced_model
 
-        expected = expected_outputs(model, traced_model.signature(model), options)._replace(name=str(path))
+        signature = traced_model.signature(model, options.dynamic_shapes)
+        expected = expected_outputs(model, signature, options)._replace(name=str(path))
         return [verify_file(name, file, model, expected) for name, file in model_files(path).items()]
     if path.is_file() or ((path / SAVED_MODEL).is_file() and not (path / MANIFEST).is_file()):
         raise UserError(f"{path}: a single model file has no recorded outputs; give a model as well, or give a bundle.")

@@ -87,7 +87,7 @@ def test_raw_pixels_are_valid_inputs_of_the_onnx_file(bundle, digits_run):
     samples = digits_run.samples
     session = onnxruntime.InferenceSession(bundle / "model.onnx")
     (output,) = session.run(None, {"image": samples["x"].astype("float32")})
-    assert np.allclose(output, samples["answer"], atol=1e-5)
+    assert np.allclose(output, samples["prediction"], atol=1e-5)
 
 
 def test_a_second_export_is_version_2_and_does_not_change_version_1(tmp_path, digits_run):
@@ -130,7 +130,7 @@ def test_a_file_with_other_weights_raises_an_error(bundle):
     read = manifest.read(bundle / "manifest.json")
     expected = verify.ExpectedOutputs("it", read, recorded_cases.load(bundle), 1e-5)
     with pytest.raises(UserError, match="onnx: output probabilities differs from the trained model's"):
-        verify.compare("onnx", bundle / "model.onnx", expected)
+        verify.compare_file("onnx", bundle / "model.onnx", expected)
 
 
 def test_a_failed_export_does_not_change_the_repository(tmp_path, digits_run, monkeypatch):
@@ -276,7 +276,7 @@ def test_a_value_that_is_no_model_raises_an_error(tmp_path, export):
 def test_a_version_of_a_parallel_export_is_not_overwritten(tmp_path, monkeypatch):
     kf.export.bundle(small(), tmp_path)
     before, versions = read_files(tmp_path / "small" / "1"), iter([[], [1]])
-    monkeypatch.setattr(layout, "numbered", lambda folder: next(versions))
+    monkeypatch.setattr(layout, "versions_in", lambda folder: next(versions))
     assert kf.export.bundle(small(), tmp_path) == tmp_path / "small" / "2"
     assert read_files(tmp_path / "small" / "1") == before
     assert manifest.read(tmp_path / "small/2/manifest.json").version == 2
@@ -426,7 +426,7 @@ def test_a_killed_export_is_not_served_and_the_next_export_removes_its_folder(tm
     visible = {name: content for name, content in read_files(tmp_path).items() if not name.startswith(".export-")}
     assert visible == before
     assert len(list(tmp_path.glob(".export-*"))) == 1
-    assert [*open_repository(tmp_path).served("small").versions] == [1]
+    assert [*open_repository(tmp_path).get_versions("small").versions] == [1]
     kf.export.bundle(small(), tmp_path)
     assert not list(tmp_path.glob(".export-*"))
     assert layout.versions_in(tmp_path / "small") == [1, 2]

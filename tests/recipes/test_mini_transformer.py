@@ -135,7 +135,8 @@ def test_only_language_models_can_generate(digits_run):
 
 
 def test_images_are_rejected_as_a_text(tmp_path):
-    with pytest.raises(UserError, match="`data` digits is for image_classification, not for text_generation"):
+    message = "`data` digits is for image_classification, not for text_generation; use one for it, such as tiny_shakes"
+    with pytest.raises(UserError, match=message):
         kf.training.execute(mini_transformer, mini_transformer.Config(data="digits", out=str(tmp_path / "run")))
     assert not (tmp_path / "run").exists()
 

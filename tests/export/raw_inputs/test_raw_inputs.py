@@ -228,7 +228,7 @@ def test_verification_detects_a_wrong_table_inside_a_file(priced, tmp_path):
     tabular.prepend_encoding(tmp_path / "encoded.onnx", tmp_path / "model.onnx", wrong, read.inputs)
     expected = verify.ExpectedOutputs("it", read, recorded_cases.load(bundle), 1e-5)
     with pytest.raises(UserError, match="onnx: output probabilities differs from the trained model's"):
-        verify.compare("onnx", tmp_path / "model.onnx", expected)
+        verify.compare_file("onnx", tmp_path / "model.onnx", expected)
 
 
 def test_days_since_1970_agrees_with_numpy_for_all_dates():

@@ -153,7 +153,7 @@ def test_samples_come_first_and_limit_the_range_of_random_inputs(tmp_path):
 @pytest.mark.parametrize(
     ("samples", "reason"),
     [
-        ({"ids": np.zeros((2, 3))}, "samples: the names are ids, the inputs of the model are tokens"),
+        ({"ids": np.zeros((2, 3))}, "`samples`: the names are ids, the inputs of the model are tokens"),
         ({"tokens": np.zeros((2, 3, 4))}, r"tokens has shape \(2, 3, 4\), the model expects"),
         ({"tokens": np.zeros((0, 3))}, "have 0 rows"),
     ],
@@ -283,6 +283,45 @@ def test_an_invalid_file_raises_an_error_that_names_the_layer(tmp_path, monkeypa
     with pytest.raises(UserError, match=r'cannot be run: .*Nonsense.*, in layer "second" .Dense.\.'):
         kf.export.onnx(deep(), tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_crashes_its_process_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess_session.sys, "executable", "false")
+    with pytest.raises(UserError, match="onnx cannot be run: it ended with status 1"):
+        kf.export.onnx(deep(), tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+    explanation = kf.export.explain(deep())
+    assert explanation.supported_formats == ["SavedModel"]
+    assert "the exported file cannot be run (it ended with status 1" in str(explanation)
+
+
+@pytest.mark.parametrize("opset", [0, 17])
+def test_an_opset_that_is_too_old_raises_an_error(tmp_path, opset):
+    with pytest.raises(UserError, match=f"`opset` {opset}: "):
+        kf.export.onnx(deep(), tmp_path / "model.onnx", kf.export.ExportOptions(opset=opset))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bundle_is_verified_without_keras(tmp_path):
+    folder = kf.export.bundle(deep(), tmp_path, "deep")
+    code = "import sys, kerasfound as kf; kf.export.verify(sys.argv[1]); print('keras' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code, folder], text=True) == "False\n"
+
+
+class CumulativeSum(keras.Model):
+    """A subclassed model, which only knows the sizes of its first call."""
+
+    def call(self, x):
+        return keras.ops.cumsum(x, axis=1)
+
+
+def test_dynamic_shapes_are_also_used_to_verify_a_single_file(tmp_path):
+    model = CumulativeSum(name="sum")
+    model(np.ones((2, 5, 3), "float32"))
+    options = kf.export.ExportOptions(dynamic_shapes={"input_0": ["batch", "steps", 3]})
+    kf.export.onnx(model, tmp_path / "model.onnx", options)
+    (record,) = kf.export.verify(tmp_path / "model.onnx", model, options)
+    assert record.dynamic_sizes == {"steps": [1, 2, 7, 16]}
 
 
 def test_the_tolerance_of_the_options_is_used_and_recorded(tmp_path, monkeypatch):
