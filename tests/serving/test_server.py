@@ -96,7 +96,7 @@ def test_a_port_in_use_is_an_error_before_models_are_loaded(tmp_path):
 def test_hosts_and_ports_that_are_not_available(models, host, port, part):
     with pytest.raises(UserError, match=part) as raised:
         serve(str(models), host=host, port=port)
-    assert "--port" in str(raised.value)
+    assert "`port`" in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
