@@ -146,7 +146,14 @@ SAME_SUBJECT = {"text", "text_generation"}
 
 
 @pytest.mark.parametrize(
-    "module", ["kerasfound", "kerasfound.serving", "kerasfound.cli.commands", "kerasfound.recipes"]
+    "module",
+    [
+        "kerasfound",
+        "kerasfound.serving",
+        "kerasfound.cli.commands",
+        "kerasfound.recipes",
+        "kerasfound.export.verification.verify",
+    ],
 )
 def test_an_import_loads_no_backend(module):
     code = f"import sys, {module}; print(*sorted({BACKENDS} & set(sys.modules)))"

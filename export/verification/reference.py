@@ -9,8 +9,6 @@ from kerasfound.bundle.comparison import TOLERANCE, compare
 from kerasfound.bundle.recorded_cases import RecordedCase, Tensors
 from kerasfound.errors import UserError, one_line
 
-from ..tracing.traced_model import reference_function
-
 if TYPE_CHECKING:
     import keras
 
@@ -45,6 +43,8 @@ def reference_outputs(
         UserError: if the model cannot be called, returns something other than tensors, or returns other values in the
             second call.
     """
+    from ..tracing.traced_model import reference_function  # imports Keras: verifying a bundle needs none
+
     function = reference_function(model)
     cases = _run_model(model, function, signature, samples, nullable)
     usual = [y for case in cases if case.kind in ("samples", "random") for y in case.outputs.values()]
