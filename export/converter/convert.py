@@ -63,7 +63,7 @@ def save_onnx(traced: TracedModel, path: str | Path, opset: int = OPSET) -> None
 
     newest = onnx.defs.onnx_opset_version()
     if not OPSET <= opset <= newest:
-        raise UserError(f"opset {opset}: onnx {onnx.__version__} writes {OPSET} to {newest}; choose one of these.")
+        raise UserError(f"`opset` {opset}: onnx {onnx.__version__} writes {OPSET} to {newest}; choose one of these.")
     proto, path = convert(traced, opset), Path(path)
     try:
         with replacing(path) as part:

@@ -278,7 +278,9 @@ def input_tensors(model: keras.Model, dynamic_shapes: DynamicShapes | None = Non
         inputs.append(Tensor(name, argument.dtype, shape))
     unknown = sorted(dynamic_shapes.keys() - names)
     if unknown:
-        raise UserError(f'dynamic_shapes: no input is named "{unknown[0]}"; the inputs are {", ".join(sorted(names))}.')
+        raise UserError(
+            f'`dynamic_shapes`: no input is named "{unknown[0]}"; the inputs are {", ".join(sorted(names))}.'
+        )
     return inputs
 
 
@@ -295,7 +297,7 @@ def _input_shape(
     )
     if not fits:
         raise UserError(
-            f'dynamic_shapes: "{name}" has the shape {named}, got {requested}; '
+            f'`dynamic_shapes`: "{name}" has the shape {named}, got {requested}; '
             "name each dynamic dimension and keep the static ones."
         )
     return list(requested)

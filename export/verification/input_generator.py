@@ -88,13 +88,13 @@ def check_samples(signature: traced_model.Signature, samples: Tensors) -> Tensor
     names = [x.name for x in signature.inputs]
     if sorted(samples) != sorted(names):
         raise UserError(
-            f"samples: the names are {', '.join(samples)}, the inputs of the model are {', '.join(names)}; "
+            f"`samples`: the names are {', '.join(samples)}, the inputs of the model are {', '.join(names)}; "
             "give an array for each input."
         )
     rows = [len(x) for x in samples.values()]
     if len(set(rows)) > 1 or not all(rows):
         raise UserError(
-            f"samples: the inputs have {', '.join(map(str, rows))} rows; give the same number of rows, at least one."
+            f"`samples`: the inputs have {', '.join(map(str, rows))} rows; give the same number of rows, at least one."
         )
     for tensor in signature.inputs:
         actual = np.shape(samples[tensor.name])
@@ -102,7 +102,7 @@ def check_samples(signature: traced_model.Signature, samples: Tensors) -> Tensor
             isinstance(size, int) and size != got for size, got in zip(tensor.shape[1:], actual[1:], strict=True)
         ):
             raise UserError(
-                f"samples: {tensor.name} has shape {actual}, the model expects {tuple(tensor.shape)}; reshape it."
+                f"`samples`: {tensor.name} has shape {actual}, the model expects {tuple(tensor.shape)}; reshape it."
             )
     dtypes = {x.name: np.str_ if x.dtype == "string" else x.dtype for x in signature.inputs}
     return {name: np.asarray(samples[name]).astype(dtypes[name]) for name in names}

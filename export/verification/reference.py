@@ -98,7 +98,7 @@ def samples_by_name(signature: "Signature", samples: Tensors | np.ndarray | None
         return samples
     if len(signature.inputs) > 1:
         names = ", ".join(x.name for x in signature.inputs)
-        raise UserError(f"samples: one array for the inputs {names}; give a dict with an array for each input.")
+        raise UserError(f"`samples`: one array for the inputs {names}; give a dict with an array for each input.")
     return {signature.inputs[0].name: np.asarray(samples)}
 
 

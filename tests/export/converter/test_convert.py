@@ -446,7 +446,7 @@ def test_the_opset_is_the_requested_one(opset, tmp_path):
 
 @pytest.mark.parametrize("opset", [17, 999])
 def test_an_unknown_opset_is_an_error(opset, tmp_path):
-    with pytest.raises(UserError, match=f"opset {opset}: .* choose one of these"):
+    with pytest.raises(UserError, match=f"`opset` {opset}: .* choose one of these"):
         save_onnx(around(layers.Dense(2), (4,)), tmp_path / "model.onnx", opset=opset)
     assert not list(tmp_path.iterdir())
 

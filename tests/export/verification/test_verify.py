@@ -153,7 +153,7 @@ def test_samples_come_first_and_limit_the_range_of_random_inputs(tmp_path):
 @pytest.mark.parametrize(
     ("samples", "reason"),
     [
-        ({"ids": np.zeros((2, 3))}, "samples: the names are ids, the inputs of the model are tokens"),
+        ({"ids": np.zeros((2, 3))}, "`samples`: the names are ids, the inputs of the model are tokens"),
         ({"tokens": np.zeros((2, 3, 4))}, r"tokens has shape \(2, 3, 4\), the model expects"),
         ({"tokens": np.zeros((0, 3))}, "have 0 rows"),
     ],
