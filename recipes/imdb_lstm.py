@@ -60,8 +60,7 @@ class Config(kf.training.Config):
     dropout: float = kf.training.bounded(0.6, at_least=0)
     """Share of the features of the word vectors, and of the pooled features, that is dropped in training, below 1."""
     word_dropout: float | None = kf.training.bounded(None, at_least=0)
-    """Share of the words that is dropped in training, below 1. Defaults to 0.2, so that the model does not depend on
-    single words, or to 0 if most texts are shorter than 50 words."""
+    """Share of the words dropped in training, below 1. Defaults to 0.2, or to 0 if most texts are below 50 words."""
     ngrams: int = kf.training.bounded(0, at_least=0)
     """Length of the longest n-grams for a support vector machine next to the LSTM. 0 turns it off."""
     error_cost: float = kf.training.bounded(2.0, above=0)

@@ -52,6 +52,11 @@ class Config(kf.training.Config):
     neighbours: bool = True
     """Average the predictions for the image and its shifts by one pixel: more accurate, five times the work."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dropout >= 1:
+            raise kf.errors.UserError(f"`dropout` must be below 1, got {self.dropout}.")
+
 
 def build(schema: kf.bundle.Schema, config: Config) -> keras.Model:
     """The network from pixels 0..255 to class probabilities."""

@@ -80,7 +80,7 @@ def verify(
         expected = expected_outputs(model, signature, options)._replace(name=str(path))
         return [verify_file(name, file, model, expected) for name, file in model_files(path).items()]
     if path.is_file() or ((path / SAVED_MODEL).is_file() and not (path / MANIFEST).is_file()):
-        raise UserError(f"{path}: a single model file has no recorded outputs; give a model as well, or give a bundle.")
+        raise UserError(f"{path}: a single model file has no recorded outputs; give `model` as well, or give a bundle.")
     return _verify_bundle(layout.version_folder(path), options.tolerance)
 
 

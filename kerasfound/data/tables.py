@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -284,7 +285,9 @@ def _download(name: str, download: Callable[[Any], Any]) -> Any:
     try:
         from sklearn import datasets
 
-        return download(datasets)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of each retry: the error below has the reason
+            return download(datasets)
     except Exception as error:  # scikit-learn passes on any exception of the network, and an ImportError for pandas
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(

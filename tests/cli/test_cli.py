@@ -207,6 +207,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(kerasfound, tmp_path):
         (["--device", "gpu"], "--device gpu: tensorflow finds no GPU"),
         (["--ema", "0.9", "--patience", "2"], "--ema must be below 1, and excludes --patience"),
         (["--accumulate", "1"], "--accumulate must be at least 2, got 1."),
+        (["--data", "digits", "--dropout", "1.5"], "--dropout must be below 1, got 1.5."),
     ],
 )
 def test_invalid_settings_are_rejected(kerasfound, flags, message):

@@ -375,7 +375,7 @@ def test_the_command_line_reports_a_malicious_file_in_one_line(kerasfound, tmp_p
     assert (missing.returncode, "missing.keras: no such file;" in missing.stderr) == (2, True), missing.stderr
     (tmp_path / "alone.onnx").touch()
     alone = kerasfound("verify", tmp_path / "alone.onnx")
-    assert (alone.returncode, "give a model as well" in alone.stderr) == (2, True), alone.stderr
+    assert (alone.returncode, "give --model as well" in alone.stderr) == (2, True), alone.stderr
 
 
 def test_the_folder_of_a_running_export_stays_and_that_of_a_killed_export_is_removed(tmp_path):
