@@ -184,7 +184,7 @@ def test_it_is_exported_with_dynamic_batch_and_time_and_its_tokenizer(run, tmp_p
     folder = kf.export.bundle(run, tmp_path, name="texts")
     manifest = kf.bundle.manifest.read(folder / "manifest.json")
     assert [x.shape for x in manifest.inputs] == [["batch", "time"]]
-    assert manifest.preprocessing[0].name == "words"
+    assert manifest.preprocessing[0].name == "tokenizer"
     assert (folder / manifest.preprocessing[0].file).read_bytes() == run.tokenizer_file.read_bytes()
     session = onnxruntime.InferenceSession(folder / "model.onnx")
     for shape in ((1, 1), (3, 7), (2, 60)):
