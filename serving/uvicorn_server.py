@@ -4,9 +4,9 @@ uvicorn is pinned to one version, because `Connection` builds on private parts o
 `cycle`, `scope`, `flow` and `_start_asgi_task`, and `RequestResponseCycle`. They limit the size and time of a
 request's head, the time of its body, and the time in which a client reads nothing of its response.
 
-The alternatives lack these limits and break connections. With uvicorn's public API, 11 of 21,605 requests broke in 12
-shutdowns under load, with granian 22 of 18,355, with hypercorn 107 of 9,612; with this module 0 of 21,826, but 71 of
-27,330 without the packet filter. See "Which HTTP server" in `benchmarks/RESULTS.md`.
+The alternatives lack these limits and break connections. With uvicorn's public API, 144 of 44,467 requests broke in 12
+shutdowns under load, with granian 19 of 29,084, with hypercorn 98 of 22,799; with this module 0 of 44,219, but 115 of
+51,130 without the packet filter. See "Which HTTP server" in `benchmarks/RESULTS.md`.
 """
 
 import asyncio
