@@ -156,7 +156,7 @@ def main(model: Path, rounds: int = 18, seconds: int = 1, stops: int = 12) -> No
             for _ in range(rounds):
                 for (name, connections), measured in results.items():
                     measured.append(servers[name].run_load(Load(connections, 1), seconds))
-        print(f"| | {' | '.join(f'{key}, {count} connections' for count, key in columns)} | broken |\n{'|---' * 6}|")
+        print(f"| | {' | '.join(f'{key}, connections: {count}' for count, key in columns)} | broken |\n{'|---' * 6}|")
         for name in SERVERS:
             cells = [format_ratio(results[name, count], results["ours", count], key) for count, key in columns]
             counts = count_broken(name, served, stops)
