@@ -125,8 +125,9 @@ class CategoryEmbedding(keras.layers.Layer):
         )
 
     def call(self, inputs, training=False):
-        n = np.array(self.sizes, "int32")
-        offset = np.cumsum(n, dtype="int32") - n
+        sizes = np.array(self.sizes, "int32")
+        n = ops.convert_to_tensor(sizes)  # torch compares a tensor only with a tensor
+        offset = ops.convert_to_tensor(np.cumsum(sizes, dtype="int32") - sizes)
         i = ops.cast(inputs, "int32")
         is_known = ops.logical_and(i >= 0, i < n)
         if training and self.unknown_rate:
