@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasfound.bundle.manifest import Manifest, Quantization, Tensor, Verification
+from kerasfound.rounding import format_number
 
 from .tasks import TASKS
 
@@ -68,7 +69,9 @@ def _training(manifest: Manifest, settings: dict[str, Any] | None) -> list[str]:
 def _metrics(manifest: Manifest) -> list[str]:
     if not manifest.metrics:
         return ["Not measured."]
-    table = "\n".join(f"| {name.replace('_', ' ')} | {value:.4f} |" for name, value in manifest.metrics.items())
+    table = "\n".join(
+        f"| {name.replace('_', ' ')} | {format_number(value)} |" for name, value in manifest.metrics.items()
+    )
     source = manifest.measured_on
     split = f"Measured once, on the {source.rows} rows of the {source.split} split.\n\n" if source else ""
     return [f"{split}| metric | value |\n|---|---|\n{table}"]

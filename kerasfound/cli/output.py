@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kerasfound.rounding import format_number
+
 if TYPE_CHECKING:
     from kerasfound.bundle.manifest import Quantization, Verification
     from kerasfound.training import Run
@@ -10,7 +12,9 @@ if TYPE_CHECKING:
 
 def show_run(run: "Run") -> None:
     """Print the test metrics of a finished run and its files."""
-    metrics = "  ".join(f"{name.replace('_', '-')} {value:.4f}" for name, value in run.results["test"].items())
+    metrics = "  ".join(
+        f"{name.replace('_', '-')} {format_number(value)}" for name, value in run.results["test"].items()
+    )
     print(f"test  {metrics}")
     print(f"run folder: {run.folder}")
     print(f"report: {run.report_file}")

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kerasfound.errors import UserError
+from kerasfound.rounding import format_number
 
 from . import checkpoint
 from .run import Run
@@ -111,4 +112,6 @@ class ProgressBar(keras.callbacks.Callback):
 
 
 def _format_metrics(logs: dict[str, Any]) -> str:
-    return "  ".join(f"{name.replace('val_', 'validation ')} {float(value):.4f}" for name, value in logs.items())
+    return "  ".join(
+        f"{name.replace('val_', 'validation ')} {format_number(float(value))}" for name, value in logs.items()
+    )

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kerasfound.data import Split
+from kerasfound.rounding import format_number
 
 from .run import Run
 
@@ -97,4 +98,6 @@ def svg(figure: Figure) -> bytes:
 def template(name: str) -> jinja2.Template:
     """A page template of this package."""
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    return jinja2.Environment(loader=loader, autoescape=True).get_template(name)
+    environment = jinja2.Environment(loader=loader, autoescape=True)
+    environment.filters["number"] = format_number
+    return environment.get_template(name)

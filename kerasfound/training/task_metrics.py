@@ -11,6 +11,8 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
+from kerasfound.rounding import round_significant
+
 
 def classification_metrics(probabilities: np.ndarray, y: np.ndarray) -> dict[str, float]:
     """Accuracy and cross-entropy (nats a row) of class probabilities, `(rows, classes)`; for two classes also ROC AUC.
@@ -40,8 +42,8 @@ def regression_metrics(outputs: np.ndarray, y: np.ndarray) -> dict[str, float]:
     """
     y, predicted = y.astype("float64"), outputs[:, 0].astype("float64")
     return {
-        "rmse": round(float(root_mean_squared_error(y, predicted)), 6),
-        "mae": round(float(mean_absolute_error(y, predicted)), 6),
+        "rmse": round_significant(float(root_mean_squared_error(y, predicted))),
+        "mae": round_significant(float(mean_absolute_error(y, predicted))),
         "r2": round(float(r2_score(y, predicted)), 6) if len(y) > 1 else 0.0,
     }
 
