@@ -8,6 +8,8 @@ import msgspec
 
 from kerasfound.errors import UserError, one_line
 
+from .cell_formats import CellFormat, DateFormat
+
 
 class Task(StrEnum):
     """What a model predicts, and from what."""
@@ -26,7 +28,7 @@ class ColumnKind(StrEnum):
     BOOLEAN = "boolean"
     """0 or 1."""
     DATE = "date"
-    """Four numbers: year, month, day of the week, days since 1970."""
+    """Year, month, day of the week, days since 1970, and the hour if the column has times."""
     CATEGORY = "category"
     """The cell's place among the column's categories, from 1; 0 for unknown categories and missing cells."""
     TEXT = "text"
@@ -44,6 +46,9 @@ class Column(msgspec.Struct, frozen=True):
         categories: of a category column: its different cells as text, sorted.
         missing: the number of cells without a value.
         distinct: the number of different values in the other cells.
+        format: how its cells are written, if they are not plain numbers, ISO dates, or words for true and false.
+        reason: why the column is ignored, or why it is a category although nearly all cells are of another kind.
+        notes: sentences about what was understood, where the cells alone did not decide it or some are missing values.
     """
 
     name: str
@@ -51,11 +56,15 @@ class Column(msgspec.Struct, frozen=True):
     categories: tuple[str, ...] = ()
     missing: int = 0
     distinct: int = 0
+    format: CellFormat | None = None
+    reason: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:
         """The size of this column in an encoded row."""
-        return {ColumnKind.DATE: 4, ColumnKind.IGNORED: 0, ColumnKind.TEXT: 0}.get(self.kind, 1)
+        has_hours = isinstance(self.format, DateFormat) and self.format.hours
+        return {ColumnKind.DATE: 5 if has_hours else 4, ColumnKind.IGNORED: 0, ColumnKind.TEXT: 0}.get(self.kind, 1)
 
 
 class Schema(msgspec.Struct, frozen=True):

@@ -2,16 +2,19 @@
 
 import pytest
 
+from kerasfound.bundle.cell_formats import DateFormat, NumberFormat
 from kerasfound.bundle.schema import Column, ColumnKind, Schema, Task, require_column
 from kerasfound.errors import UserError
 
 COLUMNS = (
     Column("age", ColumnKind.NUMBER),
     Column("größe", ColumnKind.CATEGORY, ("klein", "groß"), missing=1, distinct=2),
-    Column("id", ColumnKind.IGNORED),
+    Column("id", ColumnKind.IGNORED, reason="row numbers"),
     Column("day", ColumnKind.DATE),
+    Column("sold", ColumnKind.DATE, format=DateFormat("dmy", ".", hours=True), notes=("day before month",)),
+    Column("income", ColumnKind.NUMBER, format=NumberFormat(",", (".",), "€", example="1.234,56 €")),
 )
-SCHEMA = Schema(Task.TABULAR_REGRESSION, "row", (6,), (), COLUMNS, "price")
+SCHEMA = Schema(Task.TABULAR_REGRESSION, "row", (12,), (), COLUMNS, "price")
 
 
 def test_a_schema_is_the_same_after_saving_and_loading(tmp_path):
@@ -20,6 +23,16 @@ def test_a_schema_is_the_same_after_saving_and_loading(tmp_path):
     assert loaded == SCHEMA
     assert isinstance(loaded.task, Task)
     assert isinstance(loaded.columns[0].kind, ColumnKind)
+
+
+def test_a_schema_without_formats_can_be_read(tmp_path):
+    """Formats, reasons and notes are newer than the first bundles."""
+    path = tmp_path / "schema.json"
+    path.write_text(
+        '{"task": "tabular_regression", "input": "row", "shape": [4], "labels": [], '
+        '"columns": [{"name": "day", "kind": "date"}]}'
+    )
+    assert Schema.load(path).columns == (Column("day", ColumnKind.DATE),)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +59,7 @@ def test_a_missing_file_is_an_error_with_its_path(tmp_path):
 
 
 def test_the_width_of_a_column_is_the_number_of_its_encoded_numbers():
-    assert [column.width for column in COLUMNS] == [1, 1, 0, 4]
+    assert [column.width for column in COLUMNS] == [1, 1, 0, 4, 5, 1]
 
 
 @pytest.mark.parametrize("task", list(Task))
