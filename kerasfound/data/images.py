@@ -6,7 +6,7 @@ import numpy as np
 
 from kerasfound.bundle.schema import Schema, Task
 from kerasfound.errors import UserError
-from kerasfound.preprocessing.pixels import open_image, read_image
+from kerasfound.preprocessing.pixels import read_head, read_image
 
 from . import tfds
 from .cache import Arrays, sha256
@@ -92,10 +92,7 @@ def read_image_folder(folder: Path) -> Dataset:
 
 
 def _common_shape(files: list[Path]) -> tuple[int, int, int]:
-    sizes, has_color = [], False
-    for file in files:
-        with open_image(file, file) as image:
-            sizes.append((image.height, image.width))
-            has_color |= image.mode not in ("1", "L", "LA", "I", "I;16")
+    heads = [read_head(file) for file in files]
+    sizes = [(head.height, head.width) for head in heads]
     height, width = (int(side) for side in np.clip(np.median(sizes, axis=0), MIN_SIDE, MAX_SIDE))
-    return height, width, 3 if has_color else 1
+    return height, width, 3 if any(head.color for head in heads) else 1

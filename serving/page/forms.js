@@ -26,6 +26,7 @@ function imageForm(model, changed) {
   const [canvas, dot, status, preview, upload, file] = parts.map((part) => node.querySelector(part));
   const { centered, dark } = node.elements;
   Object.assign(preview, { width, height });
+  upload.style.aspectRatio = `${width} / ${height}`; // an image of other proportions is squeezed, as the model sees it
   centered.checked = channels === 1; // color images are rarely ink on an empty background
   const blank = Array.from({ length: height }, () => Array(width).fill(0));
   const announce = (text) => (status.textContent = text);

@@ -42,6 +42,10 @@ IMAGES = [
     make_image("P", (8, 8)),
     make_image("1", (8, 8)),
     make_image("CMYK", (9, 9), "JPEG"),
+    make_image("LA", (8, 8), "WEBP"),
+    make_image("P", (8, 8), "GIF"),
+    make_image("I;16", (8, 8), "TIFF"),
+    make_image("F", (8, 8), "TIFF"),
 ]
 
 
@@ -204,6 +208,13 @@ def huge_image(width, height):
     return file.getvalue()
 
 
+def unknown_range():
+    """A TIFF file of floats that neither end at 1 nor at 255."""
+    file = io.BytesIO()
+    Image.fromarray(np.array([[0, 5]], "float32")).save(file, "TIFF")
+    return file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("row", "parts"),
     [
@@ -214,8 +225,9 @@ def huge_image(width, height):
         ("aGk=", ["image 0", "not an image"]),
         (b64(IMAGES[0][:60]), ["image 0", "not an image"]),
         (b64(IMAGES[1][:200]), ["image 0", "not an image"]),
-        (b64(make_image("RGB", (5, 4), "GIF")), ["not an image"]),
-        (b64(make_image("RGB", (5, 4), "TIFF")), ["not an image"]),
+        (b64(make_image("RGB", (5, 4), "PCX")), ["not an image", "expected PNG, JPEG"]),
+        (b64(make_image("RGB", (5, 4), "EPS")), ["not an image"]),
+        (b64(unknown_range()), ["image 0", "values from 0 to 5", "floats in 0..1"]),
         (b64(huge_image(1 << 13, 1 << 12)), ["image 0", "too many pixels"]),
         ({"b64": 1}, ["str"]),
         ({"c64": ""}, ["'c64'"]),

@@ -356,6 +356,18 @@ def test_a_finger_draws_on_a_phone(open_page):
     assert page.evaluate("scrollY") == 0
 
 
+def test_an_uploaded_image_is_shown_squeezed_as_the_model_sees_it(open_page, tmp_path):
+    from PIL import Image
+
+    file = tmp_path / "long.png"
+    Image.new("L", (90, 30)).save(file)
+    page = open_page("drawing/1")
+    page.get_by_label("Or an image file").set_input_files(file)
+    expect(page.get_by_alt_text("The uploaded image")).to_be_visible()
+    box = page.get_by_alt_text("The uploaded image").bounding_box()
+    assert box["width"] == box["height"]  # as the model's input
+
+
 def test_an_image_file_is_uploaded_unchanged(open_page, tmp_path):
     from PIL import Image
 
