@@ -1,6 +1,7 @@
 """The base class of our optimizers: on torch a kernel updates all weights at once, in place."""
 
 import keras
+from keras import ops
 
 
 class Optimizer(keras.optimizers.Optimizer):
@@ -22,6 +23,13 @@ class Optimizer(keras.optimizers.Optimizer):
         name = self._torch_kernel_of_update_step()
         kernel = getattr(torch_kernels, name) if name else None
         return torch_kernels.update(kernel, self, grads, trainable_variables, learning_rate)
+
+    def finalize_variable_values(self, var_list):
+        super().finalize_variable_values(var_list)
+        if self.use_ema and keras.backend.backend() == "jax":
+            # weight and average would be one buffer, which the next compiled step deletes for both
+            for variable in var_list:
+                variable.assign(ops.copy(variable))
 
     def _torch_kernel_of_update_step(self):
         """Return the kernel that the class with `update_step` names: a subclass with a new equation inherits none."""

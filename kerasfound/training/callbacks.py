@@ -45,7 +45,13 @@ class InterruptHandler(keras.callbacks.Callback):
 
 
 class CheckpointLogger(keras.callbacks.Callback):
-    """Write a line of `metrics.jsonl` and a checkpoint after each epoch; end the training when patience runs out."""
+    """Write a line of `metrics.jsonl` and a checkpoint after each epoch; end the training when patience runs out.
+
+    Args:
+        run: the run folder.
+        patience: stop after this many epochs without a smaller validation loss, and keep a checkpoint of the best
+            epoch. None: no epoch is the best.
+    """
 
     def __init__(self, run: Run, patience: int | None):
         super().__init__()
@@ -60,19 +66,16 @@ class CheckpointLogger(keras.callbacks.Callback):
         if not math.isfinite(row["loss"]):
             raise UserError(f"the loss became {row['loss']} in epoch {epoch + 1}; try a smaller `learning_rate`.")
         self.run.log({"epoch": epoch + 1, **row, "seconds": round(time.perf_counter() - self.started, 3)})
-        if self.patience and self._best_epoch() == epoch + 1:
+        if self.patience and self.run.best_epoch == epoch + 1:
             checkpoint.save(self.model, self.run.checkpoints / "best.npz", epoch + 1)
         checkpoint.save(self.model, self.run.checkpoints / "last.npz", epoch + 1)
         self.model.stop_training = self.is_out_of_patience()
 
     def is_out_of_patience(self) -> bool:
-        history = self.run.history
-        if not self.patience or not history:
+        epochs = len(self.run.history)
+        if not self.patience or not epochs:
             return False
-        return len(history) - self._best_epoch() >= self.patience
-
-    def _best_epoch(self) -> int:
-        return int(min(self.run.history, key=lambda row: row["val_loss"])["epoch"])
+        return epochs - self.run.best_epoch >= self.patience
 
 
 class ProgressBar(keras.callbacks.Callback):

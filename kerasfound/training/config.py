@@ -42,13 +42,17 @@ class Config:
     epochs: int | None = bounded(None, at_least=1)
     """Passes over the training rows."""
     patience: int | None = bounded(None, at_least=1)
-    """Stop when the validation loss has not improved for this many epochs, and keep the weights of the best epoch."""
+    """Stop when the validation loss has not improved for this many epochs. Defaults to a quarter of the epochs, at
+    least 3. The trained model has the weights of the epoch with the smallest validation loss."""
     clip_norm: float | None = bounded(None, above=0)
     """Scale gradients down to this global norm. Prevents training from diverging, at almost no cost."""
     accumulate: int | None = bounded(None, at_least=2)
     """Average the gradients of this many batches before each weight update: a larger batch without its memory."""
     ema: float | None = bounded(None, above=0)
-    """Decay rate of an exponential moving average of the weights, such as 0.99. The trained model uses the average."""
+    """Decay rate of an exponential moving average of the weights, such as 0.99. The trained model has the average after
+    all epochs, instead of the weights of the best epoch."""
+    class_weight: Literal["balanced"] | None = None
+    """balanced: in the loss, a class counts as much as any other, however rare it is. For classification."""
     tensorboard: bool = False
     """Also write TensorBoard logs to the run folder."""
 
@@ -56,7 +60,7 @@ class Config:
         if not 0 <= self.seed < 2**32:
             raise UserError(f"`seed` must be in [0, 2**32), got {self.seed}.")
         if self.ema is not None and (self.ema >= 1 or self.patience):
-            raise UserError("`ema` must be below 1, and excludes `patience`, which keeps the weights of one epoch.")
+            raise UserError("`ema` must be below 1, and excludes `patience`, because no single epoch is kept.")
         for field in dataclasses.fields(self):
             value, low = getattr(self, field.name), field.metadata.get("at_least")
             above = field.metadata.get("above")
@@ -75,6 +79,11 @@ class Config:
             "use_ema": self.ema is not None,
             "ema_momentum": self.ema or 0.99,
         }
+
+    def epochs_without_improvement(self) -> int | None:
+        """After how many of them training stops; None with `ema`, which needs all epochs."""
+        assert self.epochs is not None
+        return None if self.ema else self.patience or max(3, self.epochs // 4)
 
     def to_yaml(self) -> str:
         return yaml.safe_dump(dataclasses.asdict(self), sort_keys=False)

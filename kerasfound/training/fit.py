@@ -1,11 +1,13 @@
 """`fit`: `keras.Model.fit` with shuffled batches, a progress bar, a log file and checkpoints."""
 
 import ctypes
+import math
 import platform
 
 import keras
 
 from kerasfound.data import Split
+from kerasfound.errors import UserError
 
 from . import checkpoint
 from .callbacks import CheckpointLogger, InterruptHandler, ProgressBar
@@ -22,25 +24,31 @@ def fit(model: keras.Model, batches: ShuffledBatches, validation: Split, run: Ru
     """Train for `config.epochs` epochs. After each epoch, log its metrics and save a checkpoint in the run folder.
 
     If the run folder has a checkpoint, training continues after its epoch with the same results as without a stop.
-    With `config.patience`, the final weights are those of the epoch with the smallest validation loss.
+    The final weights are those of the epoch with the smallest validation loss, the first of several. Training stops
+    after `config.patience` epochs without a smaller one. With `config.ema` all epochs are trained, and the final
+    weights are the moving average.
 
     Args:
         model: compiled.
         batches: the training rows.
         validation: the rows for the metrics after each epoch.
         run: its folder receives `metrics.jsonl` and `checkpoints/`.
-        config: `epochs`, `patience` and `tensorboard` are used.
+        config: `epochs`, `patience`, `ema`, `class_weight` and `tensorboard` are used.
 
     Raises:
-        UserError: if the loss is no longer finite, or the checkpoint belongs to another model.
+        UserError: if the loss is no longer finite, the validation loss never is, or the checkpoint belongs to another
+            model.
     """
     assert config.epochs is not None, "a recipe sets the number of epochs before it trains"
+    patience = config.epochs_without_improvement()
     keep_freed_memory()
-    last, best = run.checkpoints / "last.npz", run.checkpoints / "best.npz"
+    last = run.checkpoints / "last.npz"
     epochs_done = checkpoint.restore(model, last) if last.exists() else 0
     run.drop_rows_after(epochs_done)
     batches.begin(epochs_done)
-    logger, bar = CheckpointLogger(run, config.patience), ProgressBar(config.epochs)
+    if config.class_weight:
+        batches.balance_classes(len(run.schema.labels))
+    logger, bar = CheckpointLogger(run, patience), ProgressBar(config.epochs)
     callbacks = [logger, bar]
     if config.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(run.folder / "tensorboard"))
@@ -51,12 +59,30 @@ def fit(model: keras.Model, batches: ShuffledBatches, validation: Split, run: Ru
                 epochs=config.epochs,
                 initial_epoch=epochs_done,
                 shuffle=False,  # ShuffledBatches shuffles, in an order that can be repeated
-                validation_data=OrderedBatches(*validation),
+                validation_data=OrderedBatches(*batches.with_weights(*validation)),
                 callbacks=[*callbacks, ctrl_c],
                 verbose=0,
             )
-    if config.patience:
-        checkpoint.restore(model, best)
+    if patience:
+        _keep_best_epoch(model, run, config.epochs)
+    else:
+        print(f"kept the moving average of the weights over all {config.epochs} epochs")
+
+
+def _keep_best_epoch(model: keras.Model, run: Run, epochs: int) -> None:
+    """Load the weights of the epoch with the smallest validation loss, and print which epoch it is."""
+    history, best = run.history, run.best_epoch
+    loss = history[best - 1]["val_loss"]
+    if not math.isfinite(loss):
+        raise UserError(
+            f"the validation loss is {loss} in every epoch; look for values that are not finite in the validation "
+            "rows, or try a smaller `learning_rate`."
+        )
+    checkpoint.restore(model, run.checkpoints / "best.npz")
+    stopped = ""
+    if len(history) < epochs:
+        stopped = f"; stopped after epoch {len(history)} of {epochs}, {len(history) - best} without improvement"
+    print(f"kept epoch {best}, with the smallest validation loss ({loss:.4f}){stopped}")
 
 
 def keep_freed_memory() -> None:

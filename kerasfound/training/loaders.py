@@ -81,6 +81,7 @@ class ShuffledBatches(keras.utils.PyDataset):
         self.batch_size = min(batch_size, self.rows)
         self.seed = seed
         self.lengths = lengths
+        self.class_weights: np.ndarray | None = None
         whole = self.rows // self.batch_size
         self.steps = min(steps or whole, whole)
         self.begin(0)
@@ -93,15 +94,34 @@ class ShuffledBatches(keras.utils.PyDataset):
         if self.lengths is not None:
             self.order = self._grouped_by_length(self.order, self.lengths, rng)
 
+    def balance_classes(self, num_classes: int) -> None:
+        """Weigh the rows so that all classes have the same total weight, and the mean weight is 1.
+
+        Example:
+            >>> batches = ShuffledBatches(Split(np.zeros(4), np.array([0, 0, 0, 1])), batch_size=4, seed=0)
+            >>> batches.balance_classes(2)
+            >>> batches.class_weights.round(3).tolist()
+            [0.667, 2.0]
+        """
+        counts = np.bincount(keras.ops.convert_to_numpy(self.y), minlength=num_classes)
+        weights = self.rows / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        self.class_weights = np.where(counts, weights, 1).astype("float32")
+
+    def with_weights(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Rows with their weights, if the classes are balanced."""
+        if self.class_weights is None:
+            return x, y
+        return x, y, self.class_weights[keras.ops.convert_to_numpy(y)]
+
     def __len__(self) -> int:
         return self.steps
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
         x = self.x[rows]
         if self.lengths is not None:
             x = x[:, : LENGTH_STEP * math.ceil(self.lengths[rows].max() / LENGTH_STEP)]
-        return x, self.y[rows]
+        return self.with_weights(x, self.y[rows])
 
     def on_epoch_end(self) -> None:
         self.begin(self.epoch + 1)

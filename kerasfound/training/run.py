@@ -3,6 +3,7 @@
 import datetime
 import importlib.metadata
 import json
+import math
 import os
 import platform
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import numpy as np
 import yaml
 
 from kerasfound.atomic import remove_parts, replacing
-from kerasfound.bundle import Schema
+from kerasfound.bundle import Schema, Task
 from kerasfound.data import Dataset
 from kerasfound.errors import UserError, one_line
 
@@ -114,6 +115,12 @@ class Run:
         return [json.loads(line) for line in self._metrics.read_text().splitlines()]
 
     @property
+    def best_epoch(self) -> int:
+        """The epoch with the smallest validation loss, the first of several. NaN is larger than any number."""
+        losses = [row["val_loss"] for row in self.history]
+        return 1 + min(range(len(losses)), key=lambda i: (math.isnan(losses[i]), losses[i]))
+
+    @property
     def results(self) -> dict[str, Any]:
         """The test metrics, the times in seconds and the number of parameters, measured once at the end."""
         return _read(self._results, _json)
@@ -138,6 +145,9 @@ class Run:
         """
         import keras
 
+        task = dataset.schema.task
+        if config.class_weight and (not dataset.schema.labels or task == Task.TEXT_GENERATION):
+            raise UserError(f"`class_weight` is for classification; this run's task is {task.replace('_', ' ')}.")
         if self.resumable:
             if self.environment["data"]["sha256"] != dataset.sha256:
                 raise UserError(

@@ -8,13 +8,14 @@ from keras import ops
 Loss = Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]
 
 
-def member_loss(loss: Loss) -> Loss:
-    """Return the mean of the members' losses.
+def member_loss(loss: keras.losses.Loss) -> Loss:
+    """Return the mean of the members' losses, for each row.
 
     Each member is trained on its own. With the loss of their mean output, one member could compensate another's errors.
 
     Args:
         loss: the loss of one member, for targets `(batch,)` and outputs `(batch, classes)`; in regression `(batch,)`.
+            Its `call` is used, which keeps the rows apart, so that Keras can weigh them.
 
     Returns:
         The loss for targets `(batch,)` and the outputs of all members, `(batch, members, classes)` or
@@ -23,7 +24,8 @@ def member_loss(loss: Loss) -> Loss:
 
     def mean_loss(y: keras.KerasTensor, outputs: keras.KerasTensor) -> keras.KerasTensor:
         y = ops.repeat(ops.reshape(y, (-1, 1)), outputs.shape[1], axis=1)
-        return loss(y, outputs if outputs.shape[2] > 1 else ops.squeeze(outputs, -1))
+        losses = loss.call(y, outputs if outputs.shape[2] > 1 else ops.squeeze(outputs, -1))
+        return losses if len(losses.shape) == 1 else ops.mean(losses, axis=-1)
 
     return mean_loss
 

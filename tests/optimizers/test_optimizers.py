@@ -402,3 +402,16 @@ def test_weights_of_any_precision_move(name, dtype):
         optimizer.apply([ops.ones((2, 2), dtype)], [w])
     assert np.all(ops.convert_to_numpy(ops.cast(w, "float32")) < 0.1 - 1e-3)
     assert keras.backend.standardize_dtype(w.dtype) == dtype
+
+
+def test_a_model_with_averaged_weights_is_trained_again_and_predicts():
+    # on JAX weight and average must not share a buffer, because a compiled step deletes its inputs
+    x = np.ones((8, 2), "float32")
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(optimizers.Adam(0.01, use_ema=True), "mse")
+    for _ in range(2):
+        model.fit(x, x[:, :1], verbose=0)
+        model.predict(x, verbose=0)
+    averages = [v for v in model.optimizer.variables if "average" in v.path]
+    for average, weight in zip(averages, model.trainable_variables, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(average), ops.convert_to_numpy(weight))
