@@ -1,12 +1,15 @@
 """Packages whose modules are imported at their first use."""
 
+import contextlib
 import importlib
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
 import lazy_loader
 
+from kerasfound._stderr import stderr_only_on_error
 from kerasfound.errors import NotInstalledError
 
 
@@ -18,8 +21,11 @@ def attach(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], 
     load, list_names, names = lazy_loader.attach_stub(package, file)
 
     def load_or_explain(name: str) -> Any:
+        # what is loaded first imports Keras and its backend, which log messages
+        quiet = contextlib.nullcontext() if "keras" in sys.modules else stderr_only_on_error()
         try:
-            return load(name)
+            with quiet:
+                return load(name)
         except ModuleNotFoundError as error:
             if error.name != "keras":
                 raise

@@ -110,7 +110,7 @@ class Entry:
     is_kink: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GradientCheck:
     """The result of `check`: `comparisons` has the largest error first; `kinks` have no derivative and no error."""
 
@@ -147,6 +147,8 @@ class GradientCheck:
                 for entry in self.kinks[:10]
             ]
         return "\n".join(lines)
+
+    __repr__ = __str__
 
 
 @contextmanager

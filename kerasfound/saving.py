@@ -8,7 +8,7 @@ from kerasfound import activations, initializers, layers, losses, optimizers, sc
 def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
     """Load a model like `keras.saving.load_model`, with all blocks registered.
 
-    `import kerasfound` is lazy, so Keras alone would not know `kerasfound>Dense` in the file.
+    `keras.saving.load_model` itself knows them too, after `import kerasfound`.
 
     Args:
         filepath: a `.keras` file.

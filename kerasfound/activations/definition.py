@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 
-def activation(derivative, range, kinks=()):
+def activation(derivative, range, kinks=(), equation=None):
     r"""Register a function for saving, accept any real numbers, and attach its theory as attributes.
 
     Args:
@@ -16,6 +16,8 @@ def activation(derivative, range, kinks=()):
             and log-softmax, whose outputs depend on all inputs, this is the diagonal of the Jacobian.
         range: the infimum and the supremum of the values, for the default arguments.
         kinks: where the derivative jumps, for the default arguments. Defaults to `()`.
+        equation: for a function that calls one operation of Keras: the same in elementary operations, for the reader.
+            Defaults to `None`: the function itself is written out.
     """
 
     def decorate(function):
@@ -24,7 +26,7 @@ def activation(derivative, range, kinks=()):
             return function(_as_floats(x), *args, **kwargs)
 
         on_tensor.derivative = lambda x, *args, **kwargs: derivative(_as_floats(x), *args, **kwargs)
-        on_tensor.range, on_tensor.kinks = range, kinks
+        on_tensor.range, on_tensor.kinks, on_tensor.equation = range, kinks, equation
         return keras.saving.register_keras_serializable(package="kerasfound")(on_tensor)
 
     return decorate

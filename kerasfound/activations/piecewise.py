@@ -17,7 +17,11 @@ def _relu_derivative(x, negative_slope=0.0, max_value=None, threshold=0.0):
     return _keep_nan(x, ops.cast(slope, x.dtype))
 
 
-@activation(derivative=_relu_derivative, range=(0.0, math.inf), kinks=(0.0,))
+def _relu_equation(x):
+    return ops.maximum(x, 0)
+
+
+@activation(derivative=_relu_derivative, range=(0.0, math.inf), kinks=(0.0,), equation=_relu_equation)
 def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
     r"""Keep positive inputs, set the others to zero.
 

@@ -12,7 +12,12 @@ def _softmax_derivative(x, axis=-1):
     return p * (1 - p)
 
 
-@activation(derivative=_softmax_derivative, range=(0.0, 1.0))
+def _softmax_equation(x, axis=-1):
+    exponentials = ops.exp(x - ops.max(x, axis=axis, keepdims=True))
+    return exponentials / ops.sum(exponentials, axis=axis, keepdims=True)
+
+
+@activation(derivative=_softmax_derivative, range=(0.0, 1.0), equation=_softmax_equation)
 def softmax(x, axis=-1):
     r"""Turn scores into probabilities: positive, summing to 1, larger for the larger score.
 
@@ -48,7 +53,14 @@ def softmax(x, axis=-1):
     return ops.softmax(x, axis=axis)
 
 
-@activation(derivative=lambda x, axis=-1: 1 - softmax(x, axis=axis), range=(-math.inf, 0.0))
+def _log_softmax_equation(x, axis=-1):
+    x = x - ops.max(x, axis=axis, keepdims=True)
+    return x - ops.log(ops.sum(ops.exp(x), axis=axis, keepdims=True))
+
+
+@activation(
+    derivative=lambda x, axis=-1: 1 - softmax(x, axis=axis), range=(-math.inf, 0.0), equation=_log_softmax_equation
+)
 def log_softmax(x, axis=-1):
     r"""The logarithm of softmax, exact also where the probability itself rounds to 0.
 
@@ -81,7 +93,11 @@ def log_softmax(x, axis=-1):
     return ops.log_softmax(x, axis=axis)
 
 
-@activation(derivative=lambda x: ops.sigmoid(x) * ops.sigmoid(-x), range=(0.0, 1.0))
+def _sigmoid_equation(x):
+    return 1 / (1 + ops.exp(-x))
+
+
+@activation(derivative=lambda x: ops.sigmoid(x) * ops.sigmoid(-x), range=(0.0, 1.0), equation=_sigmoid_equation)
 def sigmoid(x):
     r"""Turn a score into the probability of the positive class.
 
@@ -110,7 +126,11 @@ def sigmoid(x):
     return ops.sigmoid(x)
 
 
-@activation(derivative=lambda x: 1 - ops.square(ops.tanh(x)), range=(-1.0, 1.0))
+def _tanh_equation(x):
+    return (ops.exp(x) - ops.exp(-x)) / (ops.exp(x) + ops.exp(-x))
+
+
+@activation(derivative=lambda x: 1 - ops.square(ops.tanh(x)), range=(-1.0, 1.0), equation=_tanh_equation)
 def tanh(x):
     r"""The sigmoid stretched to -1 ... 1, so that zero stays zero.
 
@@ -294,7 +314,11 @@ def swish(x, beta=1.0):
     return x * ops.sigmoid(beta * x)
 
 
-@activation(derivative=lambda x: ops.sigmoid(x), range=(0.0, math.inf))
+def _softplus_equation(x):
+    return ops.maximum(x, 0) + ops.log1p(ops.exp(-ops.abs(x)))
+
+
+@activation(derivative=lambda x: ops.sigmoid(x), range=(0.0, math.inf), equation=_softplus_equation)
 def softplus(x):
     r"""A smooth ReLU that is positive everywhere.
 

@@ -39,7 +39,7 @@ def list_(what: Literal["recipes", "data", "blocks"] | None = None) -> None:
         what: list only these. The default is recipes and data.
     """
     if what == "blocks":
-        startup.start()
+        startup.start_without_training()
         from kerasfound.reference.catalog import blocks
 
         for block in blocks():
@@ -65,7 +65,7 @@ def explain(name: str, /, plot: Path | None = None) -> None:
         name: an activation, loss, initializer, schedule, layer or optimizer; `kerasfound list blocks` lists them.
         plot: also write a plot to this .png or .svg file.
     """
-    startup.start()
+    startup.start_without_training() if plot is None else startup.start()
     explanation = kerasfound.explain(name)
     if plot is not None:
         explanation.plot(plot)

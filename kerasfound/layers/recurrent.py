@@ -234,11 +234,13 @@ class SimpleRNN(keras.layers.SimpleRNN):
     Source: Elman, "Finding Structure in Time", 1990.
     """
 
+    cell_class = SimpleRNNCell
+
     def __init__(self, units, *args, activity_regularizer=None, **kwargs):
         _check(units, **kwargs)
         super().__init__(units, *args, **kwargs)
         # Keras has built its cell from all arguments: this keeps them and changes the equation.
-        self.cell.__class__ = SimpleRNNCell
+        self.cell.__class__ = self.cell_class
         # Keras 3.15 accepts this argument, and `seed` below, but loses both.
         self.activity_regularizer = keras.regularizers.get(activity_regularizer)
 
@@ -281,10 +283,12 @@ class LSTM(keras.layers.LSTM):
     Source: Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997.
     """
 
+    cell_class = LSTMCell
+
     def __init__(self, units, *args, **kwargs):
         _check(units, **kwargs)
         super().__init__(units, *args, **kwargs)
-        self.cell.__class__ = LSTMCell
+        self.cell.__class__ = self.cell_class
 
     def get_config(self):
         return super().get_config() | {"use_cudnn": self.use_cudnn}
@@ -324,10 +328,12 @@ class GRU(keras.layers.GRU):
     Source: Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", 2014.
     """
 
+    cell_class = GRUCell
+
     def __init__(self, units, *args, **kwargs):
         _check(units, **kwargs)
         super().__init__(units, *args, **kwargs)
-        self.cell.__class__ = GRUCell
+        self.cell.__class__ = self.cell_class
 
     def get_config(self):
         return super().get_config() | {"use_cudnn": self.use_cudnn}

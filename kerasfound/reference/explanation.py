@@ -1,12 +1,15 @@
 """What a block is, from its docstring and its code: `kerasfound explain NAME` and `kerasfound.explain(block)`."""
 
 import ast
+import base64
+import contextlib
 import difflib
 import inspect
 import os
 import re
+import tempfile
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +82,7 @@ def _similar_names(name: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The explanation of a block: prints as text, shows as Markdown in a notebook, draws a plot."""
+    """The explanation of a block: prints as text, shows as Markdown with its plot in a notebook."""
 
     block: Block
     subject: Any
@@ -94,7 +97,7 @@ class Explanation:
             text = _arguments(body) if heading == "Args" else body if heading == "Example" else _paragraphs(body)
             parts.append(f"{_title(heading)}\n{textwrap.indent(text, '    ')}")
         for excerpt in equation(block.object):
-            parts.append(f"Code  {excerpt.location}\n{textwrap.indent(excerpt.code, '    ')}")
+            parts.append(f"{excerpt.title}  {excerpt.location}\n{textwrap.indent(excerpt.code, '    ')}")
         parts += [f"See also the {other.kind} `{other.name}`." for other in self.see_also]
         return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -110,9 +113,15 @@ class Explanation:
                 body = f"```python\n{body}\n```"
             parts.append(f"**{_title(heading)}**\n\n{body}")
         for excerpt in equation(block.object):
-            parts.append(f"**Code** `{excerpt.location}`\n\n```python\n{excerpt.code}\n```")
+            parts.append(f"**{excerpt.title}** `{excerpt.location}`\n\n```python\n{excerpt.code}\n```")
+        with contextlib.suppress(UserError):  # a block without a plot
+            parts.insert(3, f"![plot](data:image/png;base64,{base64.b64encode(self._png()).decode()})")
         parts += [f"See also the {other.kind} `{other.name}`." for other in self.see_also]
         return "\n\n".join(part for part in parts if part)
+
+    def _png(self) -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            return self.plot(Path(folder) / "plot.png").read_bytes()
 
     def plot(self, path: str | Path) -> Path:
         """Draw the block into a file, a .png or a .svg, and return its path."""
@@ -171,25 +180,40 @@ class Excerpt:
     location: str
     """File and line number."""
     code: str
+    title: str = "Code"
 
 
 def equation(block: Any) -> list[Excerpt]:
     """Return the code of the formula: the function, or the methods that hold the equation, and their helpers.
 
-    For a class that inherits all of these methods from Keras this is the whole class.
+    A function that calls one operation of Keras comes with its `equation` in elementary operations, a recurrent layer
+    with the methods of its cell. For a class that inherits all of these methods from Keras this is the whole class.
     """
     if not inspect.isclass(block):
-        return [_excerpt(function) for function in _with_helpers([inspect.unwrap(block)])]
+        return [excerpt for function in _with_helpers([block]) for excerpt in _function_excerpts(function)]
+    if hasattr(block, "cell_class"):
+        return equation(block.cell_class)
     methods = [getattr(block, name) for name in EQUATION_METHODS if _is_ours(getattr(block, name, None))]
-    return [_excerpt(code) for code in _with_helpers(methods, block)] or [_excerpt(block)]
+    code = [excerpt for function in _with_helpers(methods, block) for excerpt in _function_excerpts(function)]
+    return code or [_excerpt(block)]
+
+
+def _function_excerpts(function: Any) -> list[Excerpt]:
+    code = _excerpt(inspect.unwrap(function))
+    written_out = getattr(function, "equation", None)
+    return [replace(_excerpt(written_out), title="Equation"), code] if written_out else [code]
 
 
 def _with_helpers(functions: list[Any], block: Any = None) -> list[Any]:
-    """Return `functions` and the functions of their own class and module that they call."""
+    """Return `functions` and the functions of their own class, module and of `activations` that they call."""
     for function in list(functions):
-        source = inspect.getsource(function)
+        source = inspect.getsource(inspect.unwrap(function))
+        names = inspect.unwrap(function).__globals__
         helpers = [getattr(block, name, None) for name in re.findall(r"\bself\.(\w+)\(", source)]
-        helpers += [function.__globals__.get(name) for name in re.findall(r"(?<![.\w])(_\w+)\(", source)]
+        helpers += [names.get(name) for name in re.findall(r"(?<![.\w])(_\w+)\(", source)]
+        helpers += [
+            getattr(names["activations"], name) for name in re.findall(r"(?<![.\w])activations\.(\w+)\(", source)
+        ]
         for helper in helpers:
             is_check = getattr(helper, "__name__", "").startswith("_check")
             if inspect.isfunction(helper) and _is_ours(helper) and not is_check and helper not in functions:

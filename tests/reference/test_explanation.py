@@ -3,6 +3,7 @@
 import re
 
 import keras
+import numpy as np
 import pytest
 
 import kerasfound as kf
@@ -79,3 +80,32 @@ def test_the_command_prints_an_error_in_one_line(kerasfound):
     assert (finished.returncode, finished.stdout) == (2, "")
     assert finished.stderr.startswith('kerasfound: no block "Adm". Did you mean "Adam"')
     assert finished.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", [b.name for b in blocks() if b.kind == "activation" and b.object.equation])
+def test_the_equation_in_elementary_operations_equals_the_block(name):
+    function = getattr(kf.activations, name)
+    x = np.random.default_rng(0).uniform(-5, 5, (7, 4)).astype("float32")
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(function.equation(keras.ops.convert_to_tensor(x))),
+        keras.ops.convert_to_numpy(function(x)),
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("relu", "ops.maximum(x, 0)"),
+        ("sigmoid", "1 / (1 + ops.exp(-x))"),
+        ("layers.Sigmoid", "1 / (1 + ops.exp(-x))"),
+        ("softmax", "exponentials / ops.sum(exponentials, axis=axis, keepdims=True)"),
+        ("tanh", "(ops.exp(x) - ops.exp(-x)) / (ops.exp(x) + ops.exp(-x))"),
+        ("SimpleRNN", "z = x @ self.kernel + h @ self.recurrent_kernel"),
+        ("LSTM", "c = self.recurrent_activation(f) * c + self.recurrent_activation(i) * self.activation(candidate)"),
+        ("GRU", "h = z * h + (1 - z) * candidate"),
+    ],
+)
+def test_the_code_shows_the_formula_written_out(name, code):
+    assert code in str(kf.explain(name))
