@@ -119,8 +119,7 @@ def quantize_and_evaluate(
         samples = to_inputs(train[np.random.default_rng(0).permutation(len(train))[:CALIBRATION]])
     with replacing(folder / FILE) as target:
         scheme = quantize(source, target, samples)
-        inputs = to_inputs(test.x)
-        outputs = [_run_file(path, inputs) for path in (source, target)]
+        outputs = [_run_file(path, test.x, to_inputs) for path in (source, target)]
         metric = METRICS.get(run.schema.task, "accuracy")
         before, after = (evaluation.compute_metrics(y, test, run.schema)[metric] for y in outputs)
         if not 100 * (before - after) <= max_drop:
@@ -172,11 +171,10 @@ def session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def _run_file(path: Path, inputs: Tensors) -> np.ndarray:
-    """The first output for every row."""
-    runner, rows = session(path, threads=0), len(next(iter(inputs.values())))
-    parts = (slice(start, start + loaders.PREDICTION_BATCH) for start in range(0, rows, loaders.PREDICTION_BATCH))
-    return np.concatenate([runner.run(None, {name: x[part] for name, x in inputs.items()})[0] for part in parts])
+def _run_file(path: Path, x: np.ndarray, to_inputs: Callable[[np.ndarray], Tensors]) -> np.ndarray:
+    """The first output for every row, batch by batch."""
+    runner, batches = session(path, threads=0), loaders.OrderedBatches(x)
+    return np.concatenate([runner.run(None, to_inputs(batches[i][0]))[0] for i in range(len(batches))])
 
 
 def _input_function(schema: Schema, file: Path) -> Callable[[np.ndarray], Tensors]:

@@ -35,6 +35,10 @@ class Config(kf.training.Config):
 
     data: str = "mnist"
     """A named set of images (mnist, digits), or a folder with one sub-folder of images per class."""
+    image_size: int | None = None
+    """Height and width of the images of a folder, 8 to 224. Defaults to their median size, within 8 to 64."""
+    strict: bool = False
+    """Stop if an image of a folder is unreadable. Otherwise up to 5% of them are left out by name."""
     epochs: int | None = kf.training.bounded(None, at_least=1)
     """Passes over the training images. Defaults to 3, or for fewer than 10,000 images to 30 or more (250 steps)."""
     batch_size: int = kf.training.bounded(144, at_least=1)
@@ -96,7 +100,13 @@ def with_neighbours(network: keras.Model) -> keras.Model:
 
 def train(config: Config, run: kf.training.Run) -> kf.training.Trained:
     """Fit the network. With `neighbours`, the trained model averages its predictions over shifted images."""
-    images = kf.data.load(config.data, config.data_dir, task="image_classification")
+    images = kf.data.load(
+        config.data,
+        config.data_dir,
+        task="image_classification",
+        image_size=config.image_size,
+        strict=config.strict,
+    )
     if config.shift >= min(images.schema.shape[:2]):
         raise kf.errors.UserError(
             f"`shift` {config.shift} moves images of {images.schema.shape[:2]} pixels out of view; use a smaller shift."

@@ -18,6 +18,8 @@ from kerasfound.atomic import replacing
 Arrays = dict[str, np.ndarray]
 TEXT = np.dtypes.StringDType()
 BYTES, ENDS = "_utf8", "_ends"
+ROWS_AT_ONCE = 4096
+"""Rows that are read at once for a checksum."""
 
 
 def folder() -> Path:
@@ -30,9 +32,10 @@ def sha256(arrays: Arrays) -> str:
     digest = hashlib.sha256()
     arrays = pack_texts(arrays)
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
+        array = arrays[name]
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(array.data)
+        for start in range(0, len(array), ROWS_AT_ONCE):  # an array on disk does not come into memory as a whole
+            digest.update(np.ascontiguousarray(array[start : start + ROWS_AT_ONCE]).data)
     return digest.hexdigest()
 
 

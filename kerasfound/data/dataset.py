@@ -9,7 +9,10 @@ from kerasfound.bundle.schema import Schema
 
 
 class Split(NamedTuple):
-    """Raw inputs `x` and their targets `y`, row by row."""
+    """Raw inputs `x` and their targets `y`, row by row.
+
+    The images of a large folder are on disk: `x` is then a `StoredImages`, which reads the rows that are indexed.
+    """
 
     x: np.ndarray
     y: np.ndarray

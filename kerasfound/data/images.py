@@ -1,22 +1,27 @@
 """Images: raw pixels 0..255 as `uint8`, with one class for each image."""
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kerasfound.bundle.schema import Schema, Task
 from kerasfound.errors import UserError
-from kerasfound.preprocessing.pixels import read_head, read_image
 
 from . import tfds
 from .cache import Arrays, sha256
 from .dataset import Dataset
-from .splits import stratified_split
+from .image_folders import FoundImage, Tell, find_images
+from .image_splits import check_classes, enumerate_some, split_images
+from .stored_images import LARGEST_SIDE, MIN_SIDE, store_images
 
 MNIST_VALIDATION = 5_000
 DIGITS_VALIDATION, DIGITS_TEST = 240, 360
-MIN_SIDE, MAX_SIDE = 8, 64
-"""Bounds of the height and width that the images of a folder are resized to."""
+MAX_UNREADABLE = 0.05
+"""Share of the images of a folder that may be unreadable."""
+MAX_BYTES_IN_MEMORY = 2**28
+"""Pixels of a folder up to this size are arrays in memory; more are read from the cache batch by batch."""
 
 
 def mnist(data_dir: Path | None) -> Arrays:
@@ -58,41 +63,71 @@ def digits(data_dir: Path | None) -> Arrays:
     }
 
 
-def read_image_folder(folder: Path) -> Dataset:
+def read_image_folder(folder: Path, image_size: int | None = None, strict: bool = False) -> Dataset:
     """Read your own images: one folder for each class, with the name of the class.
 
-    All images are resized to the median height and width, within 8 to 64 pixels. They are grey if none has color. Of
-    each class 1/7 is for validation and 1/7 for test, from a shuffle with a fixed seed.
+    These folders may lie in folders `train`, `validation` (`val`, `valid`) and `test`, which are then the splits. A
+    split that has no folder is cut from the training images. Otherwise 70% of each class are for training, 10% for
+    validation and 20% for test, from a shuffle with a fixed seed.
+
+    All images are squeezed to one size. They are gray if none has color. Files that are not images are ignored; up to
+    5% of the images may be unreadable. Lines on the standard error say what was left out.
 
     Args:
         folder: a folder with two or more folders, each with three or more images in any format that Pillow reads.
+        image_size: the height and width of the images, 8 to 224. Defaults to their median size, within 8 to 64.
+        strict: refuse the folder if a single image is unreadable.
 
     Raises:
-        UserError: if there are too few classes or images, or a file is not an image.
+        UserError: if there are too few classes or images, or too many of them are unreadable.
     """
-    classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    files = {path.name: sorted(file for file in path.iterdir() if not file.name.startswith(".")) for path in classes}
-    if len(files) < 2:
-        raise UserError(f"`data` {folder}: has {len(files)} folders; expected two or more, one for each class.")
-    too_few = [f"{name} has {len(images)}" for name, images in files.items() if len(images) < 3]
-    if too_few:
-        raise UserError(f"`data` {folder}: {too_few[0]} images; each class needs three, one for each split.")
-    all_files = [file for images in files.values() for file in images]
-    shape = _common_shape(all_files)
-    x = np.stack([read_image(file, shape) for file in all_files])
-    y = np.repeat(np.arange(len(files)), [len(images) for images in files.values()])
-    arrays: Arrays = {}
-    splits = stratified_split(y, seed=0, every_class=True)
-    for name, rows in zip(("train", "validation", "test"), splits, strict=True):
-        arrays[f"{name}_x"], arrays[f"{name}_y"] = x[rows], y[rows]
-    pixels = " x ".join(map(str, shape[:2]))
-    source = f"{len(y):,} images in {len(files)} folders of {folder.name}, resized to {pixels} pixels"
-    schema = Schema(Task.IMAGE_CLASSIFICATION, "image", shape, tuple(files))
+    if image_size is not None and not MIN_SIDE <= image_size <= LARGEST_SIDE:
+        raise UserError(f"`image_size` must be from {MIN_SIDE} to {LARGEST_SIDE}, got {image_size}.")
+
+    def tell(line: str) -> None:
+        print(f"{folder}: {line}.", file=sys.stderr)
+
+    data = f"`data` {folder}"
+    found = find_images(folder, tell)
+    labels = _class_names(found, data)
+    x, unreadable = store_images([image.path for image in found], image_size, tell)
+    _report_unreadable([str(image.path.relative_to(folder)) for image in found], unreadable, data, strict, tell)
+    found = [image for i, image in enumerate(found) if i not in unreadable]
+    y = np.array([labels.index(image.label) for image in found])
+    splits = split_images(y, [image.split for image in found])
+    check_classes(y, splits, labels, data, tell)
+    in_memory = x.nbytes <= MAX_BYTES_IN_MEMORY
+    arrays: dict[str, Any] = {}
+    for name, rows in splits.items():
+        arrays |= {f"{name}_x": x[rows] if in_memory else x.take(rows), f"{name}_y": y[rows]}
+    height, width = x.shape[1:3]
+    source = f"{len(y):,} images in {len(labels)} folders of {folder.name}, squeezed to {height} x {width} pixels"
+    schema = Schema(Task.IMAGE_CLASSIFICATION, "image", x.shape[1:], tuple(labels))
     return Dataset.from_arrays(str(folder), source, sha256(arrays), arrays, schema)
 
 
-def _common_shape(files: list[Path]) -> tuple[int, int, int]:
-    heads = [read_head(file) for file in files]
-    sizes = [(head.height, head.width) for head in heads]
-    height, width = (int(side) for side in np.clip(np.median(sizes, axis=0), MIN_SIDE, MAX_SIDE))
-    return height, width, 3 if any(head.color for head in heads) else 1
+def _class_names(found: list[FoundImage], data: str) -> list[str]:
+    """The names of the classes, sorted: those of the training images."""
+    labels = sorted({image.label for image in found if image.split in ("", "train")})
+    if len(labels) < 2:
+        raise UserError(f"{data}: has {len(labels)} folders with images; expected two or more, one for each class.")
+    unknown = sorted({image.label for image in found} - set(labels))
+    if unknown:
+        raise UserError(
+            f"{data}: validation or test has images of {enumerate_some(unknown)}, and the training images are of "
+            f"{enumerate_some(labels)}; give each class the same name in all splits."
+        )
+    return labels
+
+
+def _report_unreadable(files: list[str], reasons: dict[int, str], data: str, strict: bool, tell: Tell) -> None:
+    """Name the images that cannot be read; refuse the folder if they are too many."""
+    lines = enumerate_some([f"{files[i]}: {reason}" for i, reason in reasons.items()], "; ")
+    if len(reasons) > (0 if strict else MAX_UNREADABLE * len(files)):
+        allowed = "`strict` allows none" if strict else f"at most {MAX_UNREADABLE:.0%} may be unreadable"
+        raise UserError(
+            f"{data}: {len(reasons):,} of {len(files):,} images cannot be read, and {allowed}; convert or remove them. "
+            f"{lines}."
+        )
+    if reasons:
+        tell(f"{len(reasons):,} of {len(files):,} images cannot be read and are left out. {lines}")

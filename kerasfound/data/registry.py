@@ -107,6 +107,8 @@ def load(
     *,
     text: str | None = None,
     target: str | None = None,
+    image_size: int | None = None,
+    strict: bool = False,
 ) -> Dataset:
     """Read a named data set or your own images or texts, as NumPy splits and a schema.
 
@@ -119,6 +121,8 @@ def load(
         task: the `Task` that the data must be for; it decides how a path is read. Defaults to any task.
         text: the column of the texts, in a table of labelled texts.
         target: the column of the labels, in a table of labelled texts.
+        image_size: the height and width of the images of a folder. Defaults to their median size, within 8 to 64.
+        strict: refuse a folder of images if one of them is unreadable.
 
     Raises:
         UserError: if there is no such set or folder, the set cannot be downloaded, or it is for another task.
@@ -129,9 +133,15 @@ def load(
         ((1197, 8, 8, 1), '3')
     """
     if data not in SOURCES and Path(data).exists():
-        dataset = _read_path(Path(data), task, text, target)
+        path = Path(data)
+        if path.is_dir() and task != Task.TEXT_CLASSIFICATION:
+            dataset = images.read_image_folder(path, image_size, strict)
+        else:
+            dataset = _read_texts(path, task, text, target)
         _check_task(task, data, dataset.schema)
         return dataset
+    if image_size:
+        raise UserError(f"`image_size` is for a folder of images; the images of {data} have one size.")
     if data not in SOURCES:
         if data in TABLES:
             raise UserError(f"`data` {data} is a table; `kerasfound run tabular_mlp` trains on it.")
@@ -147,10 +157,10 @@ def load(
     return Dataset.from_arrays(data, source.summary, digest, arrays, source.schema)
 
 
-def _read_path(path: Path, task: str | None, text: str | None, target: str | None) -> Dataset:
+def _read_texts(path: Path, task: str | None, text: str | None, target: str | None) -> Dataset:
     if task == Task.TEXT_CLASSIFICATION:
         return labelled_texts.read_labelled_texts(path, text, target)
-    return images.read_image_folder(path) if path.is_dir() else text_corpus.read_text_corpus(path)
+    return text_corpus.read_text_corpus(path)
 
 
 def _check_task(task: str | None, data: str, schema: Schema) -> None:

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-DEAL, DEAL_BEFORE_TEST, DEAL_EVERY_CLASS = "tttvttxttx", "tttvtttttt", "xvttttt"
+DEAL, DEAL_BEFORE_TEST = "tttvttxttx", "tttvtttttt"
 """The splits that successive rows go to, repeated: t for training, v for validation, x for test."""
 
 
 def stratified_split(
-    y: np.ndarray, seed: int, *, stratify: bool = True, every_class: bool = False, test: int = 0
+    y: np.ndarray, seed: int, *, stratify: bool = True, test: int = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the rows for training, validation and test, each class with the same share in every split.
 
@@ -17,8 +17,6 @@ def stratified_split(
         y: the class, or a number to predict, of each row.
         seed: the seed of the shuffle.
         stratify: whether `y` holds classes; numbers are dealt out in shuffled order.
-        every_class: deal out each class from the start, 5/7 for training and 1/7 for each of the others, so that three
-            rows of a class are enough to have one in every split.
         test: the number of rows at the end that are the test split already; the others are 90% for training and
             10% for validation.
 
@@ -32,9 +30,6 @@ def stratified_split(
         rows = rows[np.argsort(y[rows], kind="stable")]
     turns = np.arange(len(rows))
     deal = DEAL_BEFORE_TEST if test else DEAL
-    if every_class:
-        turns -= np.searchsorted(y[rows], y[rows])  # the place within the class
-        deal = DEAL_EVERY_CLASS
     dealt = np.array(list(deal))[turns % len(deal)]
     train, validation, rest = (np.sort(rows[dealt == split]) for split in "tvx")
     return train, validation, np.arange(len(y) - test, len(y)) if test else rest

@@ -10,6 +10,7 @@ What a viewer shows is what the model receives:
 """
 
 import contextlib
+import functools
 import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -92,6 +93,14 @@ def read_head(path: Path) -> ImageHead:
         )
         height, width = (image.width, image.height) if lying else (image.height, image.width)
         return ImageHead(height, width, not _is_gray(image))
+
+
+@functools.cache
+def suffixes() -> frozenset[str]:
+    """The suffixes, in lower case with the dot, of the files that Pillow reads."""
+    from PIL import Image
+
+    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN)
 
 
 @contextlib.contextmanager

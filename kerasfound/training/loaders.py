@@ -14,6 +14,8 @@ WORKERS = 2
 epoch TensorFlow then waits for the sleeping tuner, in the worst case for as long as the epoch took."""
 PREDICTION_BATCH = 500
 """Rows in a batch of evaluation or prediction."""
+MAX_VALUES = PREDICTION_BATCH * 64 * 64 * 3
+"""Values in such a batch: fewer rows of larger images, whose feature maps have to fit into memory."""
 POOL = 50
 """Number of batches whose rows are sorted by length together: enough for little padding, few enough to stay random."""
 LENGTH_STEP = 50
@@ -37,12 +39,13 @@ class OrderedBatches(keras.utils.PyDataset):
     def __init__(self, *arrays: np.ndarray):
         super().__init__(workers=WORKERS)
         self.arrays = arrays
+        self.rows = min(PREDICTION_BATCH, max(1, MAX_VALUES // max(1, math.prod(arrays[0].shape[1:]))))
 
     def __len__(self) -> int:
-        return math.ceil(len(self.arrays[0]) / PREDICTION_BATCH)
+        return math.ceil(len(self.arrays[0]) / self.rows)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
-        return tuple(array[index * PREDICTION_BATCH : (index + 1) * PREDICTION_BATCH] for array in self.arrays)
+        return tuple(array[index * self.rows : (index + 1) * self.rows] for array in self.arrays)
 
 
 class ShuffledBatches(keras.utils.PyDataset):
@@ -77,7 +80,7 @@ class ShuffledBatches(keras.utils.PyDataset):
         self.rows = len(split.y)
         self.x, self.y = split
         if _stays_on_gpu(split):
-            self.x, self.y = (keras.ops.convert_to_tensor(array) for array in split)
+            self.x, self.y = (keras.ops.convert_to_tensor(np.asarray(array)) for array in split)
         self.batch_size = min(batch_size, self.rows)
         self.seed = seed
         self.lengths = lengths

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,8 +18,8 @@ from .run import Run
 
 def load_examples(run: Run, data_dir: str | None) -> Dataset:
     """Load the images or texts that a run was trained on."""
-    columns = {name: run.settings.get(name) for name in ("text", "target")}
-    return data.load(run.settings["data"], data_dir, run.schema.task, **columns)
+    options: dict[str, Any] = {name: run.settings.get(name) for name in ("text", "target", "image_size", "strict")}
+    return data.load(run.settings["data"], data_dir, run.schema.task, **options)
 
 
 def load_table(run: Run, data_dir: str | None) -> Dataset:

@@ -18,17 +18,6 @@ def test_a_split_shares_no_row_loses_none_and_has_its_share_of_each_class(count,
                 assert abs((y[rows] == c).sum() - share * (y == c).sum()) <= 2
 
 
-@given(st.integers(3, 60), st.integers(1, 5), st.integers(0, 1000))
-def test_three_rows_of_a_class_are_enough_to_have_one_in_every_split(count, classes, seed):
-    y = np.repeat(np.arange(classes), count)
-    splits = stratified_split(y, seed, every_class=True)
-    assert sorted(np.concatenate(splits).tolist()) == list(range(len(y)))
-    for rows, share in zip(splits, (5 / 7, 1 / 7, 1 / 7), strict=True):
-        counts = np.bincount(y[rows], minlength=classes)
-        assert counts.min() == counts.max() > 0
-        assert abs(counts[0] - share * count) <= 2
-
-
 def test_a_reserved_test_split_stays_at_the_end():
     train, validation, test = stratified_split(np.zeros(30), seed=0, test=10)
     assert (len(train), len(validation), test.tolist()) == (18, 2, list(range(20, 30)))
