@@ -5,6 +5,7 @@
     python benchmarks/recipes.py tabular-mlp FOLDER             # FOLDER has the CSV files; needs xgboost, lightgbm,
                                                                 # catboost and pandas
     python benchmarks/recipes.py mini-transformer               # needs torch
+    python benchmarks/recipes.py built-in                       # every built-in data set and every preset, no network
 
 Every training runs in a new process. The recipes run with their presets; this script tunes nothing.
 """
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from runpy import run_path
 
 import cyclopts
 
@@ -136,6 +138,17 @@ def tabular_mlp(folder: Path, seeds: int = 3, backend: str = "tensorflow") -> No
         runs_by_model["tabular_mlp"] = [run | run["test"] for run in runs]
         print(f"{data}\n")
         print_table(runs_by_model, measures, "CatBoost")
+
+
+@app.command
+def built_in(seeds: int = 3) -> None:
+    """What tests/recipes/test_floors.py requires of each built-in data set and each preset, and what is reached."""
+    floors = run_path(str(ROOT.parent / "tests/recipes/test_floors.py"))["FLOORS"]
+    print(f"{table_head(['required', 'metric', 'reached'])}")
+    for (recipe, flags), floor in floors.items():
+        runs = [train_recipe(recipe, seed, *flags.split()) for seed in range(seeds)]
+        reached = [run | {"reached": run["test"][floor.metric]} for run in runs]
+        print(table_row(f"{recipe} {flags} | {floor.value} | {floor.metric}", reached, ["reached"]), flush=True)
 
 
 if __name__ == "__main__":
