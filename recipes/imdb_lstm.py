@@ -43,6 +43,8 @@ class Config(kf.training.Config):
     """The column of a file with the texts. Defaults to "text", or to the column with the longest cells."""
     target: str | None = None
     """The column of a file with the labels. Defaults to "label", or to the only other column."""
+    header: bool | None = None
+    """Whether the first row of a CSV file has the names of the columns. The default is inferred."""
     epochs: int | None = kf.training.bounded(None, at_least=1)
     """Passes over the training texts. Defaults to 3, or to 8 for fewer than 10,000 texts."""
     batch_size: int = kf.training.bounded(50, at_least=1)
@@ -124,8 +126,14 @@ def lstm(ids: keras.KerasTensor, classes: int, vectors: np.ndarray, config: Conf
 def train(config: Config, run: kf.training.Run) -> kf.training.Trained:
     """Fit the support vector machine and the LSTM, then weight their logits on the validation split."""
     texts = kf.data.load(
-        config.data, config.data_dir, task="text_classification", text=config.text, target=config.target
+        config.data,
+        config.data_dir,
+        "text_classification",
+        text=config.text,
+        target=config.target,
+        header=config.header,
     )
+    print(kf.data.describe(texts))
     epochs = config.epochs or (3 if len(texts.train.y) >= 10_000 else 8)
     short = np.median([text.count(" ") for text in texts.train.x]) < 50
     word_dropout = (0.0 if short else 0.2) if config.word_dropout is None else config.word_dropout

@@ -42,6 +42,10 @@ class Config(kf.training.Config):
     """The default is inferred from the target: text or few whole numbers mean classification."""
     categorical: tuple[str, ...] = ()
     """Numeric columns that are categories, separated by commas."""
+    keep: tuple[str, ...] = ()
+    """Columns to keep that look like row numbers or ids, separated by commas."""
+    header: bool | None = None
+    """Whether the first row of a CSV file has the names of the columns. The default is inferred."""
     epochs: int | None = kf.training.bounded(None, at_least=1)
     """Passes over the training rows. Defaults to 15, or to 40 for fewer than 20,000 rows."""
     batch_size: int | None = kf.training.bounded(None, at_least=1)
@@ -61,7 +65,9 @@ class Config(kf.training.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.categorical = tuple(name for names in self.categorical for name in names.split(","))
+        self.categorical, self.keep = (
+            tuple(name for names in columns for name in names.split(",")) for columns in (self.categorical, self.keep)
+        )
         if self.dropout >= 1:
             raise UserError(f"`dropout` must be below 1, got {self.dropout}.")
 
@@ -135,6 +141,8 @@ def train(config: Config, run: kf.training.Run) -> kf.training.Trained:
         target=config.target,
         task=config.task,
         categorical=config.categorical,
+        keep=config.keep,
+        header=config.header,
         seed=config.seed,
     )
     print(kf.data.describe(table))

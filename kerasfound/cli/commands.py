@@ -12,7 +12,6 @@ from rich.table import Table
 
 import kerasfound
 from kerasfound import recipes
-from kerasfound.errors import UserError
 from kerasfound.serving import serve
 
 from . import startup
@@ -256,10 +255,12 @@ def demo() -> None:
 
 def read_lines(file: Path) -> list[str]:
     """The non-empty lines of a text file."""
-    try:
-        return [line.strip() for line in file.read_text().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: cannot be read as text ({error}); write one label on each line.") from error
+    from kerasfound.data.text_encoding import read_text_file
+
+    text, remark = read_text_file(file)
+    if remark:
+        print(f"{file}: {remark}")
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 for recipe_name in recipes.NAMES:

@@ -30,6 +30,7 @@ class Dataset:
         validation: the rows that every choice is made on.
         test: the rows that are used once, after all choices are made.
         schema: what one row is.
+        notes: what a person should know about how the data was read, a line each.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Dataset:
     validation: Split
     test: Split
     schema: Schema
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def from_arrays(

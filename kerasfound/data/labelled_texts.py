@@ -1,5 +1,6 @@
 """Labelled texts, such as reviews or letters: raw strings, with one class for each text."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ from . import synthetic_reviews, tfds
 from .cache import TEXT, Arrays, sha256
 from .dataset import Dataset
 from .splits import stratified_split
-from .tables import MIN_ROWS, encode_target
+from .tables import MIN_ROWS
+from .text_encoding import read_text_file
 
 if TYPE_CHECKING:  # pyarrow is not needed to list the named sets
     import pyarrow as pa
@@ -56,42 +58,46 @@ def synthetic(data_dir: Path | None) -> Arrays:
     return arrays
 
 
-def read_labelled_texts(path: Path, text: str | None = None, target: str | None = None) -> Dataset:
+def read_labelled_texts(
+    path: Path, text: str | None = None, target: str | None = None, header: bool | None = None
+) -> Dataset:
     """Read your own labelled texts: 70% for training, 10% for validation, 20% for test, stratified by class.
 
     Args:
         path: a CSV or Parquet file with a column of texts and a column of labels, or a folder with one folder of text
-            files (UTF-8) for each class, with the name of the class.
+            files for each class, with the name of the class.
         text: the column of the texts. Defaults to "text", or to the column with the longest cells.
-        target: the column of the labels. Defaults to "label", or to the only other column.
+        target: the column of the labels. Defaults to "label", or to the only other column that is not an id.
+        header: whether the first row of a CSV file has the names of the columns. By default it is inferred. Without
+            names the columns are `column_1`, `column_2`, ...
 
     Raises:
         UserError: if the texts cannot be read, or are too few to learn from.
     """
-    schema, texts, y, source = _from_folder(path) if path.is_dir() else _from_table(path, text, target)
+    notes: list[str] = []
+    if path.is_dir():
+        schema, texts, y, source = _from_folder(path, notes)
+    else:
+        schema, texts, y, source = _from_table(path, text, target, header, notes)
     arrays: Arrays = {}
     for name, rows in zip(("train", "validation", "test"), stratified_split(y, seed=0), strict=True):
         arrays[f"{name}_x"], arrays[f"{name}_y"] = texts[rows], y[rows]
-    return Dataset.from_arrays(str(path), source, sha256(arrays), arrays, schema)
+    dataset = Dataset.from_arrays(str(path), source, sha256(arrays), arrays, schema)
+    return dataclasses.replace(dataset, notes=tuple(notes))
 
 
-def read_text(path: Path) -> str:
-    """Read a whole file as one text.
+def read_text(path: Path) -> tuple[str, str]:
+    """Read a whole file as one text, and return it with a remark on its encoding, which is empty for Unicode.
 
     Raises:
-        UserError: if it cannot be read, is not UTF-8, is empty or too large.
+        UserError: if it cannot be read, is not a text, is empty or too large.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path}: larger than {MAX_BYTES:,} bytes; give one text, or a table with a row for each.")
-        text = path.read_text(encoding="utf-8-sig").strip()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); give a text file.") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start}); convert it first.") from error
-    if not text:
+    if path.is_file() and path.stat().st_size > MAX_BYTES:
+        raise UserError(f"{path}: larger than {MAX_BYTES:,} bytes; give one text, or a table with a row for each.")
+    text, remark = read_text_file(path)
+    if not text.strip():
         raise UserError(f"{path}: the text is empty.")
-    return text
+    return text.strip(), remark
 
 
 def column_texts(table: "pa.Table", path: Path, name: str) -> np.ndarray:
@@ -126,8 +132,10 @@ def find_text_column(table: "pa.Table", path: Path) -> str:
     return max(lengths, key=lengths.__getitem__)
 
 
-def _find_target_column(names: list[str], text: str, path: Path) -> str:
-    others = [name for name in names if name != text]
+def _find_target_column(table: "pa.Table", text: str, path: Path) -> str:
+    from .identifiers import identifier_reason
+
+    others = [name for name in table.column_names if name != text and not identifier_reason(name, table[name])]
     if "label" in others:
         return "label"
     if len(others) != 1:
@@ -138,7 +146,7 @@ def _find_target_column(names: list[str], text: str, path: Path) -> str:
     return others[0]
 
 
-def _from_folder(folder: Path) -> tuple[Schema, np.ndarray, np.ndarray, str]:
+def _from_folder(folder: Path, notes: list[str]) -> tuple[Schema, np.ndarray, np.ndarray, str]:
     classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     files = {path.name: sorted(path.glob("*.txt")) for path in classes}
     if len(files) < 2 or not all(files.values()):
@@ -146,24 +154,41 @@ def _from_folder(folder: Path) -> tuple[Schema, np.ndarray, np.ndarray, str]:
         raise UserError(f"`data` {folder}: expected two or more folders with .txt files in them, found {counts}.")
     y = np.repeat(np.arange(len(files)), [len(texts) for texts in files.values()])
     _check_enough(folder, len(y))
-    texts = np.array([read_text(file) for class_files in files.values() for file in class_files], TEXT)
-    return make_schema(tuple(files)), texts, y, f"{len(y):,} texts in {len(files)} folders of {folder.name}"
+    texts = []
+    for file in (file for class_files in files.values() for file in class_files):
+        text, remark = read_text(file)
+        texts.append(text)
+        if remark:
+            notes.append(f"{file.relative_to(folder)}: {remark}")
+    source = f"{len(y):,} texts in {len(files)} folders of {folder.name}"
+    return make_schema(tuple(files)), np.array(texts, TEXT), y, source
 
 
-def _from_table(path: Path, text: str | None, target: str | None) -> tuple[Schema, np.ndarray, np.ndarray, str]:
+def _from_table(
+    path: Path, text: str | None, target: str | None, header: bool | None, notes: list[str]
+) -> tuple[Schema, np.ndarray, np.ndarray, str]:
     try:
         from . import table_files
+        from .table_target import encode_target, rows_with_target
     except ImportError as error:
         raise UserError('tables are read with pyarrow: pip install "kerasfound[recipes]"') from error
 
-    table = table_files.read_table_file(path)
+    table = table_files.read_table_file(path, header, verbatim=True, tell=notes.append)
+    if table.num_columns < 2:
+        raise UserError(
+            f"`data` {path}: a single column; expected a table with a column of texts and a column of labels, or a "
+            "folder with a folder of text files for each class."
+        )
     text = text or find_text_column(table, path)
-    target = target or _find_target_column(table.column_names, text, path)
+    target = target or _find_target_column(table, text, path)
     require_column(table.column_names, target, str(path))
-    texts = column_texts(table, path, text)
-    complete = (texts != "") & np.asarray(table[target].is_valid())
+    texts, cells = column_texts(table, path, text), table[target]
+    words_are_values = table_files.is_parquet(path)
+    known = rows_with_target(cells, "classification", notes.append, words_are_values=words_are_values)
+    complete = (texts != "") & known
     _check_enough(path, int(complete.sum()))
-    _, labels, y = encode_target(target, table[target].filter(complete), "classification")
+    rows = np.flatnonzero(complete)
+    _, labels, y = encode_target(target, cells.filter(complete), "classification", rows, notes.append)
     num_dropped = len(complete) - len(y)
     dropped = f"; {num_dropped:,} without a text or a label were dropped" if num_dropped else ""
     return make_schema(labels, text, target), texts[complete], y, f"{path.name}; {len(y):,} texts{dropped}"

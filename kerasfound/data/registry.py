@@ -12,7 +12,7 @@ from kerasfound.errors import UserError
 
 from . import cache, images, labelled_texts, synthetic_reviews, text_corpus
 from .dataset import Dataset
-from .tables import TABLES
+from .named_tables import TABLES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +107,7 @@ def load(
     *,
     text: str | None = None,
     target: str | None = None,
+    header: bool | None = None,
     image_size: int | None = None,
     strict: bool = False,
 ) -> Dataset:
@@ -121,6 +122,7 @@ def load(
         task: the `Task` that the data must be for; it decides how a path is read. Defaults to any task.
         text: the column of the texts, in a table of labelled texts.
         target: the column of the labels, in a table of labelled texts.
+        header: whether the first row of a CSV file of labelled texts has names. By default it is inferred.
         image_size: the height and width of the images of a folder. Defaults to their median size, within 8 to 64.
         strict: refuse a folder of images if one of them is unreadable.
 
@@ -137,7 +139,7 @@ def load(
         if path.is_dir() and task != Task.TEXT_CLASSIFICATION:
             dataset = images.read_image_folder(path, image_size, strict)
         else:
-            dataset = _read_texts(path, task, text, target)
+            dataset = _read_texts(path, task, text, target, header)
         _check_task(task, data, dataset.schema)
         return dataset
     if image_size:
@@ -157,9 +159,9 @@ def load(
     return Dataset.from_arrays(data, source.summary, digest, arrays, source.schema)
 
 
-def _read_texts(path: Path, task: str | None, text: str | None, target: str | None) -> Dataset:
+def _read_texts(path: Path, task: str | None, text: str | None, target: str | None, header: bool | None) -> Dataset:
     if task == Task.TEXT_CLASSIFICATION:
-        return labelled_texts.read_labelled_texts(path, text, target)
+        return labelled_texts.read_labelled_texts(path, text, target, header)
     return text_corpus.read_text_corpus(path)
 
 

@@ -1,53 +1,132 @@
 """CSV and Parquet files -> Arrow tables, before the kinds of the columns are inferred."""
 
-import csv
+import re
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from kerasfound.errors import UserError
+from kerasfound.errors import UserError, one_line
 from kerasfound.preprocessing.table_rows import normalize_missing
 
-SEPARATORS = ",;\t|"
-SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
+from .csv_dialect import SAMPLE, Dialect, find_dialect, is_blank
+from .csv_header import complete_names, has_header
+from .csv_rows import read_rows, row_at, sample_rows
+from .parquet_columns import readable_column
+from .text_encoding import decode
+
+Tell = Callable[[str], object]
+PARQUET = b"PAR1"
+"""The first bytes of a Parquet file."""
 
 
-def read_table_file(path: Path) -> pa.Table:
+def read_table_file(
+    path: Path,
+    header: bool | None = None,
+    names: Sequence[str] = (),
+    *,
+    verbatim: bool = False,
+    tell: Tell | None = None,
+) -> pa.Table:
     """Read a CSV or Parquet file. The cells of a CSV file are texts, without the spaces around them.
 
     Args:
-        path: a `.parquet` file, or a CSV file in UTF-8: comma, semicolon, tab or bar between the cells, column names in
-            the first row.
+        path: a Parquet file, or a CSV file: comma, semicolon, tab or bar between the cells.
+        header: whether the first row of a CSV file has the names of the columns. The default is inferred from the rows.
+            Without names the columns are `column_1`, `column_2`, ...
+        names: the columns that are looked for. A CSV file whose first row has them has a header; one without a header
+            and with as many columns has them in this order.
+        verbatim: keep texts that stand for a missing value, such as NA; only empty cells are missing.
+        tell: receives a line about each thing that was not plain to read. By default it is printed to stderr.
 
     Raises:
-        UserError: if it cannot be read, two columns have the same name, or a row has more or fewer cells than the first
-            one.
+        UserError: if it cannot be read, or a row has more or fewer cells than the others.
     """
+    tell = tell or (lambda line: print(f"{path}: {line}.", file=sys.stderr))
     try:
-        table = pyarrow.parquet.read_table(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+        data = path.read_bytes()
+        table = _read_parquet(data, tell) if data.startswith(PARQUET) else _read_csv(data, path, header, names, tell)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error}); give a CSV or Parquet file.") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text ({_first_line(error)}); save it as CSV UTF-8.") from error
-    except (pa.ArrowInvalid, csv.Error) as error:
-        raise UserError(f"{path}: not a table that can be read ({_first_line(error)}).") from error
-    names = table.column_names
-    duplicates = sorted({name for name in names if names.count(name) > 1})
-    if duplicates:
-        raise UserError(f"{path}: two columns have the name {duplicates[0]!r}; rename one.")
-    return pa.table([normalize_missing(column) for column in table.columns], names=names)
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path}: not a Parquet file that can be read ({one_line(error)}).") from error
+    clean = _strip if verbatim else normalize_missing
+    return pa.table([clean(column) for column in table.columns], names=table.column_names)
 
 
-def _read_csv(path: Path) -> pa.Table:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        header = file.readline()
-        separator = max(SEPARATORS, key=header.count)
-        file.seek(0)
-        names = next(csv.reader(file, delimiter=separator), [])
-    if not names:
-        raise UserError(f"{path}: empty; expected the names of the columns in the first row.")
+def is_parquet(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(PARQUET)) == PARQUET
+
+
+def _read_parquet(data: bytes, tell: Tell) -> pa.Table:
+    table = pyarrow.parquet.read_table(pa.BufferReader(data))
+    columns = [readable_column(column) for column in table.columns]
+    return pa.table(columns, names=complete_names(table.column_names, tell))
+
+
+def _read_csv(data: bytes, path: Path, header: bool | None, names: Sequence[str], tell: Tell) -> pa.Table:
+    text, remark = decode(data, str(path))
+    if remark:
+        tell(remark)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    lines = text.rstrip("\n").split("\n")
+    if all(map(is_blank, lines)):
+        raise UserError(f"{path}: empty; expected the names of the columns in the first row, and rows.")
+    dialect = find_dialect(lines)
+    if dialect.consistency < 0.5:
+        raise UserError(
+            f"{path}: not a table: only {dialect.consistency:.0%} of its lines have {dialect.width} cells separated by "
+            f"{dialect.separator!r}, others have more or fewer; put double quotes around text with a separator in it."
+        )
+    if dialect.comments:
+        tell(f"{len(dialect.comments)} lines before the table are left out, such as {dialect.comments[0][:60]!r}")
+    columns, first = _columns(lines, dialect, header, names, str(path), tell)
+    table = _read_fast(lines, dialect, columns, first)
+    return table if table is not None else _read_slowly(lines, dialect, columns, first, path, tell)
+
+
+def _columns(
+    lines: Sequence[str], dialect: Dialect, header: bool | None, names: Sequence[str], file: str, tell: Tell
+) -> tuple[list[str], int]:
+    """The names of the columns, and the line of the first row."""
+    separator, width, _, first, _ = dialect
+    head = row_at(lines, first, separator, width)
+    cells = [cell.strip() for cell in head.cells]
+    rows = sample_rows(lines[: first + SAMPLE], separator, width, first + head.lines)
+    if header is None and names:
+        header = set(names) <= set(cells) or not all(re.fullmatch(r"column_\d+", name) for name in names)
+    if header is None:
+        header = len(cells) != width or has_header(cells, rows)
+        if not header:
+            tell(f"the first row has values, no names: the columns are called column_1 to column_{width}")
+    while width > 1 and "".join(cells[width - 1 :]) == "" and rows and not any(row[width - 1].strip() for row in rows):
+        width -= 1  # a separator at the end of each row
+    if not header:
+        return list(names) if len(names) == width else [f"column_{i}" for i in range(1, width + 1)], first
+    cells = cells[:width] if "".join(cells[width:]) == "" else cells
+    if len(cells) == width - 1 and len({row[0] for row in rows}) == len(rows):
+        tell("the header has one name less than the rows have cells: the first column has no name, as in files of R")
+        cells.insert(0, "")
+    if len(cells) != width:
+        raise UserError(
+            f"{file}: the header has {len(cells)} names, the rows have {width} cells; give each column one."
+        )
+    return complete_names(cells, tell), first + head.lines
+
+
+def _read_fast(lines: Sequence[str], dialect: Dialect, names: list[str], first: int) -> pa.Table | None:
+    """Read with Arrow's parser. None if it does not make a row of each line, or drops a quote."""
+    text = "\n".join(lines[first:]) + "\n"
+    s = re.escape(dialect.separator)
+    has_quotes = '"' in text
+    if has_quotes and re.search(rf'(?:^|[{s}]) *"(?:[^"\n]|"")*+"(?![{s}\n"])|[{s}] +"|\\"', text, re.MULTILINE):
+        return None
     ragged: list[pyarrow.csv.InvalidRow] = []
 
     def skip(row: pyarrow.csv.InvalidRow) -> str:
@@ -55,23 +134,40 @@ def _read_csv(path: Path) -> pa.Table:
         return "skip"
 
     table = pyarrow.csv.read_csv(
-        path,
-        # only a single thread numbers the rows
-        read_options=pyarrow.csv.ReadOptions(use_threads=False),
+        pa.BufferReader(text.encode()),
+        read_options=pyarrow.csv.ReadOptions(column_names=names),
         parse_options=pyarrow.csv.ParseOptions(
-            delimiter=separator, newlines_in_values=True, invalid_row_handler=skip, ignore_empty_lines=len(names) > 1
+            delimiter=dialect.separator,
+            quote_char='"' if has_quotes else False,
+            newlines_in_values=has_quotes,
+            invalid_row_handler=skip,
+            ignore_empty_lines=len(names) > 1,
         ),
         convert_options=pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
     )
-    if ragged:
-        row = ragged[0]
-        others = f", and {len(ragged) - 1} more rows have a wrong number too" if len(ragged) > 1 else ""
-        raise UserError(
-            f"{path}: row {row.number - 1} of the data has {row.actual_columns} cells, not {row.expected_columns}"
-            f"{others}; fix the file, or put double quotes around text with a separator in it."
+    num_lines = len(lines) - first
+    if len(names) > 1:
+        num_lines -= sum(map(is_blank, lines[first:]))
+    return None if ragged or len(table) != num_lines else table
+
+
+def _read_slowly(
+    lines: Sequence[str], dialect: Dialect, names: list[str], first: int, path: Path, tell: Tell
+) -> pa.Table:
+    """Read row by row, with quotes around cells in some rows and as plain characters in others."""
+    rows, plain = read_rows(lines, dialect.separator, len(names), first, str(path))
+    if plain:
+        tell(
+            f"{len(plain)} rows have a double quote that encloses no cell, first row {plain[0] + 1}: "
+            "it is read as a character of the text"
         )
-    return table
+    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    return pa.table([pa.chunked_array([pa.array(column, pa.string())]) for column in columns], names=names)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _strip(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Texts without the spaces around them; empty ones are missing. Cells that are not text do not change."""
+    if not pa.types.is_string(cells.type):
+        return cells
+    text = pc.utf8_trim_whitespace(cells)
+    return pc.if_else(pc.equal(text, ""), None, text)

@@ -1,5 +1,6 @@
 """Texts as characters: each character is a row, and the next character is its target."""
 
+import dataclasses
 import platform
 import string
 import sysconfig
@@ -14,6 +15,7 @@ from kerasfound.preprocessing.characters import encode_characters
 from . import tfds
 from .cache import Arrays, sha256
 from .dataset import Dataset, Split
+from .text_encoding import read_text_file
 
 SHAKESPEARE = "\n !$&',-.3:;?" + string.ascii_uppercase + string.ascii_lowercase
 PRINTABLE = "\n" + "".join(map(chr, range(ord(" "), ord("~") + 1)))
@@ -49,17 +51,12 @@ def read_text_corpus(path: Path) -> Dataset:
     """Read your own text file: the first 90% for training, the next 5% for validation, the last 5% for test.
 
     Args:
-        path: a file in UTF-8.
+        path: a text file.
 
     Raises:
-        UserError: if it cannot be read, is not UTF-8, or has fewer than 1,000 characters or two different ones.
+        UserError: if it cannot be read, is not text, or has fewer than 1,000 characters or two different ones.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"`data` {path}: cannot be read ({error.strerror}); give a text file.") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"`data` {path}: not UTF-8 text (byte {error.start}); convert it first.") from error
+    text, remark = read_text_file(path)
     characters = "".join(sorted(set(text)))
     if len(text) < MIN_CHARACTERS or len(characters) < 2:
         raise UserError(
@@ -68,7 +65,8 @@ def read_text_corpus(path: Path) -> Dataset:
         )
     arrays = _split(encode_characters(text, characters))
     source = f"{len(text):,} characters of {path.name}"
-    return Dataset.from_arrays(str(path), source, sha256(arrays), arrays, make_schema(characters))
+    dataset = Dataset.from_arrays(str(path), source, sha256(arrays), arrays, make_schema(characters))
+    return dataclasses.replace(dataset, notes=(remark,) if remark else ())
 
 
 def windows(split: Split, block_size: int, stride: int = 1) -> Split:

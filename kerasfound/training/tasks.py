@@ -18,15 +18,18 @@ from .run import Run
 
 def load_examples(run: Run, data_dir: str | None) -> Dataset:
     """Load the images or texts that a run was trained on."""
-    options: dict[str, Any] = {name: run.settings.get(name) for name in ("text", "target", "image_size", "strict")}
+    options: dict[str, Any] = {
+        name: run.settings.get(name) for name in ("text", "target", "header", "image_size", "strict")
+    }
     return data.load(run.settings["data"], data_dir, run.schema.task, **options)
 
 
 def load_table(run: Run, data_dir: str | None) -> Dataset:
     """Load the table that a run was trained on."""
     settings = run.settings
-    options = {name: settings[name] for name in ("target", "task", "seed")}
-    return data.load_table(settings["data"], data_dir, categorical=tuple(settings["categorical"]), **options)
+    options: dict[str, Any] = {name: settings.get(name) for name in ("target", "task", "header")}
+    columns: dict[str, Any] = {name: tuple(settings.get(name) or ()) for name in ("categorical", "keep")}
+    return data.load_table(settings["data"], data_dir, seed=settings["seed"], **columns, **options)
 
 
 def keep_rows(run: Run, split: Split) -> Split:

@@ -1,7 +1,9 @@
 """Files and texts of the user, read as inputs of a run's model: a name and the inputs for each row."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +14,10 @@ from kerasfound.preprocessing import encode_rows, encode_texts, pixels
 
 from .run import Run
 
-TABLES = (".csv", ".tsv", ".parquet")
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TABLES = (".csv", ".tsv", ".tab", ".parquet")
 """Suffixes of files with a text in each row. Any other file is one text."""
 
 
@@ -32,7 +37,7 @@ def read_table_rows(run: Run, files: list[Path], texts: Sequence[str]) -> tuple[
     names, parts = [], []
     for file in files:
         try:
-            parts.append(encode_rows(run.schema.columns, table_files.read_table_file(file)))
+            parts.append(encode_rows(run.schema.columns, _read_table(file, run.schema)))
         except UserError as error:
             raise UserError(str(error) if str(error).startswith(str(file)) else f"{file}: {error}") from error
         names += [f"{file}:{row}" for row in range(1, len(parts[-1]) + 1)]
@@ -63,11 +68,24 @@ def _refuse_texts(run: Run, texts: Sequence[str]) -> None:
         )
 
 
+def _read_table(file: Path, schema: Schema) -> "pa.Table":
+    """A table with at least one of the columns of the run."""
+    names = [column.name for column in schema.columns]
+    table = table_files.read_table_file(file, names=names)
+    if not set(names) & set(table.column_names):
+        more = ", ..." if len(names) > 3 else ""
+        raise UserError(f"{file}: not a table for this run: it has none of the columns {', '.join(names[:3])}{more}.")
+    return table
+
+
 def _texts_in(file: Path, schema: Schema) -> list[tuple[str, str]]:
     """The texts of a file, each with its name."""
-    if file.suffix not in TABLES:
-        return [(str(file), labelled_texts.read_text(file))]
-    cells = table_files.read_table_file(file)
+    if file.suffix.lower() not in TABLES:
+        text, remark = labelled_texts.read_text(file)
+        if remark:
+            print(f"{file}: {remark}.", file=sys.stderr)
+        return [(str(file), text)]
+    cells = table_files.read_table_file(file, names=[column.name for column in schema.columns], verbatim=True)
     name = schema.columns[0].name if schema.columns else labelled_texts.find_text_column(cells, file)
     return [
         (f"{file}:{row}", str(text)) for row, text in enumerate(labelled_texts.column_texts(cells, file, name), start=1)

@@ -13,12 +13,14 @@ from kerasfound.errors import UserError
 
 ROWS = [f"{i},A {'fine' if i % 2 else 'poor'} story number {i}.,{'good' if i % 2 else 'bad'}" for i in range(40)]
 
+HEAD = "id,review,stars"
+
 
 def load(path, **columns):
     return data.load(str(path), task="text_classification", **columns)
 
 
-def write_table(tmp_path, rows, head="id,review,stars"):
+def write_table(tmp_path, rows, head=HEAD):
     path = tmp_path / "mine.csv"
     path.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
     return path
@@ -79,21 +81,46 @@ def test_a_folder_of_texts_for_each_class(tmp_path):
     ("rows", "columns", "message"),
     [
         (
-            ROWS,
-            {},
-            "with `target`; the columns other than the texts in 'review' are id, stars",
+            [row + ",home" for row in ROWS],
+            {"head": "id,review,stars,place"},
+            "with `target`; the columns other than the texts in 'review' are stars, place",
         ),
         (ROWS, {"target": "star"}, "no column 'star'; did you mean 'stars'"),
         (ROWS, {"text": "revew", "target": "stars"}, "no column 'revew'; did you mean 'review'"),
         (ROWS[:6], {"target": "stars"}, "6 labelled texts; expected 10 or more"),
         ([row.replace("good", "bad") for row in ROWS], {"target": "stars"}, "every row has 'bad'"),
-        (ROWS, {"target": "id"}, "40 classes in 40 rows"),
-        ([*ROWS, "1,2"], {"target": "stars"}, "row 41 of the data has 2 cells, not 3"),
+        (ROWS, {"target": "id"}, "40 classes in 40 rows; use `task` regression"),
+        ([*ROWS, "1,2"], {"target": "stars"}, "row 41 of the data (line 42) has 2 cells, not 3"),
     ],
 )
 def test_a_table_that_cannot_be_learned_from_is_an_error(tmp_path, rows, columns, message):
     with pytest.raises(UserError, match=re.escape(message)):
-        load(write_table(tmp_path, rows), **columns)
+        load(write_table(tmp_path, rows, columns.pop("head", HEAD)), **columns)
+
+
+@pytest.mark.parametrize("word", ["None", "NA", "null", "n/a"])
+def test_a_frequent_word_for_missing_is_a_class_and_a_text_of_it_is_a_text(tmp_path, word):
+    rows = [*ROWS, *(f"{i},{word},{word}" for i in range(40, 60))]
+    dataset = load(write_table(tmp_path, rows), text="review", target="stars")
+    assert set(dataset.schema.labels) == {"bad", "good", word}
+    assert word in set(dataset.train.x)
+    (note,) = dataset.notes
+    assert note == f"20 rows have the target {word!r}: it is a class; remove them if their class is not known"
+
+
+def test_texts_without_a_header_are_read_whole(tmp_path):
+    path = tmp_path / "spam.tsv"
+    quotes = ('"', "", "")
+    path.write_text("".join(f"{'spam' if i % 5 else 'ham'}\t{quotes[i % 3]}Message {i}\n" for i in range(100)))
+    dataset = load(path)
+    assert (dataset.schema.columns[0].name, dataset.schema.target) == ("column_2", "column_1")
+    assert sum(len(split.y) for split in (dataset.train, dataset.validation, dataset.test)) == 100
+
+
+def test_one_text_is_no_table_of_texts(tmp_path):
+    (tmp_path / "review.txt").write_text("Not a dull moment.\n")
+    with pytest.raises(UserError, match="a single column; expected a table with a column of texts"):
+        load(tmp_path / "review.txt")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import datetime
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet
 import pytest
 from hypothesis import given
@@ -72,16 +73,6 @@ def test_a_table_has_the_same_numbers_in_memory_in_csv_and_in_parquet(tmp_path_f
     )
     for name in ("frame.csv", "frame.parquet"):
         np.testing.assert_array_equal(encode_rows(COLUMNS, table_files.read_table_file(folder / name)), direct)
-
-
-@pytest.mark.parametrize("separator", list(table_files.SEPARATORS))
-def test_the_separator_is_detected(table, separator):
-    read = table_files.read_table_file(table("a,b\n1, x \n2,NA\n".replace(",", separator)))
-    assert read.to_pydict() == {"a": ["1", "2"], "b": ["x", None]}
-
-
-def test_a_byte_order_mark_is_not_part_of_the_first_name(table):
-    assert table_files.read_table_file(table("\ufeffa,b\n1,2\n")).column_names == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -160,41 +151,116 @@ def test_a_number_column_can_be_a_category(table):
 def test_rows_without_a_target_are_dropped_and_counted(table):
     dataset = data.load_table(str(table(rows() + "1,a,2,\n2,b,3,NA\n")), target="bought")
     assert "60 rows; 2 without a target were dropped" in data.describe(dataset)
+    assert "1 rows have the target 'NA': they are left out" in data.describe(dataset)
+
+
+@pytest.mark.parametrize("word", ["None", "NA", "null", "N/A", "nan"])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_frequent_word_for_missing_is_a_class(tmp_path, word, suffix):
+    cells = pa.table(
+        {"hours": [i % 9 for i in range(150)], "sleep": [("Insomnia", "Apnea", word)[i % 3] for i in range(150)]}
+    )
+    path = tmp_path / f"sleep{suffix}"
+    pyarrow.parquet.write_table(cells, path) if suffix == ".parquet" else pyarrow.csv.write_csv(cells, path)
+    dataset = data.load_table(str(path), target="sleep")
+    assert set(dataset.schema.labels) == {"Insomnia", "Apnea", word}
+    assert any("it is a class" in note for note in dataset.notes) == (suffix == ".csv")
+
+
+def test_a_word_for_missing_among_amounts_is_missing(table):
+    dataset = data.load_table(str(table(rows(target=lambda i: "NA" if i % 3 else i / 8))), target="bought")
+    assert dataset.schema.task == Task.TABULAR_REGRESSION
+    assert "20 rows; 40 without a target were dropped" in dataset.source
+    assert dataset.notes == ("40 rows have the target 'NA': they are left out",)
+
+
+@pytest.mark.parametrize(
+    ("spellings", "labels"),
+    [
+        (("True", "False"), ("False", "True")),
+        (("true", "FALSE", "TRUE", "FALSE"), ("FALSE", "true")),
+        (("Yes", "no", "YES", "No", "Yes", "No"), ("No", "Yes")),
+    ],
+)
+def test_booleans_in_any_spelling_are_two_classes(table, spellings, labels):
+    dataset = data.load_table(str(table(rows(target=lambda i: spellings[i % len(spellings)]))), target="bought")
+    assert dataset.schema.labels == labels
+    assert bool(dataset.notes) == (len(set(spellings)) > 2)
+    assert sum(split.y.sum() for split in (dataset.train, dataset.validation, dataset.test)) == 30
+
+
+def test_labels_that_differ_in_case_and_rare_classes_are_told(table):
+    labels = {3: "Spam", 5: "eggs"}
+    dataset = data.load_table(
+        str(table(rows(target=lambda i: labels.get(i, "spam" if i % 2 else "ham")))), target="bought"
+    )
+    assert dataset.notes == (
+        "'Spam' and 'spam' are two classes: did you mean one?",
+        "classes with too few rows for training, validation and test: 'Spam' has 1, 'eggs' has 1",
+    )
+
+
+@pytest.mark.parametrize("task", [None, "regression"])
+def test_a_target_of_numbers_with_a_stranger_names_its_row(table, task):
+    text = "size,y\n" + "".join(f"{i % 7},{'#N/A' if i == 7 else i / 8}\n" for i in range(120))
+    with pytest.raises(UserError, match="119 of 120 cells are numbers; row 8 has '#N/A'; correct such cells"):
+        data.load_table(str(table(text)), target="y", task=task)
+
+
+def test_row_numbers_and_ids_are_left_out_and_can_be_kept(table):
+    text = ",CustomerId,age,bought\n" + "".join(f"{i},{i * 7919 % 10007},{i % 9},{'ab'[i % 2]}\n" for i in range(200))
+    dataset = data.load_table(str(table(text)), target="bought")
+    assert [column.width for column in dataset.schema.columns] == [0, 0, 1]
+    assert "left out: index (row number), CustomerId (id); --keep index,CustomerId keeps them" in dataset.notes
+    assert "ignored: row number" in data.describe(dataset)
+    kept = data.load_table(str(table(text)), target="bought", keep=("CustomerId",))
+    assert [column.width for column in kept.schema.columns] == [0, 1, 1]
+
+
+def test_a_counter_that_is_the_only_column_is_kept(table):
+    dataset = data.load_table(str(table("n,y\n" + "".join(f"{i},{2 * i + 0.5}\n" for i in range(50)))), target="y")
+    assert dataset.train.x.shape[1] == 1
+
+
+def test_parquet_columns_that_hold_no_numbers_are_ignored_with_the_reason(tmp_path):
+    cells = {"n": [i % 7 for i in range(60)], "tags": [[i] for i in range(60)], "y": ["ab"[i % 2] for i in range(60)]}
+    pyarrow.parquet.write_table(pa.table(cells), tmp_path / "t.parquet")
+    dataset = data.load_table(str(tmp_path / "t.parquet"), target="y")
+    assert "ignored: lists, not numbers or texts" in data.describe(dataset)
+    with pytest.raises(UserError, match="`target` tags: holds lists"):
+        data.load_table(str(tmp_path / "t.parquet"), target="tags")
+
+
+def test_a_description_fits_100_characters_and_shows_values(table):
+    text = "a very long name of a column that somebody wrote,day,bought\n"
+    text += "".join(f"{'a long category' * 5} {i % 3},2024-01-{i % 28 + 1:02},{i % 2}\n" for i in range(60))
+    lines = data.describe(data.load_table(str(table(text)), target="bought")).splitlines()
+    assert max(map(len, lines[1:])) <= 100
+    assert "2024-01-0" in lines[3]
+    assert lines[4] == "target bought: tabular_classification with 2 classes: 0 30, 1 30"
 
 
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        (rows() + "1,a\n", {}, "row 61 of the data has 2 cells, not 4"),
-        (rows() + "1,a,2,yes,5\n", {}, "row 61 of the data has 5 cells, not 4"),
+        (rows() + "1,a\n", {}, "row 61 of the data .line 62. has 2 cells, not 4"),
+        (rows() + "1,a,2,yes,5\n", {}, "row 61 of the data .line 62. has 5 cells, not 4"),
         (rows(), {"target": "bougt"}, "no column 'bougt'; did you mean 'bought'"),
         (rows(), {"target": None}, "with `target`; the columns are size, colour, age, bought"),
         (rows(), {"categorical": ("colur",)}, "no column 'colur'; did you mean 'colour'"),
         (rows(9), {}, "9 rows with a target; expected 10 or more"),
         (rows(target=lambda i: "yes"), {}, "`target` bought: every row has 'yes'; expected two or more"),
         (rows(target=lambda i: 4), {}, "every row has '4'; expected two or more different values"),
-        (rows(), {"task": "regression"}, "not numbers; use `task` classification"),
+        (rows(), {"task": "regression"}, "has 'no', not numbers; regression needs a target of numbers"),
         (rows(target=lambda i: i / 8), {"task": "classification"}, "60 classes in 60 rows; use `task` regression"),
         (rows(target=lambda i: "inf" if i == 3 else i / 8), {}, "infinite or too large"),
         ("same,bought\n" + "1,a\n1,b\n" * 9, {}, "no column other than 'bought' has two different values"),
-        ("a,a\n1,2\n", {}, "two columns have the name 'a'"),
         ("", {}, "empty; expected the names of the columns"),
     ],
 )
 def test_a_table_that_cannot_be_learned_from_is_an_error(table, text, options, message):
     with pytest.raises(UserError, match=message):
         data.load_table(str(table(text)), **({"target": "bought"} | options))
-
-
-def test_a_file_that_is_not_parquet_is_an_error(table):
-    with pytest.raises(UserError, match="not a table that can be read"):
-        table_files.read_table_file(table("no parquet", "table.parquet"))
-
-
-def test_a_file_that_is_not_utf_8_is_an_error(tmp_path):
-    (tmp_path / "latin.csv").write_bytes("straße,y\n1,2\n".encode("latin-1"))
-    with pytest.raises(UserError, match=r"not UTF-8 text .*; save it as CSV UTF-8"):
-        table_files.read_table_file(tmp_path / "latin.csv")
 
 
 @pytest.mark.parametrize(

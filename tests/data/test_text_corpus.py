@@ -41,6 +41,12 @@ def test_your_own_file_is_split_and_encoded(tmp_path):
     assert corpus.train.x[:4].tolist() == [1, 2, 0, 1]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_byte_order_mark_is_no_character_of_a_text(tmp_path, encoding):
+    (tmp_path / "mine.txt").write_bytes(("aé\r\n" * 1000).encode(encoding))
+    assert data.load(str(tmp_path / "mine.txt")).schema.labels == ("\n", "a", "é")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -48,6 +54,7 @@ def test_your_own_file_is_split_and_encoded(tmp_path):
         (b"short", "5 characters, 5 different ones"),
         (b"a" * 5000, "1 different ones"),
         (b"abc" * 1000 + b"\xff\xfe", r"not UTF-8 text \(byte 3000\)"),
+        (b"\x89PNG" + b"abc" * 1000, "not a text file but a PNG image"),
     ],
 )
 def test_a_file_that_is_not_a_text_or_too_short_is_an_error(tmp_path, content, message):

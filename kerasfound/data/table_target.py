@@ -1,0 +1,161 @@
+"""The target of a table: which rows have one, and whether it is a class or a number."""
+
+import collections
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kerasfound.bundle.schema import Column, ColumnKind, Task
+from kerasfound.errors import UserError
+from kerasfound.preprocessing import table_rows
+from kerasfound.preprocessing.table_rows import MISSING_VALUES
+
+from .parquet_columns import unreadable_reason
+
+Tell = Callable[[str], object]
+MAX_CLASSES = 20
+"""A target of whole numbers with at most this many distinct ones has classes, if each occurs ten times on average."""
+FREQUENT = 0.01
+"""Share of the rows from which a word like None is a class, not a missing value."""
+FEW = 3
+"""Rows of a class that are too few for three splits, and of a word like None that is not a class."""
+MOSTLY = 0.9
+"""Share of numbers in a target from which the other cells are taken for faults."""
+NUMBER = r"^[-+\x{2212}]?[^\w\s]?\s?\d[\d.,' ]*([eE][-+]?\d+)?\s?[^\w\s]?$"
+
+
+def rows_with_target(
+    cells: pa.ChunkedArray, task: str | None, tell: Tell, *, words_are_values: bool = False
+) -> np.ndarray:
+    """Return whether each row has a target. Words like None and NA that are frequent among classes are a class.
+
+    Args:
+        cells: the cells of the target, with these words.
+        task: `"classification"`, `"regression"`, or None to infer the task from the cells.
+        tell: receives a line about each such word.
+        words_are_values: these words are always values, as in Parquet files, which mark what is missing.
+
+    Example:
+        >>> rows_with_target(pa.chunked_array([["a", "NA", "b", None]]), None, print)
+        1 rows have the target 'NA': they are left out
+        array([ True, False,  True, False])
+    """
+    is_known = np.asarray(cells.is_valid())
+    if pa.types.is_floating(cells.type):
+        is_known &= ~np.asarray(pc.is_nan(cells).fill_null(True))
+    if not pa.types.is_string(cells.type) or words_are_values:
+        return is_known
+    is_word = np.asarray(pc.is_in(cells, value_set=pa.array(MISSING_VALUES)))
+    others = cells.filter(is_known & ~is_word)
+    are_amounts = task == "regression" or (task is None and len(others) > 0 and _are_amounts(others))
+    for count in pc.value_counts(cells.filter(is_word & is_known)).to_pylist():
+        word, rows = count["values"], count["counts"]
+        if any(map(str.isalpha, word)) and not are_amounts and rows >= max(FEW, FREQUENT * len(cells)):
+            tell(f"{rows} rows have the target {word!r}: it is a class; remove them if their class is not known")
+        else:
+            tell(f"{rows} rows have the target {word!r}: they are left out")
+            is_known &= ~np.asarray(pc.equal(cells, word).fill_null(False))
+    return is_known
+
+
+def encode_target(
+    name: str, cells: pa.ChunkedArray, task: str | None, rows: np.ndarray | None = None, tell: Tell = print
+) -> tuple[Task, tuple[str, ...], np.ndarray]:
+    """Return the task, its labels, and the class or the number of each row.
+
+    Args:
+        name: the name of the target column.
+        cells: its cells, without missing ones.
+        task: `"classification"`, `"regression"`, or None to infer the task from the cells.
+        rows: the number of each row in the file, from 0, for messages. Defaults to all rows in turn.
+        tell: receives a line about each oddity: labels that differ in case only, classes of one or two rows.
+
+    Raises:
+        UserError: if all cells are equal, the cells do not fit the task, or nearly every row is a class by itself.
+    """
+    if unreadable_reason(cells.type):
+        raise UserError(f"`target` {name}: holds {unreadable_reason(cells.type)}; expected numbers or texts.")
+    distinct = len(cells.unique())
+    if distinct < 2:
+        raise UserError(f"`target` {name}: every row has {cells[0].as_py()!r}; expected two or more different values.")
+    column = table_rows.infer_column(name, cells)
+    is_amount = column.kind == ColumnKind.NUMBER and (task == "regression" or not table_rows.have_leading_zeros(cells))
+    y = table_rows.parse_numbers(cells)[:, 0] if is_amount else None
+    if y is not None and not (np.abs(y) <= np.finfo("float32").max).all():
+        raise UserError(f"`target` {name}: some numbers are infinite or too large for float32; fix or remove them.")
+    if y is None and (task == "regression" or (task is None and distinct > len(cells) / 2)):
+        _refuse_strangers(name, cells, rows)
+    if task == "regression" and y is None:
+        raise UserError(
+            f"`target` {name}: has {cells[0].as_py()!r}, not numbers; regression needs a target of numbers."
+        )
+    if y is not None and (task == "regression" or (task is None and not _looks_like_classes(y, distinct))):
+        return Task.TABULAR_REGRESSION, (), y.astype("float32")
+    if distinct > max(2, len(cells) / 2):
+        advice = "use `task` regression" if y is not None else "choose a target with fewer different values"
+        raise UserError(f"`target` {name}: {distinct} classes in {len(cells)} rows; {advice}.")
+    labels, classes = _classes_of_numbers(y) if y is not None else _classes_of_texts(column, cells, tell)
+    _tell_oddities(labels, np.bincount(classes, minlength=len(labels)), tell)
+    return Task.TABULAR_CLASSIFICATION, labels, classes
+
+
+def _classes_of_numbers(y: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+    values, classes = np.unique(y, return_inverse=True)
+    labels = tuple(str(int(value)) if value.is_integer() else str(value) for value in values.tolist())
+    return labels, classes.astype("int64")
+
+
+def _classes_of_texts(column: Column, cells: pa.ChunkedArray, tell: Tell) -> tuple[tuple[str, ...], np.ndarray]:
+    """A class for each text, but two for booleans in any spelling: false, then true."""
+    texts = table_rows.cast_to_text(cells)
+    if column.kind != ColumnKind.BOOLEAN:
+        category = table_rows.with_categories_of(Column(column.name, ColumnKind.CATEGORY), texts)
+        codes = table_rows.encode_column(category, texts)[:, 0] - 1  # code 0 is for unknown ones; there are none here
+        return category.categories, codes.astype("int64")
+    truth = table_rows.encode_column(column, cells)[:, 0].astype("int64")
+    labels = []
+    for value in range(2):
+        counts = collections.Counter(texts.filter(truth == value).to_pylist())
+        (label, _), *others = counts.most_common()
+        labels.append(label)
+        if others:
+            spellings = ", ".join(repr(spelling) for spelling, _ in others)
+            tell(f"the target's cells {spellings} are the class {label!r} in other spellings")
+    return tuple(labels), truth
+
+
+def _tell_oddities(labels: tuple[str, ...], counts: np.ndarray, tell: Tell) -> None:
+    first: dict[str, str] = {}
+    for label in labels:
+        other = first.setdefault(" ".join(label.split()).casefold(), label)
+        if other != label:
+            tell(f"{other!r} and {label!r} are two classes: did you mean one?")
+    rare = [f"{label!r} has {count}" for label, count in zip(labels, counts, strict=True) if count < FEW]
+    if rare:
+        more = f" and {len(rare) - 5} more classes" if len(rare) > 5 else ""
+        tell(f"classes with too few rows for training, validation and test: {', '.join(rare[:5])}{more}")
+
+
+def _refuse_strangers(name: str, cells: pa.ChunkedArray, rows: np.ndarray | None) -> None:
+    """Raise an error that names the first cell that is no number, if nearly all others are numbers."""
+    is_number = np.asarray(pc.match_substring_regex(table_rows.cast_to_text(cells), NUMBER))
+    if is_number.mean() < MOSTLY:
+        return
+    place = int(is_number.argmin())
+    row = place if rows is None else int(rows[place])
+    raise UserError(
+        f"`target` {name}: {is_number.sum()} of {len(cells)} cells are numbers; row {row + 1} has "
+        f"{cells[place].as_py()!r}; correct such cells, or empty them to leave out their rows."
+    )
+
+
+def _are_amounts(cells: pa.ChunkedArray) -> bool:
+    if table_rows.infer_column("", cells).kind != ColumnKind.NUMBER or table_rows.have_leading_zeros(cells):
+        return False
+    return not _looks_like_classes(table_rows.parse_numbers(cells)[:, 0], len(cells.unique()))
+
+
+def _looks_like_classes(y: np.ndarray, distinct: int) -> bool:
+    return distinct <= max(2, min(MAX_CLASSES, len(y) / 10)) and bool((y == np.rint(y)).all())
