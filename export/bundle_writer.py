@@ -13,7 +13,7 @@ import msgspec
 from kerasfound.bundle import Schema, layout, recorded_cases
 from kerasfound.bundle import manifest as contract
 from kerasfound.bundle.comparison import compare
-from kerasfound.bundle.manifest import Manifest, MetricsSource, ProcessingStep, Tensor, Verification
+from kerasfound.bundle.manifest import SERVING_DEFAULT, Manifest, MetricsSource, ProcessingStep, Tensor, Verification
 from kerasfound.errors import UserError
 from kerasfound.training.run import Run, versions
 
@@ -22,9 +22,10 @@ from .converter import convert
 from .formats import require_tensorflow
 from .keras_archive import load
 from .options import DEFAULTS, ExportOptions
-from .raw_inputs import signatures, tabular
+from .raw_inputs import signatures, tabular, vectorized_texts
 from .raw_inputs.signatures import ExtraSignature
-from .saved_model_writer import SERVING_DEFAULT, write_saved_model
+from .raw_inputs.vectorized_texts import SplitModel
+from .saved_model_writer import write_saved_model
 from .staging import staging_folder
 from .tasks import TASKS, task_name
 from .tracing import traced_model
@@ -122,6 +123,7 @@ def _write_version(
     labels = list(run.schema.labels if run else labels)
     if run and options.samples is None:
         options = dataclasses.replace(options, samples=run.samples["x"])
+    vectorized_texts.check_vectorizers(model)
     traced = traced_model.trace_model(model, options.dynamic_shapes)
     nullable = bool(run and run.schema.is_tabular)
     expected = verify.expected_outputs(model, traced.signature, options, nullable)
@@ -132,17 +134,23 @@ def _write_version(
     task = TASKS[task_name(run, labels)]
     extras = [build(model, run, expected) for build in task.extra_signatures]
     opset = task.opset if options.opset is None else options.opset
+    split = vectorized_texts.split(model, traced.signature)
     if run and run.schema.is_tabular:
         expected = _write_table_files(traced, run.schema, folder, options, opset, expected)
+    elif split:
+        expected = split.with_texts(expected)
+        extras.append(split.saved_model(expected))
+        expected = _write_split_files(traced, split, folder, opset, expected)
     else:
         write_saved_model(traced, folder, signatures.saved_model_signatures(extras))
         convert.save_onnx(convert.trace_for_onnx(model, options.dynamic_shapes), folder / verify.ONNX, opset)
     signatures.write_onnx_files(extras, folder, opset)
-    verification = _verify_files(model, folder, expected, extras)
+    for_onnx = split.rest if split else model
+    verification = _verify_files(for_onnx, folder, expected, extras)
     if run and task.copy_asset:
         (folder / "assets").mkdir(exist_ok=True)
         task.copy_asset(run, folder)
-    return _manifest(model, run, name, labels, expected, verification, extras)
+    return _manifest(for_onnx, run, name, labels, expected, verification, extras, split.steps() if split else [])
 
 
 def _write_table_files(
@@ -169,11 +177,23 @@ def _write_table_files(
     )
 
 
+def _write_split_files(
+    traced: TracedModel, split: SplitModel, folder: Path, opset: int, expected: ExpectedOutputs
+) -> ExpectedOutputs:
+    """Write a SavedModel of texts, an ONNX file of what they become, and return the expected outputs of the latter."""
+    for_onnx = convert.trace_for_onnx(split.rest)
+    write_saved_model(traced, folder)
+    convert.save_onnx(for_onnx, folder / verify.ONNX, opset)
+    split.save_assets(folder)
+    return split.onnx_outputs(expected, for_onnx.signature)
+
+
 def _verify_files(
     model: "keras.Model", folder: Path, expected: ExpectedOutputs, extras: list[ExtraSignature]
 ) -> list[Verification]:
     """Verify all files and record the cases, so that they can be verified later without the model."""
-    records = [verify.verify_file(name, file, model, expected) for name, file in verify.model_files(folder).items()]
+    files = verify.files_of_main_signature(folder, [extra.signature for extra in extras])
+    records = [verify.verify_file(name, file, model, expected) for name, file in files.items()]
     recorded_cases.save(folder, expected.cases)
     for extra in extras:
         records.append(verify.compare_file(*verify.signature_file(folder, extra.signature), extra.expected))
@@ -189,6 +209,7 @@ def _manifest(
     expected: ExpectedOutputs,
     verification: list[Verification],
     extras: list[ExtraSignature],
+    text_steps: list[ProcessingStep],
 ) -> Manifest:
     task, inputs, outputs = task_name(run, labels), expected.signature.inputs, expected.signature.outputs
     preprocessing, postprocessing = TASKS[task].preprocessing, TASKS[task].postprocessing
@@ -199,7 +220,7 @@ def _manifest(
         task=task,
         inputs=[msgspec.structs.replace(x, num_ids=input_generator.num_ids(model, x)) for x in inputs],
         outputs=outputs,
-        preprocessing=[preprocessing(run.schema)] if run and preprocessing else [],
+        preprocessing=[preprocessing(run.schema)] if run and preprocessing else text_steps,
         postprocessing=[ProcessingStep(postprocessing, parameters={"output": outputs[0].name})]
         if postprocessing
         else [],

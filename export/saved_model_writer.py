@@ -8,15 +8,12 @@ import keras
 import tensorflow as tf
 
 from kerasfound.atomic import replacing
-from kerasfound.bundle.manifest import Tensor
+from kerasfound.bundle.manifest import SERVING_DEFAULT, Tensor
 from kerasfound.errors import UserError, one_line
 
 from .tracing import traced_model
 from .tracing.dynamic_shapes import allow_dynamic_shapes
 from .tracing.traced_model import TracedModel
-
-SERVING_DEFAULT = "serving_default"
-"""The signature that a server runs if a request names none."""
 
 
 class SavedModelSignature(NamedTuple):
@@ -38,9 +35,7 @@ def lookup_table(values: dict[str, Any], default: Any) -> tf.lookup.StaticHashTa
     tensor = tf.constant(list(values.values()))
     initializer = tf.lookup.KeyValueTensorInitializer(tf.constant(list(values), tf.string), tensor)
     table = tf.lookup.StaticHashTable(initializer, tf.constant(default, tensor.dtype))
-    # TensorFlow records `None`, because nothing is left to initialize, and warns of this record in each export
-    initializers = tf.compat.v1.get_collection_ref(tf.compat.v1.GraphKeys.TABLE_INITIALIZERS)
-    initializers[:] = [initializer for initializer in initializers if initializer is not None]
+    traced_model.forget_initialized_tables()
     return table
 
 

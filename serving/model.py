@@ -20,7 +20,7 @@ from .batching import Batcher, Tensors
 from .client_error import ClientError
 from .limits import Limits
 from .metrics import Statistics
-from .raw_inputs import RawInput, find_raw_input
+from .raw_inputs import RawInput, find_raw_inputs
 from .tensor_codec import TensorReader, format_shape
 from .text_generation import TextGenerator
 
@@ -90,7 +90,7 @@ class Model:
         session = open_session(folder / "model.onnx")
         _check_tensors("inputs", manifest.inputs, session.get_inputs())
         _check_tensors("outputs", manifest.outputs, session.get_outputs())
-        self.raw_input: RawInput | None = find_raw_input(manifest, folder)
+        self.raw_inputs: dict[str, RawInput] = find_raw_inputs(manifest, folder)
         self.text_generator = (
             TextGenerator(manifest, open_session(folder / manifest.text_generation.file))
             if manifest.text_generation

@@ -16,6 +16,7 @@ from kerasfound.bundle.manifest import Manifest, ProcessingStep
 from kerasfound.bundle.recorded_cases import Tensors
 from kerasfound.errors import UserError
 from kerasfound.preprocessing import characters, pixels
+from kerasfound.preprocessing.text_vectorizer import load_vectorizer
 
 from .client_error import ClientError
 from .tensor_codec import decode, split_strings
@@ -32,7 +33,8 @@ class Base64(msgspec.Struct):
     b64: str
 
 
-_VALUES = msgspec.json.Decoder(list[str | Base64])
+_VALUES = msgspec.json.Decoder(list[str | Base64 | tuple[str | Base64]])
+"""A text in a list of its own is a row of one text, as Keras models often declare them."""
 
 
 Preprocess = Callable[[list[bytes]], np.ndarray]
@@ -57,7 +59,8 @@ class RawInput(NamedTuple):
     def from_json(self, text: bytes, count: int | None = None) -> np.ndarray:
         """Read a JSON list of texts, or of images as base64: plain strings or `{"b64": ...}`."""
         values = decode(_VALUES, text, f"{self.label}, a list of {self.kind}s")
-        return self._to_tensor([self._bytes(value) for value in values], count)
+        flat = (value[0] if isinstance(value, tuple) else value for value in values)
+        return self._to_tensor([self._bytes(value) for value in flat], count)
 
     def from_binary(self, data: memoryview, count: int) -> np.ndarray:
         """Read a binary tensor of texts, or of image files."""
@@ -90,18 +93,20 @@ class RawInput(NamedTuple):
             raise ClientError(400, f"{self.label}: not base64 ({error})") from None
 
 
-def find_raw_input(manifest: Manifest, folder: Path) -> RawInput | None:
-    """Return the raw input that the manifest names, or None if the model takes tensors only.
+def find_raw_inputs(manifest: Manifest, folder: Path) -> dict[str, RawInput]:
+    """Return the raw inputs that the manifest names, by the name of the tensor.
 
     Raises:
         UserError: if the asset file of the preprocessing cannot be read.
     """
+    raw = {}
     for step in manifest.preprocessing:
-        if step.name in PREPROCESSING and len(manifest.inputs) == 1:
-            (declared,) = manifest.inputs
-            kind, make = PREPROCESSING[step.name]
-            return RawInput(declared.name, declared.dtype, kind, make(manifest, step, folder))
-    return None
+        if step.name in PREPROCESSING:
+            for declared in manifest.inputs:
+                if len(manifest.inputs) == 1 or declared.name == step.parameters.get("input"):
+                    kind, make = PREPROCESSING[step.name]
+                    raw[declared.name] = RawInput(declared.name, declared.dtype, kind, make(manifest, step, folder))
+    return raw
 
 
 def top_labels(manifest: Manifest, outputs: Tensors) -> dict[str, list]:
@@ -146,6 +151,18 @@ def _tokenizer(manifest: Manifest, step: ProcessingStep, folder: Path) -> Prepro
     return lambda values: encode_texts(tokenizer, _decode_texts(values))
 
 
+def _text_vectorization(manifest: Manifest, step: ProcessingStep, folder: Path) -> Preprocess:
+    vectorizer = load_vectorizer(folder / str(step.file))
+
+    def preprocess(values: list[bytes]) -> np.ndarray:
+        array = vectorizer.encode(_decode_texts(values))
+        if not array.size:
+            raise UserError("no text has a token; send a text with at least one word.")
+        return array
+
+    return preprocess
+
+
 def _characters(manifest: Manifest, step: ProcessingStep, folder: Path) -> Preprocess:
     alphabet = "".join(manifest.labels)
 
@@ -174,5 +191,10 @@ def _raise_later(error: ImportError) -> Preprocess:
     return preprocess
 
 
-PREPROCESSING = {"image": ("image", _image), "tokenizer": ("text", _tokenizer), "characters": ("text", _characters)}
+PREPROCESSING = {
+    "image": ("image", _image),
+    "tokenizer": ("text", _tokenizer),
+    "characters": ("text", _characters),
+    "text_vectorization": ("text", _text_vectorization),
+}
 """For each preprocessing step of a manifest: the kind of raw input, and the function that builds `preprocess`."""

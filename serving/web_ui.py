@@ -72,7 +72,7 @@ def _describe(model: Model) -> dict:
         "metrics": manifest.metrics,
         "measured_on": manifest.measured_on,
         "created": manifest.created,
-        "raw_input": model.raw_input.kind if model.raw_input else None,
+        "raw_inputs": {name: raw.kind for name, raw in model.raw_inputs.items()},
         "generates_text": model.text_generator is not None,
         "card": _read_text(model, "README.md"),
     }

@@ -161,6 +161,7 @@ def trace_function(model: keras.Model, function: Callable, specs: list[tf.Tensor
     Raises:
         UserError: naming the layer that cannot be traced.
     """
+    forget_initialized_tables()
     filtering = keras.config.is_traceback_filtering_enabled()
     keras.config.disable_traceback_filtering()  # otherwise the frames of Keras's layers are missing
     try:
@@ -173,6 +174,12 @@ def trace_function(model: keras.Model, function: Callable, specs: list[tf.Tensor
     finally:
         if filtering:
             keras.config.enable_traceback_filtering()
+
+
+def forget_initialized_tables() -> None:
+    """TensorFlow records `None` for a table that needs no initializer any more, and warns of each in every export."""
+    initializers = tf.compat.v1.get_collection_ref(tf.compat.v1.GraphKeys.TABLE_INITIALIZERS)
+    initializers[:] = [initializer for initializer in initializers if initializer is not None]
 
 
 def all_nodes(concrete_function: Any) -> list[Any]:
@@ -237,7 +244,7 @@ def _is_shape(x: Any) -> bool:
     return isinstance(x, (tuple, list)) and all(size is None or isinstance(size, int) for size in x)
 
 
-def _flatten_with_paths(structure: Any, path: tuple = ()) -> Iterator[tuple[tuple, Any]]:
+def flatten_with_paths(structure: Any, path: tuple = ()) -> Iterator[tuple[tuple, Any]]:
     """The path and value of each leaf. Dicts keep their order, where `keras.tree` sorts them."""
     if isinstance(structure, dict):
         parts = list(structure.items())
@@ -247,7 +254,7 @@ def _flatten_with_paths(structure: Any, path: tuple = ()) -> Iterator[tuple[tupl
         yield path, structure
         return
     for key, part in parts:
-        yield from _flatten_with_paths(part, (*path, key))
+        yield from flatten_with_paths(part, (*path, key))
 
 
 def _map_structure(function: Callable, structure: Any, is_leaf: Callable[[Any], bool] = lambda x: False) -> Any:
@@ -259,6 +266,11 @@ def _map_structure(function: Callable, structure: Any, is_leaf: Callable[[Any], 
     return function(structure)
 
 
+def pack_inputs(model: keras.Model, tensors: list) -> Any:
+    """The argument that the model is called with, from its input tensors in the signature's order."""
+    return _pack_like(_argument_structure(model), iter(tensors))
+
+
 def _pack_like(structure: Any, tensors: Iterator[tf.Tensor]) -> Any:
     return _map_structure(lambda leaf: next(tensors), structure)
 
@@ -268,10 +280,10 @@ def input_tensors(model: keras.Model, dynamic_shapes: DynamicShapes | None = Non
     dynamic_shapes = dynamic_shapes or {}
     inputs: list[Tensor] = []
     names: set[str] = set()
-    for i, (path, argument) in enumerate(_flatten_with_paths(_argument_structure(model))):
+    for i, (path, argument) in enumerate(flatten_with_paths(_argument_structure(model))):
         keys = [str(key) for key in path if isinstance(key, str)]
         own_name = argument.name if argument.name and not UNNAMED.fullmatch(argument.name) else None
-        name = _unique_name("_".join(keys) or own_name or f"input_{i}", names)
+        name = unique_name("_".join(keys) or own_name or f"input_{i}", names)
         defaults = _default_dimensions(name, argument.shape, {size for x in inputs for size in x.shape[1:]})
         is_subclassed = not hasattr(model, "inputs")
         shape = _input_shape(name, argument.shape, defaults, dynamic_shapes.get(name), is_subclassed)
@@ -372,13 +384,13 @@ def _name_outputs(model: keras.Model, outputs: Any) -> dict[str, tf.Tensor]:
         layer_names = getattr(model, "output_names", None)
     names = {x.name for x in input_tensors(model)}
     named = {}
-    for i, (path, y) in enumerate(_flatten_with_paths(outputs)):
+    for i, (path, y) in enumerate(flatten_with_paths(outputs)):
         if y is None:
             continue
         if not isinstance(y, tf.Tensor):
             raise _unsupported_output(model, f"it returns a {type(y).__name__}")
         keys = "_".join(str(key) for key in path if isinstance(key, str))
-        named[_unique_name(keys or (layer_names[i] if layer_names else f"output_{i}"), names)] = tf.identity(y)
+        named[unique_name(keys or (layer_names[i] if layer_names else f"output_{i}"), names)] = tf.identity(y)
     if not named:
         raise _unsupported_output(model, "it returns no tensor")
     return named
@@ -388,7 +400,7 @@ def _unsupported_output(model: keras.Model, reason: str) -> UnsupportedModelErro
     return UnsupportedModelError([UnsupportedLayer(describe_layer(model), reason, RETURN_TENSORS)])
 
 
-def _unique_name(name: str, names: set[str]) -> str:
+def unique_name(name: str, names: set[str]) -> str:
     """Make a name that both formats accept and that is not in `names`, and add it there."""
     name = re.sub(r"\W", "_", name, flags=re.ASCII)
     name = name if name[:1].isalpha() else f"tensor_{name}"

@@ -10,7 +10,7 @@ from kerasfound.bundle import layout, recorded_cases
 from kerasfound.bundle import manifest as contract
 from kerasfound.bundle.comparison import TOLERANCE, compare
 from kerasfound.bundle.layout import MANIFEST
-from kerasfound.bundle.manifest import Manifest, NamedSignature, Verification
+from kerasfound.bundle.manifest import SERVING_DEFAULT, Manifest, NamedSignature, Verification
 from kerasfound.bundle.recorded_cases import RecordedCase, Tensors
 from kerasfound.errors import UserError
 
@@ -89,7 +89,8 @@ def _verify_bundle(folder: Path, tolerance: float | None) -> list[Verification]:
     layout.verify_checksums(folder, manifest)
     tolerance = tolerance or max((record.tolerance for record in manifest.verification), default=TOLERANCE)
     expected = ExpectedOutputs(str(folder), manifest, recorded_cases.load(folder), tolerance)
-    records = [compare_file(name, file, expected) for name, file in model_files(folder).items()]
+    files = files_of_main_signature(folder, manifest.extra_signatures)
+    records = [compare_file(name, file, expected) for name, file in files.items()]
     for signature in manifest.extra_signatures:
         expected = ExpectedOutputs(str(folder), signature, recorded_cases.load(folder, signature.name), tolerance)
         records.append(compare_file(*signature_file(folder, signature), expected))
@@ -184,6 +185,15 @@ def signature_file(folder: Path, signature: NamedSignature) -> tuple[str, Path]:
     """Return the format of an extra signature, as in its record, and the file or folder that holds it."""
     file = folder / f"{signature.name}.onnx" if signature.format == "onnx" else folder
     return f"{signature.format}/{signature.name}", file
+
+
+def files_of_main_signature(folder: Path, extras: list[NamedSignature]) -> dict[str, Path]:
+    """Return the model files of a bundle that have the inputs of its manifest, by format.
+
+    A SavedModel whose `serving_default` is an extra signature has other inputs: texts instead of token ids.
+    """
+    other = {signature.format for signature in extras if signature.name == SERVING_DEFAULT}
+    return {name: file for name, file in model_files(folder).items() if name not in other}
 
 
 def model_files(path: Path) -> dict[str, Path]:

@@ -12,6 +12,8 @@ SCHEMA_VERSION = 1
 
 MAX_BYTES = 1 << 20
 UNSIGNED = "0" * 64
+SERVING_DEFAULT = "serving_default"
+"""The signature of a SavedModel that a server runs if a request names none."""
 
 
 class Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,7 +87,8 @@ class NamedSignature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Another way to call the model, verified like the main signature."""
 
     name: str
-    """The name of the signature in the SavedModel, or of the extra ONNX file without its suffix."""
+    """The name of the signature in the SavedModel, or of the extra ONNX file without its suffix. For `serving_default`,
+    the SavedModel has these inputs instead of those of the manifest, such as texts instead of token ids."""
     format: str
     """`"saved_model"` or `"onnx"`."""
     inputs: list[Tensor]

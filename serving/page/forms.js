@@ -14,8 +14,9 @@ const DYNAMIC_SIZE = 8; // the size of dynamic dimensions in example requests
 export function formFor(model) {
   const steps = model.preprocessing.map((step) => step.name);
   if (model.generates_text) return promptForm;
-  if (model.raw_input === "image") return imageForm;
-  if (model.raw_input === "text") return textForm;
+  if (model.inputs.length === 1 && model.inputs[0].name in model.raw_inputs) {
+    return { image: imageForm, text: textForm }[model.raw_inputs[model.inputs[0].name]];
+  }
   return steps.includes("table_row") ? rowForm : tensorsForm;
 }
 
@@ -125,7 +126,9 @@ function promptForm(model) {
 function tensorsForm(model) {
   const node = copyTemplate("input-tensors").firstElementChild;
   const text = node.querySelector("textarea");
-  text.value = JSON.stringify(exampleRequest(model.inputs));
+  const accepted = ({ name, shape, ...rest }) =>
+    model.raw_inputs[name] === "text" ? { name, dtype: "string", shape: shape.slice(0, 1) } : { name, shape, ...rest };
+  text.value = JSON.stringify(exampleRequest(model.inputs.map(accepted)));
   text.addEventListener("input", () => text.setCustomValidity(""));
   function body() {
     try {

@@ -187,7 +187,7 @@ def _read_inputs(model: Model, inputs: list[Input], tensors: memoryview) -> Tens
 
 def _read_input(model: Model, tensor: Input, data: memoryview | None) -> np.ndarray:
     reader = model.reader(tensor.name)
-    if tensor.datatype == "BYTES" and (raw := model.raw_input) and raw.name == tensor.name:
+    if tensor.datatype == "BYTES" and (raw := model.raw_inputs.get(tensor.name)):
         if not tensor.shape or tensor.shape[1:] not in ([], [1]):
             raise reader.error(f"got BYTES of shape {tensor.shape}; {raw.kind}s have shape [n] or [n, 1]")
         count = tensor.shape[0]

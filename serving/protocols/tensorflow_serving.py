@@ -46,7 +46,7 @@ _CLASSIFY = msgspec.json.Decoder(ClassifyRequest)
 _NAMED = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ROWS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _OBJECTS = re.compile(rb'\[\s*\{(?!\s*"b64")')
-_RAW = re.compile(rb'[\[{]\s*["{]')
+_RAW = re.compile(rb'[\[{]\s*(\[\s*)?["{]')
 
 
 async def status(state: ServerState, request: Request, **which: str) -> Response:
@@ -111,12 +111,13 @@ async def classify(state: ServerState, request: Request, **which: str) -> Respon
 
 def _check_signature(model: Model, name: str) -> None:
     if name not in ("", SIGNATURE):
-        accepts_raw = f", which also accepts {model.raw_input.kind}s" if model.raw_input else ""
+        kinds = " and ".join(sorted({f"{raw.kind}s" for raw in model.raw_inputs.values()}))
+        accepts_raw = f", which also accepts {kinds}" if kinds else ""
         raise ClientError(400, f"no signature {name!r}; expected {SIGNATURE!r}{accepts_raw}")
 
 
 async def _read_feeds(model: Model, text: bytes, read: Callable[..., Tensors], *more: Any) -> Tensors:
-    long = raw_inputs.LONG if model.raw_input and _RAW.match(text) else http.LONG
+    long = raw_inputs.LONG if model.raw_inputs and _RAW.match(text) else http.LONG
     return await http.run_in_thread_if_long(len(text) > long, read, model, text, *more)
 
 
@@ -156,7 +157,7 @@ def _read_columns(model: Model, text: bytes) -> Tensors:
 def _read_tensor(model: Model, name: str, text: bytes) -> np.ndarray:
     """Read nested lists, or a list of raw inputs."""
     reader = model.reader(name)
-    if (raw := model.raw_input) and raw.name == name and _RAW.match(text):
+    if (raw := model.raw_inputs.get(name)) and _RAW.match(text):
         return raw.from_json(text)
     return reader.read_nested(text)
 
