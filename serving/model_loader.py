@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 from concurrent.futures import Executor
 from pathlib import Path
+from typing import Literal
 
 from kerasfound.bundle.manifest import Manifest
 from kerasfound.bundle.manifest import read as read_manifest
@@ -12,21 +13,28 @@ from kerasfound.errors import UserError
 from .limits import Limits
 from .model import Model
 
+Precision = Literal["float32", "int8"]
+FILES: dict[Precision, str] = {"float32": "model.onnx", "int8": "model.int8.onnx"}
+"""The model file of each precision of the weights."""
 
-def load_model(path: Path, limits: Limits, threads: Executor) -> Model:
+
+def load_model(path: Path, limits: Limits, threads: Executor, precision: Precision = "float32") -> Model:
     """Load the bundle at `path`, after checking its name, version and checksums."""
     manifest = read_manifest(path / "manifest.json")
     expected = f"{path.parent.name} version {path.name}"
     if f"{manifest.name} version {manifest.version}" != expected:
         raise UserError(f"{path}: its manifest is of {manifest.name} version {manifest.version}, expected {expected}.")
+    file = FILES[precision]
+    if precision != "float32" and file not in manifest.files:
+        raise UserError(f"{path}: has no {file}; export the run with --quantize {precision}, or serve float32.")
     for name in _required_files(manifest):
         if ".." in Path(name).parts or Path(name).is_absolute():
             raise UserError(f"{path}: its manifest names {name!r}, which is outside the bundle.")
         _verify_checksum(path / name, manifest.files.get(name))
     try:
-        return Model(manifest, path, limits, threads)
+        return Model(manifest, path, limits, threads, file)
     except UserError as error:
-        raise UserError(f"{path / 'model.onnx'}: {error}") from error
+        raise UserError(f"{path / file}: {error}") from error
 
 
 def fingerprint(path: Path) -> tuple:
@@ -50,7 +58,7 @@ def _required_files(manifest: Manifest) -> set[str]:
 
 def _is_served_file(file: str) -> bool:
     """Whether serving reads the file. Weights above 2 GB are in their own file, model.onnx.data."""
-    return file == "model.onnx" or file.startswith(("model.onnx.", "step.onnx", "verification.npz", "assets/"))
+    return file in FILES.values() or file.startswith(("model.onnx.", "step.onnx", "verification.npz", "assets/"))
 
 
 def _verify_checksum(file: Path, expected: str | None) -> None:

@@ -103,6 +103,7 @@ class Repository:
         unloaded: a folder with an empty file for each model that a client unloaded; worker processes share it.
         versions: for models without a policy file: the newest version that loads, all versions, or the given ones.
         log: called with one line for each version that is loaded, removed or refused.
+        precision: of the weights: float32, or int8 for the file with 8-bit weights.
 
     Raises:
         UserError: if nothing in the folder can be served.
@@ -116,6 +117,7 @@ class Repository:
         unloaded: str | Path,
         versions: Versions = "latest",
         log: Callable[[str], None] = lambda line: None,
+        precision: model_loader.Precision = "float32",
     ):
         self.folder = Path(folder)
         self.threads = threads
@@ -128,6 +130,7 @@ class Repository:
         self._unloaded_folder = Path(unloaded)
         self._default_policy = VersionPolicy(versions)
         self._log = log
+        self._precision = precision
         self._records: dict[Path, VersionRecord] = {}
         self._started = False
         self._refreshing = threading.Lock()
@@ -298,7 +301,8 @@ class Repository:
         if before and before.fingerprint == fingerprint:
             return before
         try:
-            return VersionRecord(fingerprint, model_loader.load_model(path, self._limits, self.threads), "")
+            model = model_loader.load_model(path, self._limits, self.threads, self._precision)
+            return VersionRecord(fingerprint, model, "")
         except UserError as error:
             reason = str(error)
         except Exception as error:  # a bundle can be broken in unexpected ways; none may end the watch

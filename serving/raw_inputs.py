@@ -3,8 +3,6 @@
 `manifest.json` names the preprocessing and the meaning of the outputs.
 """
 
-import base64
-import binascii
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -19,18 +17,12 @@ from kerasfound.preprocessing import characters, pixels
 from kerasfound.preprocessing.text_vectorizer import load_vectorizer
 
 from .client_error import ClientError
-from .tensor_codec import decode, split_strings
+from .tensor_codec import Base64, decode, split_strings
 
 LONG = 1 << 12
 """Bytes. Preprocessing more takes so long that it runs in a thread: other requests would wait."""
 MAX_TEXT_BYTES = 1 << 19
 """For all texts of a request: a tokenizer needs about a hundred bytes of memory for each byte."""
-
-
-class Base64(msgspec.Struct):
-    """Bytes in JSON, in the notation of TensorFlow Serving."""
-
-    b64: str
 
 
 _VALUES = msgspec.json.Decoder(list[str | Base64 | tuple[str | Base64]])
@@ -87,10 +79,7 @@ class RawInput(NamedTuple):
     def _bytes(self, value: str | Base64) -> bytes:
         if isinstance(value, str) and self.kind == "text":
             return value.encode()
-        try:
-            return base64.b64decode(value.b64 if isinstance(value, Base64) else value, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise ClientError(400, f"{self.label}: not base64 ({error})") from None
+        return (value if isinstance(value, Base64) else Base64(value)).decode(self.label)
 
 
 def find_raw_inputs(manifest: Manifest, folder: Path) -> dict[str, RawInput]:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from kerasfound.errors import UserError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
 
+    from .model_loader import Precision
     from .model_repository import Versions
     from .uvicorn_server import Server
 
@@ -45,6 +46,7 @@ class Settings(NamedTuple):
     limits: Limits
     api_key: str | None
     access_log: bool
+    precision: "Precision"
     shared: str
     """A folder that all worker processes share, for metrics and for the names of unloaded models."""
 
@@ -63,6 +65,7 @@ def serve(
     max_queue: int = 512,
     api_key_file: Path | str | None = None,
     access_log: bool = False,
+    precision: Literal["float32", "int8"] = "float32",
 ) -> None:
     """Serve the models of a repository over HTTP, with a web page to try them, until Ctrl-C.
 
@@ -78,6 +81,7 @@ def serve(
         max_queue: the most requests in the queue of a model. More are rejected with 429.
         api_key_file: a file with the API key that clients must send.
         access_log: write one line of JSON for each response.
+        precision: int8 serves the files with 8-bit weights that `kerasfound export --quantize int8` writes.
 
     Raises:
         UserError: if an argument is invalid, the port is not available, or the folder has no model that can be served.
@@ -94,7 +98,7 @@ def serve(
     limits = Limits(max_body_mib << 20, timeout, max_batch_rows, max_queue, _max_connections())
     key = _read_api_key(api_key_file) if api_key_file else None
     with _listen(host, port) as listener, tempfile.TemporaryDirectory() as shared, _on_signal(_exit):
-        settings = Settings(str(repository), _parse_versions(versions), limits, key, access_log, shared)
+        settings = Settings(str(repository), _parse_versions(versions), limits, key, access_log, precision, shared)
         address = f"[{host}]" if ":" in host else host
         where = f"http://{address}:{listener.getsockname()[1]}"
         if workers == 1:
@@ -123,7 +127,9 @@ def _make_server(settings: Settings, log: Callable[[str], None] = lambda line: N
     unloaded = Path(settings.shared, "unloaded")
     unloaded.mkdir(exist_ok=True)
     threads = ThreadPoolExecutor(BATCH_THREADS, "batch")
-    repository = Repository(settings.repository, settings.limits, threads, unloaded, settings.versions, log)
+    repository = Repository(
+        settings.repository, settings.limits, threads, unloaded, settings.versions, log, settings.precision
+    )
     return Server(App(repository, settings.limits, settings.api_key, settings.access_log))
 
 

@@ -6,11 +6,16 @@ conversion is from integers to floats.
 A binary tensor holds the elements' bytes, little-endian and in C order. Each string has a prefix of four bytes with its
 length.
 
-JSON has no NaN or infinity. As inputs they are malformed JSON. As outputs they become `null`, as in JavaScript;
-TensorFlow Serving writes a bare `NaN`, which strict JSON parsers reject. For a nullable input, `null` is a missing
-value: NaN in a numeric tensor, an empty string in a string tensor.
+For a nullable input, `null` is a missing value: NaN in a numeric tensor, an empty string in a string tensor. JSON has
+no NaN or infinity. Python's `json` module writes a bare `NaN`, which is read as `null`, and `Infinity`, which is an
+error. As outputs both become `null`, as in JavaScript; TensorFlow Serving writes a bare `NaN`, which strict parsers
+reject.
+
+A string may be given as base64, `{"b64": ...}`, in the notation of TensorFlow Serving.
 """
 
+import base64
+import binascii
 import math
 import re
 import struct
@@ -34,7 +39,8 @@ MAX_VALUES = 1 << 19
 MAX_SIMDJSON_BYTES = 1 << 18
 """simdjson needs 14 times the memory of its input."""
 
-_NOT_JSON = re.compile(rb"NaN|Infinity")
+_NAN = re.compile(rb'("(?:[^"\\]|\\.)*")|-?NaN')
+"""A string, which is kept, or a bare NaN."""
 _NESTED = re.compile(rb"\s*\[\s*\[")
 _BUFFERS: dict[str, tuple[Literal["d", "i", "u"], type]] = {
     "f": ("d", np.float64),
@@ -53,20 +59,38 @@ def decode(decoder: msgspec.json.Decoder, text: bytes | msgspec.Raw, label: str)
     if isinstance(text, bytes) and len(text) > MAX_VALUES and text.count(b",") > MAX_VALUES:
         raise ClientError(413, f"{label}: more than {MAX_VALUES} values in JSON; send fewer rows, or binary tensors")
     try:
-        return decoder.decode(text)
+        try:
+            return decoder.decode(text)
+        except msgspec.DecodeError:
+            if b"NaN" not in (source := bytes(text)):
+                raise
+            return decoder.decode(_NAN.sub(lambda match: match[1] or b"null", source))
     except RecursionError:
         raise ClientError(400, f"{label}: nested too deeply") from None
     except (msgspec.MsgspecError, ValueError) as error:  # ValueError: invalid UTF-8, or an integer of 5,000 digits
         source = bytes(text)
         reason = str(error) if source.strip() else "it is empty"
-        if "invalid character" in reason and _NOT_JSON.search(source):
-            reason += "; JSON has no NaN or Infinity, use null for a missing value"
+        if "invalid character" in reason and b"Infinity" in source:
+            reason += "; JSON has no Infinity, use null for a missing value"
         raise ClientError(400, f"{label}: {reason}") from None
 
 
 def format_shape(shape: Sequence[int | str]) -> str:
     """Return a shape as text, such as `(batch, 28, 28)`."""
     return "(" + ", ".join(str(size) for size in shape) + ")"
+
+
+class Base64(msgspec.Struct):
+    """Bytes in JSON, in the notation of TensorFlow Serving."""
+
+    b64: str
+
+    def decode(self, label: str) -> bytes:
+        """Return the bytes, or raise a 400 that starts with `label`."""
+        try:
+            return base64.b64decode(self.b64, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise ClientError(400, f"{label}: not base64 ({error})") from None
 
 
 class TensorReader:
@@ -81,7 +105,8 @@ class TensorReader:
         self.label = f"input {declared.name!r}"
         self.nullable = declared.nullable and self.dtype.json in (float, str)
         self.num_ids = declared.num_ids
-        value: Any = self.dtype.json | None if self.nullable else self.dtype.json
+        value: Any = str | Base64 if self.dtype.json is str else self.dtype.json
+        value = value | None if self.nullable else value
         nested: Any = value
         for _ in declared.shape:
             nested = list[nested]  # type: ignore[misc]
@@ -168,7 +193,8 @@ class TensorReader:
         try:
             return decode(decoder, text, self.label)
         except ClientError as error:
-            raise ClientError(error.status, f"{error.reason}; {self.expected}") from None
+            missing = "; this model takes no missing values" if "got `null`" in error.reason else ""
+            raise ClientError(error.status, f"{error.reason}{missing}; {self.expected}") from None
 
     def _read_numbers(self, text: bytes) -> np.ndarray | None:
         """Read a flat list of numbers in a third of msgspec's time; None for everything else, which msgspec reads."""
@@ -198,11 +224,21 @@ class TensorReader:
             raise self.error(str(error)) from None
         except ValueError:
             raise self.error("ragged lists") from None
+        if self.dtype.json is str:
+            for index, value in enumerate(array.flat):
+                if isinstance(value, Base64):
+                    array.flat[index] = self._decode_text(value)
         # JSON has only finite numbers: an infinite value was too large for the dtype.
         self._check_finite(array)
         if self.dtype.json is str and self.nullable:
             array = np.where(array == np.array(None), "", array)
         return array
+
+    def _decode_text(self, value: Base64) -> str:
+        try:
+            return value.decode(self.label).decode()
+        except UnicodeDecodeError:
+            raise self.error("a string is not UTF-8") from None
 
 
 def split_strings(data: memoryview, label: str) -> list[bytes]:

@@ -1,6 +1,7 @@
 """8-bit weights: the scheme that fits the model, the comparison on the data of the run, and the errors."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -13,6 +14,8 @@ from kerasfound.errors import UserError
 from kerasfound.export import quantization
 from kerasfound.export.converter import convert
 from kerasfound.recipes import tabular_mlp
+from kerasfound.serving import model_loader
+from kerasfound.serving.limits import Limits
 
 
 def save_onnx(model, path, opset=convert.OPSET, dynamic_shapes=None):
@@ -153,6 +156,16 @@ def test_a_bundle_records_the_scores_of_its_quantized_file(tmp_path, digits_run)
     assert record.bytes_after == (folder / "model.int8.onnx").stat().st_size
     assert f"| `model.int8.onnx` | {record.score_after:.4f} |" in (folder / "README.md").read_text()
     assert {verification.format for verification in kf.export.verify(folder)} == {"saved_model", "onnx"}
+    quantized, exact = (open_model(folder, precision) for precision in ("int8", "float32"))
+    images = {"image": digits_run.samples["x"].astype("float32")}
+    outputs, exact_outputs = quantized(images)["probabilities"], exact(images)["probabilities"]
+    assert np.abs(outputs - exact_outputs).max() > 0
+    assert (outputs.argmax(-1) == exact_outputs.argmax(-1)).mean() > 0.9
+
+
+def open_model(folder, precision):
+    """The ONNX file of this precision, as the server loads it."""
+    return model_loader.load_model(folder, Limits(), ThreadPoolExecutor(1), precision)._run
 
 
 def test_a_table_is_evaluated_from_its_cells(tmp_path):

@@ -30,11 +30,10 @@ THREADS = ThreadPoolExecutor(1)
 def open_repository(tmp_path_factory):
     """`open_repository(folder, ...)`: a repository; `log` is a list that collects its log lines."""
 
-    def open_repository(folder, versions="latest", log=None, unloaded=None):
+    def open_repository(folder, versions="latest", log=None, unloaded=None, precision="float32"):
         unloaded = unloaded or tmp_path_factory.mktemp("unloaded")
-        return Repository(
-            folder, Limits(), THREADS, unloaded, versions, log.append if log is not None else lambda _: None
-        )
+        log = log.append if log is not None else lambda _: None
+        return Repository(folder, Limits(), THREADS, unloaded, versions, log, precision)
 
     return open_repository
 
@@ -633,3 +632,9 @@ def test_concurrent_changes_never_show_an_inconsistent_repository(tmp_path, bund
     for thread in threads:
         thread.join()
     assert errors == []
+
+
+def test_a_bundle_without_8_bit_weights_is_not_served_as_int8(tmp_path, bundle, open_repository):
+    bundle(tmp_path, "scores", 1)
+    with pytest.raises(UserError, match=r"no model\.int8\.onnx; export the run with --quantize int8, or serve float32"):
+        open_repository(tmp_path, precision="int8")

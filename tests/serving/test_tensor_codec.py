@@ -1,5 +1,6 @@
 """JSON and bytes to arrays: valid tensors become arrays, everything else is a ClientError."""
 
+import base64
 import json
 import math
 from unittest import mock
@@ -167,13 +168,13 @@ def test_integers_outside_the_dtype_are_refused(dtype):
         (b"[[1, 2], []]", "ragged"),
         (b"[]", "empty"),
         (b"[[], []]", "shape"),
-        (b"[[1, null]]", "null"),
+        (b"[[1, null]]", "this model takes no missing values"),
         (b'[[1, "2"]]', "str"),
         (b"[[1, true]]", "bool"),
         (b"[1, 2]", "array"),
         (b"[[1, [2]]]", "array"),
-        (b"[[1, NaN]]", "malformed"),
-        (b"[[1, -Infinity]]", "malformed"),
+        (b"[[1, NaN]]", "this model takes no missing values"),
+        (b"[[1, -Infinity]]", "JSON has no Infinity"),
         (b"[[1, 1e999]]", "out of range"),
         (b"[[1, 1e300]]", "too large"),
         (b"[[1, 2, 3]]", "(batch, 2)"),
@@ -189,6 +190,26 @@ def test_invalid_tensors_are_errors_that_name_the_input(text, reason):
     assert raised.value.status == 400
     for part in ("input 'image'", reason, "expected float32 of shape (batch, 2)"):
         assert part in raised.value.reason
+
+
+@pytest.mark.parametrize("missing", [b"null", b"NaN", b"-NaN"])
+def test_a_missing_number_is_nan_in_a_nullable_input(missing):
+    array = TensorReader(Tensor("x", "float32", ["batch", 2], nullable=True)).read_nested(b"[[1, %s]]" % missing)
+    np.testing.assert_array_equal(array, np.array([[1, np.nan]], "float32"))
+
+
+@pytest.mark.parametrize("text", ["NaN", 'say "NaN"', "\\", "Zürich", ""])
+def test_a_string_may_be_base64_and_keeps_the_letters_nan(text):
+    reader = TensorReader(Tensor("city", "string", ["batch"], nullable=True))
+    encoded = {"b64": base64.b64encode(text.encode()).decode()}
+    body = f"[{json.dumps(text)}, {json.dumps(encoded)}, NaN]".encode()
+    assert reader.read_nested(body).tolist() == [text, text, ""]
+
+
+@pytest.mark.parametrize(("b64", "reason"), [("###", "not base64"), ("/w==", "not UTF-8")])
+def test_base64_that_is_no_text_is_an_error(b64, reason):
+    with pytest.raises(ClientError, match=rf"input 'city': .*{reason}"):
+        TensorReader(Tensor("city", "string", ["batch"])).read_nested(json.dumps([{"b64": b64}]).encode())
 
 
 def test_dynamic_dimensions_agree_across_inputs():

@@ -399,7 +399,7 @@ ROW = [[1, 2, 3], [4, 5, 6]]
         ("[]", ["object"]),
         ("null", ["object"]),
         ("{}", ["instances", "inputs"]),
-        ('{"instances": [[[1, 2, 3], [4, 5, NaN]]]}', ["malformed", "JSON has no NaN", "null"]),
+        ('{"instances": [[[1, 2, 3], [4, 5, NaN]]]}', ["got `null`", "no missing values"]),
         ('{"instances": ' + "[" * 100_000, ["deep"]),
         ({"instances": [ROW], "inputs": [ROW]}, ["either"]),
         ({"instances": [ROW], "signature_name": "other"}, ["'other'", "serving_default"]),
