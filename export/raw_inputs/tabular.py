@@ -4,7 +4,6 @@ Both files encode the cells as `kerasfound.preprocessing.table_rows.encode` does
 TensorFlow.
 """
 
-import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,15 +12,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import pyarrow as pa
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from kerasfound.bundle import Column, ColumnKind, Schema
+from kerasfound.bundle.cell_formats import BooleanFormat, DateFormat, NumberFormat
 from kerasfound.bundle.manifest import Tensor
 from kerasfound.bundle.recorded_cases import RecordedCase, Tensors
 from kerasfound.preprocessing import encode_rows
-from kerasfound.preprocessing.table_rows import EPOCH, FALSE, MISSING_VALUES, TRUE, normalize_missing
+from kerasfound.preprocessing.boolean_words import FALSE, TRUE
+from kerasfound.preprocessing.cell_texts import parse_texts
+from kerasfound.preprocessing.date_formats import write as write_date
+from kerasfound.preprocessing.number_formats import write_variant
+from kerasfound.preprocessing.table_rows import normalize_missing
 
 from ..tracing.traced_model import reference_function
+from .onnx_texts import ML, NodeBuilder, OnnxTexts, Value
+from .tensorflow_texts import TensorFlowTexts
 
 if TYPE_CHECKING:
     import keras
@@ -29,20 +35,11 @@ if TYPE_CHECKING:
 
     from ..saved_model_writer import SavedModelSignature
 
-DATES_OPSET = 20
-"""The first version of the ONNX operators that can match and split texts, which dates need."""
-ML = "ai.onnx.ml"
+TEXTS_OPSET = 20
+"""The first version of the ONNX operators that can match and split texts, which dates and formatted numbers need."""
 ML_OPSET = 2
 UNKNOWN_CATEGORY = "\ue000 a category that no table has"
-BAD_BOOLEAN, BAD_DATE = "a cell that is not a boolean", "a cell that is not a date"
-"""Replace cells that training refuses. They cannot be converted to numbers, so the file raises an error."""
-DATE = (
-    r"(?:\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|1\d|2[0-8]))"
-    r"|(?:\d\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)"
-    r"(?:[T ](?:[01]\d|2[0-3])(?::[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?)?)?"
-)
-"""A date of the calendar, with or without a time, in the formats that Arrow reads."""
-VALID_DATE = "1970-01-01"
+FALSE_WORDS, TRUE_WORDS = sorted(FALSE), sorted(TRUE)
 
 
 def input_tensors(schema: Schema, reserved_names: set[str]) -> list[Tensor]:
@@ -62,13 +59,17 @@ def input_tensors(schema: Schema, reserved_names: set[str]) -> list[Tensor]:
     used_names = {name.lower() for name in reserved_names}
     tensors = []
     for column in _used_columns(schema):
-        dtype = "float32" if column.kind == ColumnKind.NUMBER else "string"
+        dtype = "float32" if _is_plain_number(column) else "string"
         tensors.append(Tensor(_unique_name(column.name, used_names), dtype, ["batch"], nullable=True))
     return tensors
 
 
 def _used_columns(schema: Schema) -> list[Column]:
     return [column for column in schema.columns if column.width]
+
+
+def _is_plain_number(column: Column) -> bool:
+    return column.kind == ColumnKind.NUMBER and column.format is None
 
 
 def _unique_name(name: str, used_names: set[str]) -> str:
@@ -100,7 +101,7 @@ def decode_rows(schema: Schema, tensors: list[Tensor], x: np.ndarray) -> Tensors
     for column, tensor in zip(_used_columns(schema), tensors, strict=True):
         numbers = x[:, start : start + column.width]
         start += column.width
-        if column.kind == ColumnKind.NUMBER:
+        if _is_plain_number(column):
             cells[tensor.name] = numbers[:, 0].astype("float32")
         else:
             texts = [_decode_cell(column, values, row) for row, values in enumerate(numbers)]
@@ -110,16 +111,27 @@ def decode_rows(schema: Schema, tensors: list[Tensor], x: np.ndarray) -> Tensors
 
 def _decode_cell(column: Column, numbers: np.ndarray, row: int) -> str:
     """Return a text for these numbers. The row number selects among equivalent texts, so that all are tested."""
-    first, last = numbers[0], numbers[-1]
+    first = numbers[0]
     if column.kind == ColumnKind.CATEGORY:
         known = first.is_integer() and 1 <= first <= len(column.categories)
         return column.categories[int(first) - 1] if known else ("", UNKNOWN_CATEGORY)[row % 2]
-    if not np.isfinite(last):
+    if not np.isfinite(numbers).all():
         return ("", "NA")[row % 2]
-    if column.kind == ColumnKind.BOOLEAN:
-        return (FALSE, TRUE)[bool(first > 0.5)][row % 2].title()
-    day = str(EPOCH + int(np.clip(last, -700_000, 2_900_000)))
-    return day + ("", "T23:59:59.5", " 00:30")[row % 3]
+    if isinstance(column.format, NumberFormat):
+        return write_variant(column.format, np.format_float_positional(first.astype("float32"), trim="-"), row)
+    if column.kind == ColumnKind.DATE:
+        return _write_date(column.format if isinstance(column.format, DateFormat) else DateFormat(), numbers, row)
+    if isinstance(column.format, BooleanFormat):
+        return column.format.mark if first > 0.5 else ""
+    words = TRUE_WORDS if first > 0.5 else FALSE_WORDS
+    return words[row % len(words)].title()
+
+
+def _write_date(form: DateFormat, numbers: np.ndarray, row: int) -> str:
+    earliest, latest = (-365, 36_000) if form.short_year else (-700_000, 2_900_000)
+    minutes = int(np.clip(np.rint(numbers[-1] * 60), 0, 1439)) if form.hours else 0
+    text = write_date(form, int(np.clip(numbers[3], earliest, latest)), minutes, row)
+    return text if form.hours or not form.separator or form.half_days else text + ("", " 23:59:59.5", " 00:30")[row % 3]
 
 
 def expected_cases(
@@ -142,36 +154,45 @@ def saved_model_signature(schema: Schema, tensors: list[Tensor]) -> "SavedModelS
 
     from ..saved_model_writer import SavedModelSignature, lookup_table
 
-    encoders: list[tuple[Callable, dict[str, Any]]] = []
-    tables: list[Any] = []
-    for column in _used_columns(schema):
-        lookups = {kind: lookup_table(*TABLES[kind](column)) for kind in LOOKUPS[column.kind]}
-        tables += lookups.values()
-        encoders.append((IN_TENSORFLOW[column.kind], lookups))
+    texts = TensorFlowTexts()
+    columns = _used_columns(schema)
+    codes = {c.name: lookup_table(*_category_codes(c)) for c in columns if c.kind == ColumnKind.CATEGORY}
+
+    def encode(column: Column, x: "tf.Tensor") -> list["tf.Tensor"]:
+        if column.kind == ColumnKind.CATEGORY:
+            return [codes[column.name].lookup(x)]
+        if _is_plain_number(column):
+            return [tf.where(tf.math.is_inf(x), np.float32(np.nan), x)]
+        return parse_texts(texts, column, x)
+
+    for column, tensor in zip(columns, tensors, strict=True):
+        if tensor.dtype == "string":
+            encode(column, tf.constant([""]))  # creates the lookup tables
 
     def wrap(function: Callable) -> Callable:
         def from_cells(*cells: "tf.Tensor") -> Any:
-            parts = [encode(x, **lookups) for x, (encode, lookups) in zip(cells, encoders, strict=True)]
-            return function(tf.stack([number for numbers in parts for number in numbers], axis=1))
+            parts = [number for column, x in zip(columns, cells, strict=True) for number in encode(column, x)]
+            return function(tf.stack(parts, axis=1))
 
         return from_cells
 
-    return SavedModelSignature(tensors, wrap, tables)
+    return SavedModelSignature(tensors, wrap, [*codes.values(), *texts.tables.values()])
 
 
 def required_opset(schema: Schema, opset: int) -> int:
     """Return `opset`, or a newer version of the ONNX operators if the columns need it."""
-    return max(opset, DATES_OPSET) if any(column.kind == ColumnKind.DATE for column in schema.columns) else opset
+    needs_texts = any(isinstance(c.format, NumberFormat) or c.kind == ColumnKind.DATE for c in _used_columns(schema))
+    return max(opset, TEXTS_OPSET) if needs_texts else opset
 
 
 def prepend_encoding(path: Path, target: Path, schema: Schema, tensors: list[Tensor]) -> None:
     """Read an ONNX file that takes encoded rows and write one that takes the columns."""
     proto = onnx.load(path)
     (row,) = proto.graph.input
-    builder = _EncodingBuilder(row.name)
+    builder = NodeBuilder(row.name)
     parts: list[str] = []
     for column, tensor in zip(_used_columns(schema), tensors, strict=True):
-        parts += IN_ONNX[column.kind](builder, column, tensor.name)
+        parts += _encode_in_onnx(builder, column, tensor.name)
     builder.add("Concat", [builder.column(part) for part in parts], [row.name], axis=1)
     proto.graph.input.remove(row)
     dtypes = {"float32": onnx.TensorProto.FLOAT, "string": onnx.TensorProto.STRING}
@@ -196,191 +217,10 @@ def _category_codes(column: Column) -> tuple[dict[str, Any], Any]:
     return {text: float(code) for code, text in enumerate(column.categories, start=1)}, 0.0
 
 
-def _boolean_texts(column: Column) -> tuple[dict[str, Any], Any]:
-    """Map the words for true and false, in any mix of upper and lower case, to `"1"` and `"0"`."""
-    texts = dict.fromkeys(MISSING_VALUES, "nan")
-    for number, words in (("1", TRUE), ("0", FALSE)):
-        for word in words:
-            texts |= dict.fromkeys(map("".join, itertools.product(*zip(word, word.upper(), strict=True))), number)
-    return texts, BAD_BOOLEAN
-
-
-def _missing_flags(column: Column) -> tuple[dict[str, Any], Any]:
-    return dict.fromkeys(MISSING_VALUES, 1.0), 0.0
-
-
-TABLES = {"codes": _category_codes, "booleans": _boolean_texts, "missing": _missing_flags}
-LOOKUPS: dict[str, tuple[str, ...]] = {
-    ColumnKind.NUMBER: (),
-    ColumnKind.CATEGORY: ("codes",),
-    ColumnKind.BOOLEAN: ("booleans",),
-    ColumnKind.DATE: ("missing",),
-}
-"""The lookup tables of each kind of column: the value of each known text, and the value of all other texts."""
-
-
-def _tf_number(x: "tf.Tensor") -> list["tf.Tensor"]:
-    import tensorflow as tf
-
-    return [tf.where(tf.math.is_inf(x), np.float32(np.nan), x)]
-
-
-def _tf_category(x: "tf.Tensor", codes: Any) -> list["tf.Tensor"]:
-    return [codes.lookup(x)]
-
-
-def _tf_boolean(x: "tf.Tensor", booleans: Any) -> list["tf.Tensor"]:
-    import tensorflow as tf
-
-    return [tf.strings.to_number(booleans.lookup(x))]
-
-
-def _tf_date(x: "tf.Tensor", missing: Any) -> list["tf.Tensor"]:
-    import tensorflow as tf
-
-    is_missing, is_date = missing.lookup(x) > 0, tf.strings.regex_full_match(x, DATE)
-    x = tf.where(is_date, x, VALID_DATE)
-    year, month, day = (
-        tf.strings.to_number(tf.where(is_date | is_missing, tf.strings.substr(x, at, n), BAD_DATE), tf.int64)
-        for at, n in ((0, 4), (5, 2), (8, 2))
-    )
-    days = days_since_1970(year, month, day)
-    numbers = (year, month, (days + 3) % 7, days)
-    return [tf.where(is_missing, np.float32(np.nan), tf.cast(number, tf.float32)) for number in numbers]
-
-
-IN_TENSORFLOW: dict[str, Callable] = {
-    ColumnKind.NUMBER: _tf_number,
-    ColumnKind.CATEGORY: _tf_category,
-    ColumnKind.BOOLEAN: _tf_boolean,
-    ColumnKind.DATE: _tf_date,
-}
-
-
-def days_since_1970(year: Any, month: Any, day: Any) -> Any:
-    """Return the days since 1970-01-01 of a date in the Gregorian calendar. The arguments are integers or tensors.
-
-    The formula lets a year begin in March, so that a leap day is the last day of its year.
-
-    Example:
-        >>> days_since_1970(2000, 3, 1), days_since_1970(1969, 12, 31)
-        (11017, -1)
-
-    Source: Richards, "Calendars", in the Explanatory Supplement to the Astronomical Almanac, 2013.
-    """
-    before_march = (14 - month) // 12
-    y, m = year - before_march + 400, month + 12 * before_march - 3
-    return 365 * y + y // 4 - y // 100 + y // 400 + (153 * m + 2) // 5 + day - 865_566
-
-
-class _EncodingBuilder:
-    """Collects the nodes between the columns and the encoded row."""
-
-    def __init__(self, row: str):
-        self.prefix = f"{row}_of_columns/"
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: dict[str, onnx.TensorProto] = {}
-
-    def add(
-        self, kind: str, inputs: list[str], outputs: list[str] | None = None, domain: str = "", **attributes
-    ) -> str:
-        """Add a node and return the name of its first output."""
-        name = f"{self.prefix}{kind}_{len(self.nodes)}"
-        outputs = outputs or [name]
-        self.nodes.append(helper.make_node(kind, inputs, outputs, name, domain=domain, **attributes))
-        return outputs[0]
-
-    def constant(self, value: Any) -> str:
-        name = f"{self.prefix}constant_{len(self.constants)}"
-        self.constants[name] = numpy_helper.from_array(np.asarray(value), name)
-        return name
-
-    def text(self, value: str) -> str:
-        return self.constant(np.array(value, dtype=object))
-
-    def column(self, x: str) -> str:
-        return self.add("Unsqueeze", [x, self.constant(np.array([1]))])
-
-    def cast(self, x: str, dtype: int, error: str = "") -> str:
-        """Convert `x`, which may be texts. If a text is no number, ONNX Runtime reports the node name: `error`."""
-        name = self.add("Cast", [x], to=dtype)
-        self.nodes[-1].name = error or name
-        return name
-
-    def lookup(self, x: str, table: dict[str, Any], default: Any) -> str:
-        kind = "strings" if isinstance(default, str) else "floats"
-        values = {f"values_{kind}": list(table.values()), f"default_{kind[:-1]}": default}
-        return self.add("LabelEncoder", [x], domain=ML, keys_strings=list(table), **values)
-
-    def split(self, x: str, separator: str) -> str:
-        """Split each text; the parts become the second axis."""
-        name = f"{self.prefix}parts_{len(self.nodes)}"
-        return self.add("StringSplit", [x], [name, f"{name}_count"], delimiter=separator)
-
-    def part(self, parts: str, index: int) -> str:
-        return self.add("Gather", [parts, self.constant(np.int64(index))], axis=1)
-
-
-class _IntegerTensor:
-    """An integer tensor of the graph with Python operators. Operands of `//` must not be negative."""
-
-    def __init__(self, builder: _EncodingBuilder, name: str):
-        self.builder, self.name = builder, name
-
-    def _apply(self, kind: str, other: "_IntegerTensor | int", swapped: bool = False) -> "_IntegerTensor":
-        names = [self.name, other.name if isinstance(other, _IntegerTensor) else self.builder.constant(np.int64(other))]
-        return _IntegerTensor(self.builder, self.builder.add(kind, names[::-1] if swapped else names))
-
-    def __add__(self, other: "_IntegerTensor | int") -> "_IntegerTensor":
-        return self._apply("Add", other)
-
-    def __sub__(self, other: "_IntegerTensor | int") -> "_IntegerTensor":
-        return self._apply("Sub", other)
-
-    def __rsub__(self, other: int) -> "_IntegerTensor":
-        return self._apply("Sub", other, swapped=True)
-
-    def __mul__(self, other: "_IntegerTensor | int") -> "_IntegerTensor":
-        return self._apply("Mul", other)
-
-    def __floordiv__(self, other: int) -> "_IntegerTensor":
-        return self._apply("Div", other)
-
-    def __mod__(self, other: int) -> "_IntegerTensor":
-        return self._apply("Mod", other)
-
-    __radd__, __rmul__ = __add__, __mul__
-
-
-def _onnx_number(builder: _EncodingBuilder, column: Column, x: str) -> list[str]:
-    return [builder.add("Where", [builder.add("IsInf", [x]), builder.constant(np.float32(np.nan)), x])]
-
-
-def _onnx_category(builder: _EncodingBuilder, column: Column, x: str) -> list[str]:
-    return [builder.lookup(x, *_category_codes(column))]
-
-
-def _onnx_boolean(builder: _EncodingBuilder, column: Column, x: str) -> list[str]:
-    return [builder.cast(builder.lookup(x, *_boolean_texts(column)), onnx.TensorProto.FLOAT, f"{x} is not a boolean")]
-
-
-def _onnx_date(builder: _EncodingBuilder, column: Column, x: str) -> list[str]:
-    cell, missing = x, builder.cast(builder.lookup(x, *_missing_flags(column)), onnx.TensorProto.BOOL)
-    x = builder.add("Where", [missing, builder.text(VALID_DATE), x])
-    x = builder.add("Where", [builder.add("RegexFullMatch", [x], pattern=DATE), x, builder.text(BAD_DATE)])
-    for before_time in ("T", " "):
-        x = builder.part(builder.split(x, before_time), 0)
-    parts = builder.cast(builder.split(x, "-"), onnx.TensorProto.INT64, f"{cell} is not a date")
-    year, month, day = (_IntegerTensor(builder, builder.part(parts, index)) for index in range(3))
-    days = days_since_1970(year, month, day)
-    gap = builder.constant(np.float32(np.nan))
-    numbers = (year, month, (days + 3) % 7, days)
-    return [builder.add("Where", [missing, gap, builder.cast(n.name, onnx.TensorProto.FLOAT)]) for n in numbers]
-
-
-IN_ONNX: dict[str, Callable[[_EncodingBuilder, Column, str], list[str]]] = {
-    ColumnKind.NUMBER: _onnx_number,
-    ColumnKind.CATEGORY: _onnx_category,
-    ColumnKind.BOOLEAN: _onnx_boolean,
-    ColumnKind.DATE: _onnx_date,
-}
+def _encode_in_onnx(builder: NodeBuilder, column: Column, x: str) -> list[str]:
+    if column.kind == ColumnKind.CATEGORY:
+        return [builder.lookup(x, *_category_codes(column))]
+    if _is_plain_number(column):
+        return [builder.without_infinity(x)]
+    texts = OnnxTexts(builder, f"{x} is not a {column.kind}")
+    return [number.name for number in parse_texts(texts, column, Value(x))]

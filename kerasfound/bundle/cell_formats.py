@@ -8,7 +8,8 @@ class NumberFormat(msgspec.Struct, frozen=True, tag="number"):
 
     Args:
         decimal: the character before the fraction.
-        thousands: the characters between groups of digits.
+        thousands: the character between groups of digits; a space stands for each of `spaces`.
+        spaces: the kinds of space in the cells.
         unit: the text before or after the number, such as `"€"`, `"%"` or `"kg"`.
         exponent: whether cells may have an exponent, as in `1,5E+03`.
         zero: the digit zero of the script.
@@ -16,7 +17,8 @@ class NumberFormat(msgspec.Struct, frozen=True, tag="number"):
     """
 
     decimal: str = "."
-    thousands: tuple[str, ...] = ()
+    thousands: str = ""
+    spaces: str = " "
     unit: str = ""
     exponent: bool = False
     zero: str = "0"

@@ -1,8 +1,5 @@
-"""The cells of a table as numbers: the kind of each column, and its encoding."""
+"""The cells of a table as numbers: the encoding of each kind of column."""
 
-from collections.abc import Callable, Iterable
-
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,51 +7,17 @@ import pyarrow.compute as pc
 from kerasfound.bundle.schema import Column, ColumnKind, require_column
 from kerasfound.errors import UserError
 
-MISSING_VALUES = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None")
-"""The texts that stand for a missing value in a file."""
-TRUE, FALSE = ("true", "yes"), ("false", "no")
-MAX_CATEGORIES = 50
-"""A text column with more distinct values than this, and than half its rows, names its rows: it is ignored."""
+from .arrow_texts import ArrowTexts
+from .cell_texts import cell_error, parse_texts
+from .column_inference import cast_to_text as cast_to_text
+from .column_inference import infer_column as infer_column
+from .column_inference import is_text
+from .column_inference import with_categories_of as with_categories_of
+from .missing_values import GAPS, MISSING_VALUES
+
 EPOCH = np.datetime64("1970-01-01")
 UNKNOWN_CATEGORY = "(unknown)"
-
-
-def infer_column(name: str, cells: pa.ChunkedArray, as_category: bool = False) -> Column:
-    """Infer the kind of a column from its cells.
-
-    A text column is of the first kind among number, boolean and date as which every cell can be read, otherwise of
-    the kind category. Columns with one value, or with a different text in nearly every row, are ignored.
-
-    Args:
-        name: the name of the column.
-        cells: all cells of the column.
-        as_category: treat the cells as categories, whatever they look like.
-
-    Example:
-        >>> column = infer_column("size", pa.chunked_array([["1", "2", "two", None]]))
-        >>> column.kind.value, column.categories, column.missing
-        ('category', ('1', '2', 'two'), 1)
-    """
-    known = cells.drop_null()
-    if not as_category and pa.types.is_floating(cells.type):
-        known = known.filter(pc.is_finite(known))
-    distinct, missing = len(known.unique()), len(cells) - len(known)
-    kind = ColumnKind.CATEGORY if as_category else _infer_kind(known)
-    too_many = not as_category and kind == ColumnKind.CATEGORY and distinct > max(MAX_CATEGORIES, len(known) / 2)
-    if distinct < 2 or too_many:
-        return Column(name, ColumnKind.IGNORED, (), missing, distinct)
-    return with_categories_of(Column(name, kind, (), missing, distinct), cells)
-
-
-def with_categories_of(column: Column, cells: pa.ChunkedArray) -> Column:
-    """Return a category column with exactly the categories of `cells`; columns of other kinds do not change.
-
-    With the training cells, the column has the categories that the model learns.
-    """
-    if column.kind != ColumnKind.CATEGORY:
-        return column
-    categories = tuple(sorted(cast_to_text(cells.drop_null()).unique().to_pylist()))
-    return msgspec.structs.replace(column, categories=categories)
+TEXTS = ArrowTexts()
 
 
 def encode_column(column: Column, cells: pa.ChunkedArray) -> np.ndarray:
@@ -77,12 +40,13 @@ def encode_column(column: Column, cells: pa.ChunkedArray) -> np.ndarray:
     if column.kind == ColumnKind.CATEGORY:
         codes = pc.index_in(cast_to_text(cells), value_set=pa.array(column.categories, pa.string()))
         return pc.add(codes.fill_null(-1), 1).to_numpy().astype("float32")[:, None]
-    parse = PARSERS[column.kind]
     try:
-        numbers = parse(cells)
+        numbers = parse_cells(column, cells)
     except pa.ArrowInvalid as error:
-        row, cell = _first_invalid(cells, parse)
-        raise UserError(f"row {row}, column {column.name!r}: {cell!r} is not a {column.kind}.") from error
+        row = _first_invalid(column, cells)
+        raise UserError(
+            f"row {row + 1}, column {column.name!r}: {cell_error(column, str(cells[row].as_py()))}."
+        ) from error
     with np.errstate(over="ignore"):
         numbers = numbers.astype("float32")
     return np.where(np.isfinite(numbers), numbers, np.nan)
@@ -127,7 +91,8 @@ def _decode_cell(column: Column, numbers: np.ndarray) -> str:
     if column.kind == ColumnKind.CATEGORY:
         return (UNKNOWN_CATEGORY, *column.categories)[int(numbers[0])]
     if column.kind == ColumnKind.DATE:
-        return str(EPOCH + int(numbers[3]))
+        day, minutes = str(EPOCH + int(numbers[3])), round(float(numbers[-1]) * 60)
+        return f"{day} {minutes // 60:02}:{minutes % 60:02}" if len(numbers) > 4 else day
     if column.kind == ColumnKind.BOOLEAN:
         return {0.0: "false", 1.0: "true"}[float(numbers[0])]
     return f"{numbers[0]:g}"
@@ -138,72 +103,53 @@ def have_leading_zeros(cells: pa.ChunkedArray) -> bool:
     return bool(pc.any(pc.match_substring_regex(cast_to_text(cells), r"^0\d")).as_py())
 
 
-def cast_to_text(cells: pa.ChunkedArray) -> pa.ChunkedArray:
-    return cells.cast(pa.string())
-
-
 def parse_numbers(cells: pa.ChunkedArray) -> np.ndarray:
-    """Return each cell as one float64, `(rows, 1)`."""
+    """Return each cell as one float64, `(rows, 1)`, in the form that the cells show."""
+    return parse_cells(infer_column("", cells), cells)
+
+
+def parse_cells(column: Column, cells: pa.ChunkedArray) -> np.ndarray:
+    """Return the numbers of the cells as float64, `(rows, column.width)`; missing cells are NaN.
+
+    Args:
+        column: a column of numbers, booleans or dates.
+        cells: its cells in any table with this column.
+
+    Raises:
+        pyarrow.ArrowInvalid: if a cell does not fit the column.
+    """
+    if pa.types.is_temporal(cells.type):
+        return _date_numbers(cells, column.width)
+    if column.kind == ColumnKind.DATE or (is_text(cells) and (column.kind == ColumnKind.BOOLEAN or column.format)):
+        texts = pc.fill_null(cast_to_text(cells).combine_chunks(), "")
+        return np.stack(parse_texts(TEXTS, column, texts), axis=1)
+    if is_text(cells):
+        cells = pc.if_else(pc.is_in(cells, value_set=pa.array(GAPS, cells.type)), None, cells)
     return cells.cast(pa.float64(), safe=False).to_numpy()[:, None]
 
 
-def parse_booleans(cells: pa.ChunkedArray) -> np.ndarray:
-    """Return 1 for true or yes and 0 for false or no, in upper or lower case, `(rows, 1)`."""
-    if not pa.types.is_boolean(cells.type):
-        text = pc.utf8_lower(cast_to_text(cells))
-        true, false = (pc.is_in(text, value_set=pa.array(words)) for words in (TRUE, FALSE))
-        if not pc.all(pc.or_(pc.or_(true, false), pc.is_null(text)), min_count=0).as_py():
-            raise pa.ArrowInvalid("neither true nor false")
-        cells = pc.if_else(pc.is_null(text), None, true)
-    return cells.cast(pa.float64()).to_numpy()[:, None]
+def _date_numbers(cells: pa.ChunkedArray, count: int) -> np.ndarray:
+    moments = cells.cast(pa.timestamp("us", getattr(cells.type, "tz", None)), safe=False)
+    moments = moments.cast(pa.int64()).cast(pa.timestamp("us"))  # the instant in UTC
+    days = pc.floor(pc.divide(moments.cast(pa.int64()).cast(pa.float64()), 86_400e6))
+    minutes = pc.add(pc.multiply(pc.hour(moments), 60), pc.minute(moments))
+    parts = [pc.year(moments), pc.month(moments), pc.day_of_week(moments), days, minutes]
+    numbers = np.stack([part.cast(pa.float64()).to_numpy() for part in parts], axis=1)
+    return (numbers / [1, 1, 1, 1, 60])[:, :count]
 
 
-def parse_dates(cells: pa.ChunkedArray) -> np.ndarray:
-    """Return year, month, day of the week from 0 for Monday, and days since 1970, `(rows, 4)`.
-
-    Text cells are ISO dates, with or without a time.
-    """
-    moments = cells.cast(pa.timestamp("us"), safe=False)
-    days = pc.divide(moments.cast(pa.int64()).cast(pa.float64()), 86_400e6)
-    parts = (pc.year(moments), pc.month(moments), pc.day_of_week(moments), pc.floor(days))
-    return np.stack([part.cast(pa.float64()).to_numpy() for part in parts], axis=1)
-
-
-PARSERS = {ColumnKind.NUMBER: parse_numbers, ColumnKind.BOOLEAN: parse_booleans, ColumnKind.DATE: parse_dates}
-"""The parser of each kind, in the order in which `infer_column` tries them."""
-
-
-def _infer_kind(known: pa.ChunkedArray) -> ColumnKind:
-    kinds: Iterable[ColumnKind] = PARSERS
-    if pa.types.is_boolean(known.type):
-        kinds = (ColumnKind.BOOLEAN,)
-    elif pa.types.is_temporal(known.type):
-        kinds = (ColumnKind.DATE,)
-    elif not _is_text(known):
-        kinds = (ColumnKind.NUMBER,)
-    return next((kind for kind in kinds if _is_kind(kind, known)), ColumnKind.CATEGORY)
-
-
-def _is_kind(kind: ColumnKind, cells: pa.ChunkedArray) -> bool:
-    try:
-        PARSERS[kind](cells)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return False
-    return True
-
-
-def _is_text(cells: pa.ChunkedArray) -> bool:
-    return pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type)
-
-
-def _first_invalid(cells: pa.ChunkedArray, parse: Callable[[pa.ChunkedArray], np.ndarray]) -> tuple[int, str]:
-    """The row, counted from 1, and the text of the first cell that `parse` rejects."""
-    for row in range(len(cells)):
+def _first_invalid(column: Column, cells: pa.ChunkedArray) -> int:
+    """The place of the first cell that cannot be parsed, by halving."""
+    start, count = 0, len(cells)
+    while count > 1:
+        half = count // 2
         try:
-            parse(cells.slice(row, 1))
+            parse_cells(column, cells.slice(start, half))
         except pa.ArrowInvalid:
-            return row + 1, str(cells[row].as_py())
-    raise AssertionError("every cell alone can be parsed")
+            count = half
+        else:
+            start, count = start + half, count - half
+    return start
 
 
 def normalize_missing(cells: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -217,7 +163,7 @@ def normalize_missing(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     """
     if pa.types.is_dictionary(cells.type):
         cells = cells.cast(cells.type.value_type)
-    if not _is_text(cells):
+    if not is_text(cells):
         return cells
     text = pc.utf8_trim_whitespace(cells)
     return pc.if_else(pc.is_in(text, value_set=pa.array(MISSING_VALUES, text.type)), None, text)

@@ -12,7 +12,7 @@ COLUMNS = (
     Column("id", ColumnKind.IGNORED, reason="row numbers"),
     Column("day", ColumnKind.DATE),
     Column("sold", ColumnKind.DATE, format=DateFormat("dmy", ".", hours=True), notes=("day before month",)),
-    Column("income", ColumnKind.NUMBER, format=NumberFormat(",", (".",), "€", example="1.234,56 €")),
+    Column("income", ColumnKind.NUMBER, format=NumberFormat(",", ".", unit="€", example="1.234,56 €")),
 )
 SCHEMA = Schema(Task.TABULAR_REGRESSION, "row", (12,), (), COLUMNS, "price")
 

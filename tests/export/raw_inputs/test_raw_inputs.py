@@ -1,10 +1,8 @@
 """Raw inputs of the files of a bundle: table rows, texts, and text generation with caches."""
 
 import asyncio
-import itertools
 import json
 import os
-import re
 import shutil
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
@@ -131,7 +129,7 @@ def test_each_column_is_an_input_with_a_name_that_all_engines_accept(priced):
         ("rank", "string"),
     ]
     assert all(x.shape == ["batch"] and x.nullable for x in read.inputs)
-    assert {column.kind for column in run.schema.columns} == set(tabular.IN_ONNX)
+    assert {column.kind for column in run.schema.columns} == {"number", "category", "date", "boolean"}
     assert [(step.name, step.parameters) for step in read.preprocessing] == [("table_row", {"inputs": "columns"})]
     text = (bundle.parent / "config.pbtxt").read_text()
     assert '{ name: "colour" data_type: TYPE_STRING dims: [1] reshape { shape: [] } }' in text
@@ -169,9 +167,9 @@ def test_a_cell_that_training_refuses_raises_an_error_in_both_files(priced, run_
     run, bundle = priced
     cells = {key: x[:3] for key, x in as_inputs(bundle, run, run.settings["data"]).items()}
     cells[name] = [cells[name][0], text, ""]
-    with pytest.raises(Exception, match=f"running Cast node. Name:'{name} {quoted}'"):
+    with pytest.raises(Exception, match=f"running Cast node. Name:'{name} {quoted}"):
         run_files(cells)
-    with pytest.raises(tf.errors.InvalidArgumentError, match=quoted):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"a_cell_of_another_form|string: "):
         run_files.loaded.signatures["serving_default"](**{key: tf.constant(x) for key, x in cells.items()})
     with pytest.raises(UserError, match=f"is not a {'date' if name == 'since' else 'boolean'}"):
         tabular.encode_cells(run.schema, {key: np.array(x) for key, x in cells.items()})
@@ -222,7 +220,7 @@ def test_verification_detects_a_wrong_table_inside_a_file(priced, tmp_path):
         msgspec.structs.replace(column, categories=column.categories[::-1]) if column.kind == "category" else column
         for column in run.schema.columns
     ]
-    options = kf.export.ExportOptions(opset=tabular.DATES_OPSET)
+    options = kf.export.ExportOptions(opset=tabular.TEXTS_OPSET)
     kf.export.onnx(model, tmp_path / "encoded.onnx", options)
     wrong = msgspec.structs.replace(run.schema, columns=tuple(swapped))
     tabular.prepend_encoding(tmp_path / "encoded.onnx", tmp_path / "model.onnx", wrong, read.inputs)
@@ -231,54 +229,9 @@ def test_verification_detects_a_wrong_table_inside_a_file(priced, tmp_path):
         verify.compare_file("onnx", tmp_path / "model.onnx", expected)
 
 
-def test_days_since_1970_agrees_with_numpy_for_all_dates():
-    days = np.arange(np.datetime64("0001-01-01"), np.datetime64("9999-12-31"))
-    months = days.astype("datetime64[M]")
-    parts = (
-        days.astype("datetime64[Y]").astype(int) + 1970,
-        months.astype(int) % 12 + 1,
-        (days - months).astype(int) + 1,
-    )
-    assert np.array_equal(tabular.days_since_1970(*parts), days.astype(int))
-
-
-def test_the_date_pattern_accepts_the_dates_that_arrow_reads():
-    days = [
-        "2024-02-29",
-        "2023-02-29",
-        "1900-02-29",
-        "2000-02-29",
-        "2024-04-31",
-        "2024-12-31",
-        "2024-13-01",
-        "2024-00-01",
-    ]
-    days += ["0001-01-01", "2024-1-1", "20240101", "2024-01", "24-01-01", "-2024-01-01", "2024-01-00", "٢٠٢٤-01-01"]
-    times = [
-        "",
-        "T00",
-        " 23:59",
-        "T23:59:59",
-        " 12:30:00.1",
-        "T12:30:00.123456",
-        "T12:30:00.1234567",
-        "T24:00",
-        "T12:60",
-    ]
-    times += ["Z", "T12:30Z", "T12:30+01:00", " ", "T", "t12:30", "T1:30", "T12:30:", "T12:30:00.", "  12:30", "T1230"]
-    for text in map("".join, itertools.product(days, times)):
-        try:
-            pa.chunked_array([[text]]).cast(pa.timestamp("us"))
-        except pa.ArrowInvalid:
-            read = False
-        else:
-            read = True
-        assert bool(re.fullmatch(tabular.DATE, text, re.ASCII)) == read, text
-
-
 def test_only_tables_with_dates_need_a_newer_opset():
     schema = Schema("tabular_regression", "row", (1,), (), (Column("a", "number"), Column("d", "date")))
-    assert tabular.required_opset(schema, 18) == tabular.DATES_OPSET
+    assert tabular.required_opset(schema, 18) == tabular.TEXTS_OPSET
     assert tabular.required_opset(msgspec.structs.replace(schema, columns=schema.columns[:1]), 18) == 18
 
 

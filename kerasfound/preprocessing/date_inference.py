@@ -1,0 +1,91 @@
+"""Infer how the dates of a column are written, from all of its cells."""
+
+import msgspec
+import pyarrow as pa
+
+from kerasfound.bundle.cell_formats import DateFormat
+from kerasfound.bundle.schema import ColumnKind
+
+from . import date_formats
+from .readings import TEXTS, Conventions, Reading, Values
+from .text_operations import PlainTexts
+
+FORMS = (
+    *(DateFormat("ymd", separator) for separator in "-/."),
+    *(DateFormat(order, separator) for separator in "./-" for order in ("dmy", "mdy")),
+    *(DateFormat(order, separator, short_year=True) for separator in "./-" for order in ("dmy", "mdy")),
+    *(DateFormat("dmy", separator, month_names=True) for separator in " -/."),
+    *(DateFormat("dmy", separator, month_names=True, short_year=True) for separator in " -/."),
+    *(DateFormat(order, " ", month_names=True) for order in ("mdy", "ymd")),
+    DateFormat("ymd", "-", month_names=True),
+)
+"""The forms that are tried, apart from times, in this order. Dates with dots have the day first."""
+COMPACT = DateFormat("ymd", "")
+THIS_AGE = r"(?:19|20)[0-9]{6}"
+HALF_DAY = r"(?i:.*[0-9] ?[ap]\.?m\.?.*)"
+ZONE = r".*(?:[0-9:] ?Z|UTC|GMT|:[0-9.]+ ?[-+][0-9]{2}(?::?[0-9]{2})?)"
+TIME = r".*[T ][0-9]{1,2}:[0-9]{2}.*"
+MIDNIGHT = r".*(?:[T ]0?0:00(?::00(?:\.0+)?)?|[T ]12:00(?::00(?:\.0+)?)? ?[Aa]\.?[Mm]\.?)"
+TRIED = 50
+"""A form that fits hardly any of so many texts is not tried on the others."""
+
+
+def infer_date(values: Values, conventions: Conventions) -> Reading | None:
+    """Return how the texts can be read as dates; None if hardly any can.
+
+    Args:
+        values: the texts without missing values.
+        conventions: what decides whether the day or the month is first if the texts do not.
+    """
+    if values.matches(THIS_AGE).all():
+        return _read(values, COMPACT)
+    first = Values(values.texts.slice(0, TRIED), values.rows[:TRIED])
+    half_days, zones = values.any(HALF_DAY), values.any(ZONE)
+    readings = []
+    for form in FORMS:
+        form = msgspec.structs.replace(form, half_days=half_days, zones=zones)
+        if first.matches(date_formats.pattern(form)).mean() > 0.5:
+            readings.append(_read(values, form))
+    whole = [reading for reading in readings if reading.fits.all()]
+    if len(whole) > 1:
+        return _decide(whole, conventions)
+    return whole[0] if whole else max(readings, key=lambda reading: values.rows[reading.fits].sum(), default=None)
+
+
+def _read(values: Values, form: DateFormat) -> Reading:
+    fits = values.matches(date_formats.pattern(form))
+    if form.short_year and form.separator == "." and not form.month_names:
+        fits &= values.matches(r"[0-9]{2}\.[0-9]{2}\.[0-9]{2}(?:[, ].*)?")  # 1.10.12 may be a version
+    fitting = values.where(fits)
+    try:
+        date_formats.parse(TEXTS, form, fitting.texts)
+    except pa.ArrowInvalid:  # a February 30
+        fits[fits] = [_is_date(form, text) for text in fitting.texts.to_pylist()]
+        fitting = values.where(fits)
+    if not len(fitting.texts):
+        return Reading(ColumnKind.DATE, fits)
+    hours = fitting.any(TIME) and not (~fitting.matches(TIME) | fitting.matches(MIDNIGHT)).all()
+    example = fitting.texts[0].as_py()
+    return Reading(ColumnKind.DATE, fits, msgspec.structs.replace(form, hours=hours, example=example))
+
+
+def _is_date(form: DateFormat, text: str) -> bool:
+    try:
+        date_formats.parse(PlainTexts(), form, text)
+    except ValueError:
+        return False
+    return True
+
+
+def _decide(readings: list[Reading], conventions: Conventions) -> Reading:
+    """Choose between day first and month first."""
+    by_order = {reading.form.order: reading for reading in readings if isinstance(reading.form, DateFormat)}
+    if not {"dmy", "mdy"} <= by_order.keys():
+        return readings[0]
+    if conventions.day_first is not None:
+        return by_order["dmy" if conventions.day_first else "mdy"]
+    form = by_order["dmy"].form
+    if not isinstance(form, DateFormat) or form.separator == ".":
+        return by_order["dmy"]
+    note = f"nothing decides which number of {form.example!r} is the day; it is read as the first, "
+    return by_order["dmy"]._replace(note=note + "and with --no-day-first as the second")
