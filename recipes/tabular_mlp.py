@@ -46,6 +46,10 @@ class Config(kf.training.Config):
     """Columns to keep that look like row numbers or ids, separated by commas."""
     header: bool | None = None
     """Whether the first row of a CSV file has the names of the columns. The default is inferred."""
+    decimal: Literal["comma", "point"] | None = None
+    """The mark before the fraction, where the cells of no column decide what 1,234 is."""
+    day_first: bool | None = None
+    """Whether dates are day/month/year, where the cells of no column decide it."""
     epochs: int | None = kf.training.bounded(None, at_least=1)
     """Passes over the training rows. Defaults to 15, or to 40 for fewer than 20,000 rows."""
     batch_size: int | None = kf.training.bounded(None, at_least=1)
@@ -135,16 +139,8 @@ def number_features(
 
 def train(config: Config, run: kf.training.Run) -> kf.training.Trained:
     """Fit each member of the ensemble with its own loss. The trained model returns the mean of the members."""
-    table = kf.data.load_table(
-        config.data,
-        config.data_dir,
-        target=config.target,
-        task=config.task,
-        categorical=config.categorical,
-        keep=config.keep,
-        header=config.header,
-        seed=config.seed,
-    )
+    settings = {name: getattr(config, name) for name in kf.data.TABLE_SETTINGS}
+    table = kf.data.load_table(config.data, config.data_dir, **settings)
     print(kf.data.describe(table))
     rows = len(table.train.y)
     epochs = config.epochs or (15 if rows >= 20_000 else 40)

@@ -4,7 +4,7 @@ import textwrap
 
 import numpy as np
 
-from kerasfound.bundle.schema import Column
+from kerasfound.preprocessing.cell_texts import describe_column
 
 from .dataset import Dataset
 
@@ -39,16 +39,18 @@ def _column_lines(dataset: Dataset) -> list[str]:
         return []
     rows = [("column", "type", "missing", "distinct", "examples")]
     rows += [
-        (_shorten(c.name, MAX_NAME), _shorten(_kind(c), MAX_KIND), f"{c.missing:,}", f"{c.distinct:,}", example)
+        (
+            _shorten(c.name, MAX_NAME),
+            _shorten(describe_column(c), MAX_KIND),
+            f"{c.missing:,}",
+            f"{c.distinct:,}",
+            example,
+        )
         for c, example in zip(columns, _examples(dataset), strict=True)
     ]
     a, b, c, d = (max(len(row[i]) for row in rows) for i in range(4))
     lines = (f"{row[0]:<{a}}  {row[1]:<{b}}  {row[2]:>{c}}  {row[3]:>{d}}  {row[4]}" for row in rows)
     return [_shorten(line.rstrip(), WIDTH) for line in lines]
-
-
-def _kind(column: Column) -> str:
-    return f"{column.kind}: {column.reason}" if column.reason else str(column.kind)
 
 
 def _examples(dataset: Dataset) -> list[str]:

@@ -1,11 +1,13 @@
 """The kinds of a table's columns, and which of them are left out: row numbers, ids, lists, texts all different."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import pyarrow as pa
 
 from kerasfound.bundle.schema import Column, ColumnKind
 from kerasfound.preprocessing import table_rows
+from kerasfound.preprocessing.column_inference import NO_CONVENTIONS, infer_together
+from kerasfound.preprocessing.readings import Conventions
 
 from .identifiers import identifier_reason
 from .parquet_columns import unreadable_reason
@@ -14,7 +16,11 @@ ONE_VALUE, ALL_DIFFERENT = "one value", "text, nearly all different"
 
 
 def infer_columns(
-    cells: pa.Table, categorical: Collection[str], keep: Collection[str], tell: Callable[[str], object]
+    cells: pa.Table,
+    categorical: Collection[str],
+    keep: Collection[str],
+    tell: Callable[[str], object],
+    conventions: Conventions = NO_CONVENTIONS,
 ) -> list[Column]:
     """Infer the kind of each column. Columns that are left out have a reason.
 
@@ -23,6 +29,7 @@ def infer_columns(
         categorical: columns to treat as categories, whatever they look like.
         keep: columns to keep that look like row numbers or ids.
         tell: receives a line about the row numbers and ids that are left out.
+        conventions: how cells are written where the cells of no column decide it.
     """
     ids = {
         name: reason
@@ -30,9 +37,15 @@ def infer_columns(
         if name not in {*categorical, *keep} and (reason := identifier_reason(name, cells[name]))
     }
     others = [name for name in cells.column_names if name not in ids]
-    columns = {name: _infer_column(name, cells[name], name in categorical, name in keep) for name in others}
+
+    def infer(names: Sequence[str]) -> dict[str, Column]:
+        flags = [(name, cells[name], name in categorical, name in keep) for name in names]
+        columns = infer_together(lambda shown: [_infer_column(*column, shown) for column in flags], conventions)
+        return dict(zip(names, columns, strict=True))
+
+    columns = infer(others)
     if not any(column.width for column in columns.values()):  # a table of nothing but a counter is about it
-        return [_infer_column(name, cells[name], name in categorical, name in keep) for name in cells.column_names]
+        return list(infer(cells.column_names).values())
     if ids:
         reasons = ", ".join(f"{name} ({reason})" for name, reason in ids.items())
         tell(f"left out: {reasons}; --keep {','.join(ids)} keeps them")
@@ -40,10 +53,12 @@ def infer_columns(
     return [(columns | ignored)[name] for name in cells.column_names]
 
 
-def _infer_column(name: str, cells: pa.ChunkedArray, as_category: bool, is_kept: bool) -> Column:
+def _infer_column(
+    name: str, cells: pa.ChunkedArray, as_category: bool, is_kept: bool, conventions: Conventions
+) -> Column:
     if reason := unreadable_reason(cells.type):
         return Column(name, ColumnKind.IGNORED, (), cells.null_count, reason=f"{reason}, not numbers or texts")
-    column = table_rows.infer_column(name, cells, as_category)
+    column = table_rows.infer_column(name, cells, as_category, conventions)
     names_rows = column.kind == ColumnKind.CATEGORY and column.distinct == len(cells) - column.missing
     if is_kept and column.kind == ColumnKind.IGNORED and column.distinct > 1:
         return table_rows.infer_column(name, cells, as_category=True)

@@ -10,7 +10,9 @@ import pyarrow.compute as pc
 from kerasfound.bundle.schema import Column, ColumnKind, Task
 from kerasfound.errors import UserError
 from kerasfound.preprocessing import table_rows
-from kerasfound.preprocessing.table_rows import MISSING_VALUES
+from kerasfound.preprocessing.column_inference import NO_CONVENTIONS
+from kerasfound.preprocessing.missing_values import MISSING_VALUES
+from kerasfound.preprocessing.readings import Conventions
 
 from .parquet_columns import unreadable_reason
 
@@ -61,7 +63,12 @@ def rows_with_target(
 
 
 def encode_target(
-    name: str, cells: pa.ChunkedArray, task: str | None, rows: np.ndarray | None = None, tell: Tell = print
+    name: str,
+    cells: pa.ChunkedArray,
+    task: str | None,
+    rows: np.ndarray | None = None,
+    tell: Tell = print,
+    conventions: Conventions = NO_CONVENTIONS,
 ) -> tuple[Task, tuple[str, ...], np.ndarray]:
     """Return the task, its labels, and the class or the number of each row.
 
@@ -71,6 +78,7 @@ def encode_target(
         task: `"classification"`, `"regression"`, or None to infer the task from the cells.
         rows: the number of each row in the file, from 0, for messages. Defaults to all rows in turn.
         tell: receives a line about each oddity: labels that differ in case only, classes of one or two rows.
+        conventions: how numbers are written where the cells do not decide it.
 
     Raises:
         UserError: if all cells are equal, the cells do not fit the task, or nearly every row is a class by itself.
@@ -80,9 +88,11 @@ def encode_target(
     distinct = len(cells.unique())
     if distinct < 2:
         raise UserError(f"`target` {name}: every row has {cells[0].as_py()!r}; expected two or more different values.")
-    column = table_rows.infer_column(name, cells)
-    is_amount = column.kind == ColumnKind.NUMBER and (task == "regression" or not table_rows.have_leading_zeros(cells))
-    y = table_rows.parse_numbers(cells)[:, 0] if is_amount else None
+    column = table_rows.infer_column(name, cells, conventions=conventions._replace(amounts=task == "regression"))
+    is_amount = column.kind == ColumnKind.NUMBER and not column.missing  # `#N/A` is no amount
+    y = table_rows.parse_cells(column, cells)[:, 0] if is_amount else None
+    for note in column.notes if is_amount else ():
+        tell(f"{name}: {note}")
     if y is not None and not (np.abs(y) <= np.finfo("float32").max).all():
         raise UserError(f"`target` {name}: some numbers are infinite or too large for float32; fix or remove them.")
     if y is None and (task == "regression" or (task is None and distinct > len(cells) / 2)):
@@ -110,7 +120,7 @@ def _classes_of_numbers(y: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
 def _classes_of_texts(column: Column, cells: pa.ChunkedArray, tell: Tell) -> tuple[tuple[str, ...], np.ndarray]:
     """A class for each text, but two for booleans in any spelling: false, then true."""
     texts = table_rows.cast_to_text(cells)
-    if column.kind != ColumnKind.BOOLEAN:
+    if column.kind != ColumnKind.BOOLEAN or column.missing:
         category = table_rows.with_categories_of(Column(column.name, ColumnKind.CATEGORY), texts)
         codes = table_rows.encode_column(category, texts)[:, 0] - 1  # code 0 is for unknown ones; there are none here
         return category.categories, codes.astype("int64")
@@ -152,9 +162,10 @@ def _refuse_strangers(name: str, cells: pa.ChunkedArray, rows: np.ndarray | None
 
 
 def _are_amounts(cells: pa.ChunkedArray) -> bool:
-    if table_rows.infer_column("", cells).kind != ColumnKind.NUMBER or table_rows.have_leading_zeros(cells):
+    column = table_rows.infer_column("", cells)
+    if column.kind != ColumnKind.NUMBER:
         return False
-    return not _looks_like_classes(table_rows.parse_numbers(cells)[:, 0], len(cells.unique()))
+    return not _looks_like_classes(table_rows.parse_cells(column, cells)[:, 0], len(cells.unique()))
 
 
 def _looks_like_classes(y: np.ndarray, distinct: int) -> bool:

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,8 +15,13 @@ from .dataset import Dataset, Split
 from .named_tables import TABLES, Frame
 from .splits import stratified_split
 
+if TYPE_CHECKING:  # needs pyarrow
+    from kerasfound.preprocessing.readings import Conventions
+
 MIN_ROWS = 10
 """Fewest rows that can be split in three."""
+TABLE_SETTINGS = ("target", "task", "categorical", "keep", "header", "decimal", "day_first", "seed")
+"""The arguments of `load_table` that are settings of a recipe."""
 
 
 def load_table(
@@ -27,6 +33,8 @@ def load_table(
     categorical: tuple[str, ...] = (),
     keep: tuple[str, ...] = (),
     header: bool | None = None,
+    decimal: str | None = None,
+    day_first: bool | None = None,
     seed: int = 0,
 ) -> Dataset:
     """Read a named table, or your own CSV or Parquet file, as encoded rows and a schema.
@@ -43,6 +51,8 @@ def load_table(
         keep: columns to keep that look like row numbers or ids.
         header: whether the first row of a CSV file has the names of the columns. By default it is inferred. Without
             names the columns are `column_1`, `column_2`, ...
+        decimal: `"comma"` or `"point"`, for numbers such as 1,234 if the cells of no column decide it.
+        day_first: whether the day comes before the month in dates such as 03/04/2024, likewise.
         seed: the seed of a file's split. The split of a named table is always the same.
 
     Raises:
@@ -57,10 +67,11 @@ def load_table(
     frame = _read_frame(data, data_dir, target, header, notes)
     for name in (frame.target, *categorical, *keep):
         require_column(frame.cells.column_names, name, f"`data` {data}")
-    known, task, labels, y = _read_target(frame, data, task, notes)
+    conventions = _conventions(decimal, day_first)
+    known, task, labels, y = _read_target(frame, data, task, conventions, notes)
     stratify = task == Task.TABULAR_CLASSIFICATION
     splits = stratified_split(y, 0 if data in TABLES else seed, stratify=stratify, test=frame.test)
-    columns, x = _read_features(frame, known, categorical, keep, splits[0], notes)
+    columns, x = _read_features(frame, known, categorical, keep, splits[0], conventions, notes)
     if not x.shape[1]:
         raise UserError(f"`data` {data}: no column other than {frame.target!r} has two different values to learn from.")
     num_dropped = len(known) - len(y)
@@ -76,6 +87,14 @@ def load_table(
         Schema(task, "row", (x.shape[1],), labels, columns, frame.target),
         tuple(notes),
     )
+
+
+def _conventions(decimal: str | None, day_first: bool | None) -> "Conventions":
+    from kerasfound.preprocessing.readings import Conventions
+
+    if decimal not in (None, "comma", "point"):
+        raise UserError(f"`decimal` {decimal}: expected comma or point.")
+    return Conventions(decimal, day_first)
 
 
 def _read_frame(data: str, data_dir: str | None, target: str | None, header: bool | None, notes: list[str]) -> Frame:
@@ -105,7 +124,7 @@ def _read_frame(data: str, data_dir: str | None, target: str | None, header: boo
 
 
 def _read_target(
-    frame: Frame, data: str, task: str | None, notes: list[str]
+    frame: Frame, data: str, task: str | None, conventions: "Conventions", notes: list[str]
 ) -> tuple[np.ndarray, Task, tuple[str, ...], np.ndarray]:
     """Which rows have a target; the task, its labels, and the targets of these rows."""
     from .table_target import encode_target, rows_with_target
@@ -116,7 +135,8 @@ def _read_target(
         raise UserError(
             f"`data` {data}: {known.sum()} rows with a target; expected {MIN_ROWS} or more for three splits."
         )
-    return known, *encode_target(frame.target, cells.filter(known), task, np.flatnonzero(known), notes.append)
+    rows = np.flatnonzero(known)
+    return known, *encode_target(frame.target, cells.filter(known), task, rows, notes.append, conventions)
 
 
 def _read_features(
@@ -125,6 +145,7 @@ def _read_features(
     categorical: tuple[str, ...],
     keep: tuple[str, ...],
     train: np.ndarray,
+    conventions: "Conventions",
     notes: list[str],
 ) -> tuple[tuple[Column, ...], np.ndarray]:
     """The columns, and the encoded rows that have a target. The categories are those of the training rows."""
@@ -135,7 +156,7 @@ def _read_features(
     cells = frame.cells.drop_columns(frame.target)
     names = cells.column_names
     cells = cells.from_arrays([table_rows.normalize_missing(column) for column in cells.columns], names)
-    columns = infer_columns(cells, categorical, keep, notes.append)
+    columns = infer_columns(cells, categorical, keep, notes.append, conventions)
     rows = cells.filter(known)
     learned = tuple(table_rows.with_categories_of(column, rows[column.name].take(train)) for column in columns)
     return learned, table_rows.encode_rows(learned, rows)

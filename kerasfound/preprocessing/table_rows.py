@@ -98,16 +98,6 @@ def _decode_cell(column: Column, numbers: np.ndarray) -> str:
     return f"{numbers[0]:g}"
 
 
-def have_leading_zeros(cells: pa.ChunkedArray) -> bool:
-    """Whether a number is written with a leading zero, such as 00501: then the numbers are codes, not amounts."""
-    return bool(pc.any(pc.match_substring_regex(cast_to_text(cells), r"^0\d")).as_py())
-
-
-def parse_numbers(cells: pa.ChunkedArray) -> np.ndarray:
-    """Return each cell as one float64, `(rows, 1)`, in the form that the cells show."""
-    return parse_cells(infer_column("", cells), cells)
-
-
 def parse_cells(column: Column, cells: pa.ChunkedArray) -> np.ndarray:
     """Return the numbers of the cells as float64, `(rows, column.width)`; missing cells are NaN.
 

@@ -27,9 +27,8 @@ def load_examples(run: Run, data_dir: str | None) -> Dataset:
 def load_table(run: Run, data_dir: str | None) -> Dataset:
     """Load the table that a run was trained on."""
     settings = run.settings
-    options: dict[str, Any] = {name: settings.get(name) for name in ("target", "task", "header")}
-    columns: dict[str, Any] = {name: tuple(settings.get(name) or ()) for name in ("categorical", "keep")}
-    return data.load_table(settings["data"], data_dir, seed=settings["seed"], **columns, **options)
+    options: dict[str, Any] = {name: settings[name] for name in data.TABLE_SETTINGS if settings.get(name) is not None}
+    return data.load_table(settings["data"], data_dir, **options)
 
 
 def keep_rows(run: Run, split: Split) -> Split:

@@ -70,8 +70,3 @@ def test_a_cell_of_another_kind_is_an_error_with_its_row_and_column():
 def test_a_table_without_a_column_of_the_schema_is_an_error():
     with pytest.raises(UserError, match="the table: no column 'flag'; did you mean 'flags'"):
         encode_rows(COLUMNS[2:], pa.table({"flags": ["yes"], "day": ["2024-01-01"]}))
-
-
-@pytest.mark.parametrize(("texts", "expected"), [(("00501", "10001"), True), (("501", "0", "0.5"), False)])
-def test_codes_have_leading_zeros(texts, expected):
-    assert table_rows.have_leading_zeros(cells_of(*texts)) is expected
