@@ -106,7 +106,7 @@ class OnnxTexts:
             number = self.builder.add("Div", [number, self.builder.constant(np.float32(divisor))])
         return Value(self.builder.add("Where", [missing.name, self.builder.constant(np.float32(np.nan)), number]))
 
-    def _add(self, kind: str, *inputs: Value | str, **attributes: str) -> Value:
+    def _add(self, kind: str, *inputs: Value | str, **attributes: Any) -> Value:
         names = [x.name if isinstance(x, Value) else self.builder.constant(np.array(x, dtype=object)) for x in inputs]
         return Value(self.builder.add(kind, names, **attributes))
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -85,7 +86,7 @@ def infer_together(infer: Callable[[Conventions], Sequence[Column]], conventions
     return [other if column.notes != other.notes else column for column, other in zip(columns, again, strict=True)]
 
 
-def _shown(columns: Sequence[Column], kind: type, convention: Callable) -> object:
+def _shown(columns: Sequence[Column], kind: type, convention: Callable) -> Any:
     """The convention of the columns whose cells decide it, if it is the same in all of them."""
     forms = [
         c.format for c in columns if isinstance(c.format, kind) and not any("nothing decides" in n for n in c.notes)

@@ -11,8 +11,10 @@ from kerasfound.bundle.cell_formats import DateFormat
 from .missing_values import GAPS
 from .text_operations import BAD, TextOperations
 
-MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November")
-MONTHS += ("December",)
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 NUMBERS = ("year", "month", "day of the week from 0 for Monday", "days since 1970", "hours since midnight")
 """The encoded numbers of a date. Columns without times have no hours."""
 MINUTES_A_DAY = 1440
@@ -59,7 +61,7 @@ def parse(texts: TextOperations, form: DateFormat, x: Any) -> list[Any]:
     days = days_since_1970(year, month, day)
     in_month = day <= days_since_1970(year, month + 1, 1) - days_since_1970(year, month, 1)
     days = days + texts.to_integer(texts.select(in_month, "0", BAD))
-    minutes = None
+    minutes: Any = None
     if form.hours or form.zones:
         minutes = _minutes(texts, form, time)
     if form.zones:
@@ -186,7 +188,7 @@ def year_and_month(days: Any) -> tuple[Any, Any]:
 
 def _month_numbers() -> dict[str, str]:
     """The number of each name of a month, whole or short, in the usual upper and lower case."""
-    names = {}
+    names: dict[str, str] = {}
     for number, month in enumerate(MONTHS, start=1):
         for name in {month, month[:3], month[:4] if month == "September" else month}:
             names |= dict.fromkeys((name, name.upper(), name.lower()), str(number))

@@ -8,9 +8,10 @@ import msgspec
 import numpy as np
 
 from kerasfound.bundle.cell_formats import NumberFormat
-from kerasfound.bundle.schema import ColumnKind
+from kerasfound.bundle.schema import Column, ColumnKind
 
 from . import number_formats
+from .cell_texts import parse_texts
 from .number_formats import MINUS
 from .readings import Conventions, Reading, Values
 from .text_operations import PlainTexts
@@ -67,10 +68,9 @@ def infer_number(values: Values, conventions: Conventions) -> Reading | None:
     if parts is None:
         return Reading(ColumnKind.NUMBER, plain) if plain.any() else None
     unit = max(parts.units, key=parts.units.__getitem__, default="")
-    readings = [
-        _read(values, NumberFormat(unit=unit, **marks), parts, conventions) for marks in _candidates(parts, conventions)
-    ]
-    readings = [reading for reading in readings if reading] + [Reading(ColumnKind.NUMBER, plain)]
+    forms = [NumberFormat(unit=unit, **marks) for marks in _candidates(parts, conventions)]
+    readings = [reading for form in forms if (reading := _read(values, form, parts, conventions))]
+    readings.append(Reading(ColumnKind.NUMBER, plain))
     whole = [reading for reading in readings if reading.fits.all()]
     if len(whole) > 1:
         return _decide(values, whole, conventions)
@@ -188,7 +188,7 @@ def _decide(values: Values, readings: list[Reading], conventions: Conventions) -
         if _decimal(groups) == ".":
             return groups
     example = values.where(marked).texts[0].as_py()
-    numbers = [f"{number_formats.parse(PlainTexts(), r.form or NumberFormat(), example):g}" for r in (chosen, other)]
+    numbers = [f"{parse_texts(PlainTexts(), Column('', r.kind, format=r.form), example)[0]:g}" for r in (chosen, other)]
     flag = "comma" if _decimal(other) == "," else "point"
     note = f"nothing decides whether {example!r} is {numbers[0]} or {numbers[1]}; it is read as {numbers[0]}, "
     return chosen._replace(note=note + f"and with --decimal {flag} as {numbers[1]}")
