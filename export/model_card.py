@@ -96,7 +96,7 @@ def _verification(manifest: Manifest) -> list[str]:
 
     head = "| file | test inputs | batch sizes | kinds | largest difference | tolerance | equal decisions |"
     table = "\n".join([head, "|---|---|---|---|---|---|---|", *map(row, manifest.verification)])
-    note = "Each difference is divided by one plus the largest value of its row in the output."
+    note = "Each difference is divided by the expected value, or by the usual size of its column if that is larger."
     again = f"`kerasfound verify models/{manifest.name}/{manifest.version}` repeats this verification."
     return ["The files and the trained model ran on the same test inputs. Their outputs agree:", table, note, again]
 

@@ -19,8 +19,8 @@ class ExportOptions:
             with dates, and 23 for text generation, which has operators for attention.
         samples: real test inputs in addition to the generated ones: one array, or a dict with an array for each input.
             A bundle of a run takes the samples of the run by default.
-        tolerance: the largest allowed difference, divided by one plus the largest expected value of the row. Defaults
-            to a value for the precision of the model, 1e-5 for float32.
+        tolerance: the largest allowed difference, divided by the expected value or by the usual size of its column,
+            whichever is larger. Defaults to a value for the precision of the model, 1e-5 for float32.
 
     Raises:
         UserError: if `tolerance` is not above 0.

@@ -194,7 +194,7 @@ class Model:
             except ClientError as error:
                 raise UserError(f"the model fails on a recorded test input: {error.reason}") from None
             for name, expected in case.outputs.items():
-                comparison = compare(expected, outputs[name])
+                comparison = compare(expected, outputs[name], case.scales[name])
                 if not comparison.max_scaled <= tolerance:
                     raise UserError(f"the output differs from the trained model's: {name} {comparison}.")
             if time.perf_counter() - started > VERIFY_SECONDS:

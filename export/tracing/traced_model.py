@@ -37,6 +37,7 @@ USE_KERAS_OPS = "write it with keras.ops, from tensors to tensors"
 
 UNSUPPORTED_PRECISIONS = ("float16", "bfloat16", "float64")
 """ONNX Runtime has few operations for these; an exported file computes in float32 instead."""
+PRECISIONS = (*UNSUPPORTED_PRECISIONS, "float32")
 
 DynamicShapes = dict[str, list[int | str]]
 """Input name to its shape, with a name for each dynamic dimension."""
@@ -111,17 +112,22 @@ def tensor_specs(tensors: list[Tensor]) -> list[tf.TensorSpec]:
     ]
 
 
-def exported_function(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
-    """The function that both files compute: `reference_function` in float32, without kernels that only a GPU has."""
+def exported_function(model: keras.Model, precision: str = "float32") -> Callable[..., dict[str, tf.Tensor]]:
+    """`reference_function` in another precision, without kernels that only a GPU has. Both files compute it in float32.
+
+    Args:
+        model: built; it is not changed.
+        precision: `"float32"` or `"float64"`.
+    """
     function = reference_function(model)
-    stored = [variable for variable in model.variables if variable.dtype in UNSUPPORTED_PRECISIONS]
-    copies = [tf.Variable(tf.cast(variable.value, "float32"), trainable=False) for variable in stored]
+    stored = [x for x in model.variables if x.dtype in PRECISIONS and x.dtype != precision]
+    copies = [tf.Variable(tf.cast(variable.value, precision), trainable=False) for variable in stored]
 
     def call(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         with (
-            inference_in_float32(model),
+            inference_in(model, precision),
             replace_values(keras.Variable, "_value", list(zip(stored, copies, strict=True))),
-            replace_values(keras.Variable, "_dtype", [(variable, "float32") for variable in stored]),
+            replace_values(keras.Variable, "_dtype", [(variable, precision) for variable in stored]),
         ):
             return function(*tensors)
 
@@ -189,29 +195,42 @@ def all_nodes(concrete_function: Any) -> list[Any]:
 
 
 @contextlib.contextmanager
-def inference_in_float32(model: keras.Model) -> Iterator[None]:
-    """Trace the model in float32, without kernels that only a GPU has, and with dynamic dimensions in every layer."""
+def inference_in(model: keras.Model, precision: str) -> Iterator[None]:
+    """Compute in one precision, without kernels that only a GPU has, and with dynamic dimensions in every layer."""
     layers = all_layers(model)
-    policies = [(layer, _float32_policy(layer)) for layer in layers if has_unsupported_precision(layer)]
+    policies = [(layer, _policy(layer, precision)) for layer in layers if layer.compute_dtype != precision]
     # the cuDNN operation runs on Nvidia GPUs only and cannot be written to ONNX
     without_cudnn = [(layer, False) for layer in layers if getattr(layer, "use_cudnn", False)]
+    inputs = _float_inputs(layers) if precision == "float64" else []  # a model casts its inputs to their dtype
     with (
         replace_values(keras.layers.Layer, "_dtype_policy", policies),
+        replace_values(keras.KerasTensor, "dtype", [(x, precision) for x in inputs]),
         replace_values(keras.layers.Layer, "use_cudnn", without_cudnn),
         allow_dynamic_shapes(),
     ):
         yield
 
 
+def _float_inputs(layers: list[keras.layers.Layer]) -> list[keras.KerasTensor]:
+    models = [layer for layer in layers if isinstance(layer, keras.Model) and hasattr(layer, "operations")]
+    return [x for model in models for x in model.inputs if x.dtype in PRECISIONS]
+
+
 def has_unsupported_precision(layer: keras.layers.Layer) -> bool:
     return layer.compute_dtype in UNSUPPORTED_PRECISIONS
 
 
-def _float32_policy(layer: keras.layers.Layer) -> keras.DTypePolicy:
+def own_precision(model: keras.Model) -> str:
+    """The precision in which a layer computes that decides how the model rounds."""
+    computed = {layer.compute_dtype for layer in all_layers(model)}
+    return next((precision for precision in ("bfloat16", "float16", "float64") if precision in computed), "float32")
+
+
+def _policy(layer: keras.layers.Layer, precision: str) -> keras.DTypePolicy:
     policy = layer.dtype_policy
     name = policy[layer.path].name if isinstance(policy, keras.dtype_policies.DTypePolicyMap) else policy.name
     is_quantized = layer.quantization_mode is not None
-    return keras.dtype_policies.get(name.partition("_from_")[0] + "_from_float32" if is_quantized else "float32")
+    return keras.dtype_policies.get(f"{name.partition('_from_')[0]}_from_{precision}" if is_quantized else precision)
 
 
 class _KeywordArguments(dict):

@@ -27,8 +27,8 @@ DEFAULT_NUM_IDS = 10
 """For integer inputs whose layers and samples show no range."""
 MAX_CHARACTERS = 300
 """Of an error that a message quotes."""
-LARGE = 1e4
-"""The largest absolute value of float inputs of the kind `"large"`."""
+LARGE, LARGE_IN_HALF_PRECISION = 1e4, 100.0
+"""The largest absolute value of float inputs of the kind `"large"`. The sums of a model in half precision overflow."""
 TEXTS = ("", "a", "Größe 10 µm", "an unknown text")
 
 
@@ -74,7 +74,8 @@ def generate_inputs(
     yield TestInputs("zeros", {x.name: _zeros(x, shape(x, small_batch)) for x in signature.inputs})
     if any(_is_float(x) for x in signature.inputs):
         random = draw_inputs(small_batch)
-        yield TestInputs("large", {x.name: _large(x, random[x.name], rng) for x in signature.inputs})
+        largest = LARGE_IN_HALF_PRECISION if traced_model.own_precision(model).endswith("float16") else LARGE
+        yield TestInputs("large", {x.name: _large(x, random[x.name], largest, rng) for x in signature.inputs})
     if nullable:
         yield TestInputs("missing", {name: _with_nan(x, rng) for name, x in draw_inputs(large_batch).items()})
 
@@ -299,10 +300,9 @@ def _zeros(tensor: Tensor, shape: tuple[int, ...]) -> np.ndarray:
     return np.full(shape, "") if tensor.dtype == "string" else np.zeros(shape, tensor.dtype)
 
 
-def _large(tensor: Tensor, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _large(tensor: Tensor, x: np.ndarray, largest: float, rng: np.random.Generator) -> np.ndarray:
     if not _is_float(tensor):
         return x
-    largest = min(LARGE, float(np.finfo(tensor.dtype).max) ** 0.5)
     return (largest * rng.uniform(-1, 1, x.shape)).astype(tensor.dtype)
 
 

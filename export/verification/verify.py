@@ -1,5 +1,6 @@
 """Verifies that the outputs of exported files equal those of the trained model, at export and at any later time."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import keras
 
     from ..tracing.traced_model import Signature
+    from .rounding import RoundingErrors
 
 ONNX, SAVED_MODEL = "model.onnx", "saved_model.pb"
 
@@ -124,7 +126,10 @@ def verify_file(file_format: str, file: Path, model: "keras.Model", expected: Ex
         UserError: if the file cannot be run or its outputs differ, with the layer if it can be found.
     """
     try:
-        return compare_file(file_format, file, expected)
+        from .rounding import RoundingErrors  # not at the top: a bundle is verified without Keras
+
+        rounding_errors = RoundingErrors(model, expected.cases, expected.to_model_inputs)
+        return compare_file(file_format, file, expected, rounding_errors)
     except subprocess_session.NotRunnableError as error:
         from ..tracing.unsupported import layer_in_message
 
@@ -132,15 +137,25 @@ def verify_file(file_format: str, file: Path, model: "keras.Model", expected: Ex
     except DifferenceError as error:
         from .localize import first_differing_layer
 
-        case = error.case
-        if expected.to_model_inputs:
-            case = case._replace(inputs=expected.to_model_inputs(case.inputs))
+        case = dataclasses.replace(error.case, inputs=_model_inputs(expected, error.case))
         layer = first_differing_layer(model, file_format, case, expected.tolerance)
         raise UserError(f"{error} {layer}") from error
 
 
-def compare_file(file_format: str, file: Path, expected: ExpectedOutputs) -> Verification:
+def _model_inputs(expected: ExpectedOutputs, case: RecordedCase) -> Tensors:
+    return expected.to_model_inputs(case.inputs) if expected.to_model_inputs else case.inputs
+
+
+def compare_file(
+    file_format: str, file: Path, expected: ExpectedOutputs, rounding_errors: "RoundingErrors | None" = None
+) -> Verification:
     """Run a file on the test inputs and compare its outputs with the expected ones.
+
+    Args:
+        file_format: as for `subprocess_session.run_file`.
+        file: the file or the folder.
+        expected: the scales of its cases are set.
+        rounding_errors: of the trained model. They raise the scale of an output that differs by too much.
 
     Raises:
         DifferenceError: at the first output that differs by more than the tolerance.
@@ -148,12 +163,16 @@ def compare_file(file_format: str, file: Path, expected: ExpectedOutputs) -> Ver
     """
     name = f"{expected.name}: {file_format}"
     calls = [case.inputs for case in expected.cases]
+    recorded_cases.measure_scales(expected.cases)
     outputs = subprocess_session.run_file(name, file_format, file, calls, expected.signature)
     absolute = relative = scaled = 0.0
     equal: list[bool] = []
     for case, actual in zip(expected.cases, outputs, strict=True):
         for output, y in case.outputs.items():
-            measured = compare(y, actual[output])
+            measured = compare(y, actual[output], case.scales[output])
+            if rounding_errors and not measured.max_scaled <= expected.tolerance:
+                rounding_errors.explain(case, output, expected.tolerance)
+                measured = compare(y, actual[output], case.scales[output])
             if not measured.max_scaled <= expected.tolerance:
                 raise DifferenceError(_describe_difference(name, output, case, actual[output], str(measured)), case)
             absolute, relative = max(absolute, measured.max_absolute), max(relative, measured.max_relative)

@@ -48,8 +48,8 @@ class MetricsSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Verification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How close the outputs of one file of the bundle are to those of the trained model.
 
-    Each difference is divided by one plus the largest expected number of its row, and must then be at most
-    `tolerance`: float32 cannot hold ten-thousandths of an output of 10,000.
+    Each difference is divided by the expected number, or by the usual size of its column if that is larger, and must
+    then be at most `tolerance`: float32 cannot hold ten-thousandths of an output of 10,000.
     """
 
     format: str

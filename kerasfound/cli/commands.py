@@ -189,8 +189,8 @@ def export(
         to: the model repository, a folder with one sub-folder per model.
         name: the model's name. Defaults to the recipe's or the file's.
         labels: a text file with the class names of a .keras file, one per line. A run has its own labels.
-        tolerance: the largest allowed difference, relative to one plus the largest absolute output. Defaults to 1e-5
-            for float32.
+        tolerance: the largest allowed difference, relative to the output or to the usual size of its column. Defaults
+            to 1e-5 for float32.
         opset: the version of the ONNX operators. Defaults to 18, to 20 for tables with dates, and to 23 for text
             generation.
         quantize: int8 also writes model.int8.onnx. It is rejected if it loses more than half a percentage point on the

@@ -24,13 +24,28 @@ def erfc(builder: NodeBuilder) -> None:
 
 
 def expm1(builder: NodeBuilder) -> None:
-    """`Exp` - 1."""
-    builder.add_result("Sub", [builder.add("Exp", builder.inputs), builder.constant_like(1, builder.inputs[0])])
+    """2t / (1 - t) with t = `Tanh` of x / 2 near 0, where `Exp` - 1 has no digits left."""
+    (x,) = builder.inputs
+    one = builder.constant_like(1, x)
+    t = builder.add("Tanh", [builder.add("Mul", [x, builder.constant_like(0.5, x)])])
+    near_zero = builder.add("Div", [builder.add("Add", [t, t]), builder.add("Sub", [one, t])])
+    far = builder.add("Sub", [builder.add("Exp", [x]), one])
+    builder.add_result("Where", [_is_below(builder, builder.add("Abs", [x]), 1), near_zero, far])
 
 
 def log1p(builder: NodeBuilder) -> None:
-    """`Log` of 1 + x."""
-    builder.add_result("Log", [builder.add("Add", [builder.inputs[0], builder.constant_like(1, builder.inputs[0])])])
+    """2 `Atanh` of x / (2 + x) near 0, where 1 + x has lost the digits of x."""
+    (x,) = builder.inputs
+    ratio = builder.add("Div", [x, builder.add("Add", [x, builder.constant_like(2, x)])])
+    near_zero = builder.add("Mul", [builder.add("Atanh", [ratio]), builder.constant_like(2, x)])
+    far = builder.add("Log", [builder.add("Add", [x, builder.constant_like(1, x)])])
+    builder.add_result("Where", [_is_below(builder, builder.add("Abs", [x]), 0.5), near_zero, far])
+
+
+def _is_below(builder: NodeBuilder, x: str, limit: float) -> str:
+    from onnx import TensorProto
+
+    return builder.add("Less", [x, builder.constant_like(limit, x)], TensorProto.BOOL)
 
 
 def floor_division(builder: NodeBuilder) -> None:

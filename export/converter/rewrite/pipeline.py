@@ -32,6 +32,7 @@ from .fuse import (
     UnscaledRMSNormalizationOpset23,
 )
 from .node_names import name_nodes
+from .output_sigmoids import sigmoid_tails
 from .simplify import (
     AddZero,
     ArithmeticSelectToWhere,
@@ -87,6 +88,7 @@ def rewrite(proto: onnx.ModelProto) -> onnx.ModelProto:
         tidy(model)
         if not changes:
             break
+    sigmoid_tails(model.graph)
     name_nodes(model.graph)
     rewritten = ir.to_proto(model)
     del rewritten.graph.value_info[:]

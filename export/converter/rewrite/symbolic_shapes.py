@@ -62,15 +62,31 @@ def _slice(_: ir.Node, x, starts, ends, axes=None, steps=None) -> np.ndarray | N
     return x[slice(starts[0], ends[0], 1 if steps is None else steps[0])]
 
 
+def _gather(_: ir.Node, x, places) -> np.ndarray | None:
+    if x.ndim != 1 or any(isinstance(place, str) for place in places.ravel()):
+        return None
+    return np.array(x[places.astype(int)], object)
+
+
+def _product(node: ir.Node, x, axes=None) -> np.ndarray | None:
+    """Of all sizes; axes are an input since opset 18."""
+    if x.ndim != 1 or not all(isinstance(size, int) for size in x):
+        return None
+    if axes is None and node.attributes.get_int("noop_with_empty_axes", 0):
+        return x
+    product = np.array(np.prod(x, dtype=object), object)
+    return product.reshape(1) if node.attributes.get_int("keepdims", 1) else product
+
+
 SHAPE_OPERATIONS: dict[str, Callable] = {
     "Cast": lambda node, x: x,
     "Concat": lambda node, *parts: np.concatenate(parts),
-    "Gather": lambda node, x, places: np.array(x[places.astype(int)], object) if x.ndim == 1 else None,
+    "Gather": _gather,
     "Slice": _slice,
     "Max": lambda node, *sizes: (
         np.maximum(*sizes) if all(isinstance(n, int) for x in sizes for n in np.ravel(x)) else None
     ),
-    "ReduceProd": lambda node, x: np.array([np.prod(x)], object) if all(isinstance(n, int) for n in x) else None,
+    "ReduceProd": _product,
     "Squeeze": lambda node, x, *axes: x.reshape(()) if x.size == 1 else x,
     "Unsqueeze": lambda node, x, axes: x.reshape(1) if x.ndim == 0 else None,
 }

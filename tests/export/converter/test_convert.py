@@ -288,7 +288,7 @@ def test_a_kernel_that_only_a_gpu_has_is_not_traced():
         [keras.Input((None, 4)), layers.Bidirectional(layers.LSTM(3)), layers.Reshape((2, 3)), layers.GRU(2)]
     )
     recurrent = [layer for layer in model._flatten_layers() if hasattr(layer, "use_cudnn")]
-    with traced_model.inference_in_float32(model):
+    with traced_model.inference_in(model, "float32"):
         assert [layer.use_cudnn for layer in recurrent] == [False] * 3
     assert [layer.use_cudnn for layer in recurrent] == ["auto"] * 3
 

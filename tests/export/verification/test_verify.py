@@ -259,6 +259,59 @@ def test_an_output_that_differs_raises_an_error_that_names_the_layer(tmp_path, m
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def rates(scale):
+    x = keras.Input((4,), name="x")
+    y = layers.Dense(5, name="first")(x)
+    y = layers.Dense(6, name="second")(y)
+    return keras.Model(x, layers.Rescaling(scale, name="third")(layers.Dense(3, activation="sigmoid")(y)))
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_outputs_of_any_size_that_differ_raise_an_error(tmp_path, monkeypatch, scale):
+    """Rates, and micrometres in metres, differ by less than 1e-5 whatever the file computes."""
+    model = rates(scale)
+    kf.export.onnx(model, tmp_path / "right.onnx")
+    monkeypatch.setattr(convert, "save_onnx", with_wrong_weights(convert.save_onnx, model.get_layer("second")))
+    with pytest.raises(UserError, match="output third differs from the trained model's"):
+        kf.export.onnx(model, tmp_path / "wrong.onnx")
+
+
+def rare_event(probability):
+    x = keras.Input((4,), name="x")
+    y = layers.Dense(2, "sigmoid", bias_initializer=keras.initializers.Constant(np.log(probability)), name="y")
+    return keras.Model(x, y(x))
+
+
+def cancelled():
+    x = keras.Input((4,), name="x")
+    return keras.Model(x, 1 - keras.ops.sigmoid(layers.Dense(3)(x) + 14))
+
+
+def nearly_singular():
+    x = keras.Input((6, 6), name="x")
+    return keras.Model(x, keras.ops.linalg.inv(x))
+
+
+def decided():
+    x = keras.Input((6,), name="x")
+    return keras.Model(x, keras.ops.argmax(layers.Dense(4, kernel_initializer="zeros")(x), axis=-1))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [lambda: rare_event(1e-3), lambda: rare_event(1e-6), cancelled, nearly_singular, decided],
+    ids=["probability 1e-3", "probability 1e-6", "1 - sigmoid", "inverse", "argmax of equal numbers"],
+)
+def test_a_difference_that_the_rounding_of_the_model_explains_is_accepted(tmp_path, build):
+    assert kf.export.onnx(build(), tmp_path / "model.onnx").tolerance == 1e-5
+
+
+def test_what_rounding_explains_is_recorded_for_a_later_verification(tmp_path):
+    folder = kf.export.bundle(cancelled(), tmp_path, "cancelled")
+    records = kf.export.verify(folder)
+    assert all(record.max_scaled_difference <= 1e-5 for record in records)
+
+
 def test_a_file_is_opened_once_and_in_another_process(tmp_path, monkeypatch):
     commands = []
     run = subprocess.run
