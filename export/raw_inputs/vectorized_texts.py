@@ -124,7 +124,7 @@ class SplitModel:
     def onnx_outputs(self, of_texts: ExpectedOutputs, signature: Signature) -> ExpectedOutputs:
         """The expected outputs of the ONNX file: those of the texts, and those of generated inputs."""
         generated = verify.expected_outputs(self.rest, signature, ExportOptions(tolerance=of_texts.tolerance))
-        encoded = [case._replace(inputs=self.encode(case.inputs)) for case in of_texts.cases]
+        encoded = [RecordedCase(case.kind, self.encode(case.inputs), case.outputs) for case in of_texts.cases]
         cases = [case for case in encoded if all(x.size for x in case.inputs.values())]  # no text has a token
         return generated._replace(cases=[*cases, *generated.cases])
 

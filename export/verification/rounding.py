@@ -40,8 +40,8 @@ class RoundingErrors:
     def explain(self, case: RecordedCase, name: str, tolerance: float) -> None:
         """Raise the scale of an output to what the rounding errors of the case, or of usual cases, explain."""
         y, scale = case.outputs[name], case.scales[name]
-        if scale.ndim == y.ndim and y.ndim:
-            return  # raised for another file
+        if y.dtype.kind not in "biuf" or (scale.ndim == y.ndim and y.ndim):
+            return  # texts are not rounded, and a scale for each number was raised for another file
         other = self._outputs(case)[name]
         if y.dtype.kind != "f":
             case.scales[name] = np.where(y == other, scale, np.inf)
