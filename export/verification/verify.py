@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import keras
 
     from ..tracing.traced_model import Signature
-    from .rounding import RoundingErrors
+    from .rounding_errors import RoundingErrors
 
 ONNX, SAVED_MODEL = "model.onnx", "saved_model.pb"
 
@@ -126,7 +126,7 @@ def verify_file(file_format: str, file: Path, model: "keras.Model", expected: Ex
         UserError: if the file cannot be run or its outputs differ, with the layer if it can be found.
     """
     try:
-        from .rounding import RoundingErrors  # not at the top: a bundle is verified without Keras
+        from .rounding_errors import RoundingErrors  # not at the top: a bundle is verified without Keras
 
         rounding_errors = RoundingErrors(model, expected.cases, expected.to_model_inputs)
         return compare_file(file_format, file, expected, rounding_errors)
