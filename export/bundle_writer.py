@@ -30,7 +30,7 @@ from .staging import staging_folder
 from .tasks import TASKS, task_name
 from .tracing import traced_model
 from .tracing.traced_model import Signature, TracedModel
-from .verification import input_generator, verify
+from .verification import input_generator, reference, verify
 from .verification.verify import ExpectedOutputs
 
 if TYPE_CHECKING:
@@ -125,8 +125,7 @@ def _write_version(
         options = dataclasses.replace(options, samples=run.samples["x"])
     vectorized_texts.check_vectorizers(model)
     traced = traced_model.trace_model(model, options.dynamic_shapes)
-    nullable = bool(run and run.schema.is_tabular)
-    expected = verify.expected_outputs(model, traced.signature, options, nullable)
+    expected = verify.expected_outputs(model, traced.signature, options)
     if run:
         _check_recorded_outputs(run, expected)
     else:
@@ -213,12 +212,18 @@ def _manifest(
 ) -> Manifest:
     task, inputs, outputs = task_name(run, labels), expected.signature.inputs, expected.signature.outputs
     preprocessing, postprocessing = TASKS[task].preprocessing, TASKS[task].postprocessing
+    nullable = reference.nullable_inputs(expected.cases)
     return Manifest(
         schema_version=contract.SCHEMA_VERSION,
         name=name,
         version=0,
         task=task,
-        inputs=[msgspec.structs.replace(x, num_ids=input_generator.num_ids(model, x)) for x in inputs],
+        inputs=[
+            msgspec.structs.replace(
+                x, num_ids=input_generator.num_ids(model, x), nullable=x.nullable or x.name in nullable
+            )
+            for x in inputs
+        ],
         outputs=outputs,
         preprocessing=[preprocessing(run.schema)] if run and preprocessing else text_steps,
         postprocessing=[ProcessingStep(postprocessing, parameters={"output": outputs[0].name})]

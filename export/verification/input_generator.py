@@ -48,7 +48,7 @@ class Domain(NamedTuple):
 
 
 def generate_inputs(
-    model: keras.Model, signature: traced_model.Signature, samples: Tensors | None = None, nullable: bool = False
+    model: keras.Model, signature: traced_model.Signature, samples: Tensors | None = None
 ) -> Iterator[TestInputs]:
     """Yield the inputs of calls that fit the signature, at several sizes of each dynamic dimension.
 
@@ -56,7 +56,6 @@ def generate_inputs(
         model: its layers show the range of ids and the known words.
         signature: its inputs.
         samples: real inputs by name, with the same number of rows each.
-        nullable: whether a float input may hold NaN.
     """
     rng = np.random.default_rng(0)
     samples = check_samples(signature, samples) if samples else {}
@@ -76,8 +75,9 @@ def generate_inputs(
         random = draw_inputs(small_batch)
         largest = LARGE_IN_HALF_PRECISION if traced_model.own_precision(model).endswith("float16") else LARGE
         yield TestInputs("large", {x.name: _large(x, random[x.name], largest, rng) for x in signature.inputs})
-    if nullable:
-        yield TestInputs("missing", {name: _with_nan(x, rng) for name, x in draw_inputs(large_batch).items()})
+    for tensor in filter(_is_float, signature.inputs):
+        inputs = draw_inputs(small_batch)
+        yield TestInputs("missing", inputs | {tensor.name: _with_nan(inputs[tensor.name], rng)})
 
 
 def check_samples(signature: traced_model.Signature, samples: Tensors) -> Tensors:
@@ -307,7 +307,8 @@ def _large(tensor: Tensor, x: np.ndarray, largest: float, rng: np.random.Generat
 
 
 def _with_nan(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return np.where(rng.random(x.shape) < 0.05, np.nan, x).astype(x.dtype) if x.dtype.kind == "f" else x
+    missing = rng.random(x.shape)
+    return np.where(missing <= max(missing.min(initial=1.0), 0.05), np.nan, x).astype(x.dtype)
 
 
 def _is_float(tensor: Tensor) -> bool:

@@ -29,7 +29,7 @@ def default_tolerance(model: "keras.Model") -> float:
 
 
 def reference_outputs(
-    model: "keras.Model", signature: "Signature", samples: Tensors | None = None, nullable: bool = False
+    model: "keras.Model", signature: "Signature", samples: Tensors | None = None
 ) -> list[RecordedCase]:
     """Run the model on samples and generated inputs that fit its signature. Each call runs twice.
 
@@ -37,7 +37,6 @@ def reference_outputs(
         model: the trained model.
         signature: its inputs.
         samples: real inputs by name.
-        nullable: whether float inputs may hold NaN.
 
     Raises:
         UserError: if the model cannot be called, returns something other than tensors, or returns other values in the
@@ -46,7 +45,7 @@ def reference_outputs(
     from ..tracing.traced_model import reference_function  # not at the top: a bundle is verified without Keras
 
     function = reference_function(model)
-    cases = _run_model(model, function, signature, samples, nullable)
+    cases = _run_model(model, function, signature, samples)
     usual = [y for case in cases if case.kind in ("samples", "random") for y in case.outputs.values()]
     if usual and all(y.dtype.kind == "f" and not np.isfinite(y).any() for y in usual):
         raise UserError(
@@ -57,15 +56,25 @@ def reference_outputs(
     return cases
 
 
+def nullable_inputs(cases: list[RecordedCase]) -> set[str]:
+    """The names of the inputs for which the model takes a missing value: NaN in them leaves the outputs finite."""
+    finite = [case.inputs for case in cases if _has_finite_outputs(case)]
+    return {name for inputs in finite for name, x in inputs.items() if x.dtype.kind == "f" and np.isnan(x).any()}
+
+
+def _has_finite_outputs(case: RecordedCase) -> bool:
+    return all(np.isfinite(y).all() for y in case.outputs.values() if y.dtype.kind == "f")
+
+
 def _run_model(
-    model: "keras.Model", function: Callable, signature: "Signature", samples: Tensors | None, nullable: bool
+    model: "keras.Model", function: Callable, signature: "Signature", samples: Tensors | None
 ) -> list[RecordedCase]:
-    """Skip generated inputs that the model refuses, but not samples."""
+    """Skip generated inputs that the model refuses, but not samples; and NaN that it passes on to its outputs."""
     from .input_generator import generate_inputs
 
     cases: list[RecordedCase] = []
     last_error: Exception | None = None
-    for kind, inputs in generate_inputs(model, signature, samples, nullable):
+    for kind, inputs in generate_inputs(model, signature, samples):
         try:
             outputs = function(*(inputs[x.name] for x in signature.inputs))
         except Exception as error:  # a model may raise anything if it does not accept an edge case
@@ -74,7 +83,9 @@ def _run_model(
                 raise UserError(f"{model.name}: cannot be called on the samples: {reason}") from error
             last_error = error
         else:
-            cases.append(RecordedCase(kind, inputs, {name: _to_numpy(model, name, y) for name, y in outputs.items()}))
+            case = RecordedCase(kind, inputs, {name: _to_numpy(model, name, y) for name, y in outputs.items()})
+            if kind != "missing" or _has_finite_outputs(case):
+                cases.append(case)
     if not cases:
         assert last_error
         raise UserError(f"{model.name}: cannot be called on its own inputs: {one_line(last_error, MAX_CHARACTERS)}")

@@ -100,7 +100,7 @@ def _verify_bundle(folder: Path, tolerance: float | None) -> list[Verification]:
 
 
 def expected_outputs(
-    model: "keras.Model", signature: "Signature", options: ExportOptions = DEFAULTS, nullable: bool = False
+    model: "keras.Model", signature: "Signature", options: ExportOptions = DEFAULTS
 ) -> ExpectedOutputs:
     """Run the model on samples and generated inputs.
 
@@ -108,14 +108,13 @@ def expected_outputs(
         model: the trained model.
         signature: its inputs and outputs.
         options: samples and tolerance.
-        nullable: whether float inputs may hold NaN.
 
     Raises:
         UserError: if the model cannot be called, returns something other than tensors, or returns other values in a
             second call.
     """
     samples = reference.samples_by_name(signature, options.samples)
-    cases = reference.reference_outputs(model, signature, samples, nullable)
+    cases = reference.reference_outputs(model, signature, samples)
     return ExpectedOutputs(model.name, signature, cases, options.tolerance or reference.default_tolerance(model))
 
 

@@ -205,6 +205,17 @@ def is_empty(folder):
     return not folder.exists() or not any(folder.iterdir())
 
 
+def test_an_input_takes_missing_values_if_the_model_does(tmp_path):
+    filled, passed_on = keras.Input((3,), name="filled"), keras.Input((3,), name="passed_on")
+    outputs = layers.Dense(2, name="y")(kf.layers.Imputation([1.0, 2.0, 3.0])(filled) + passed_on)
+    folder = kf.export.bundle(keras.Model([filled, passed_on], outputs, name="fills"), tmp_path)
+    assert {x.name: x.nullable for x in manifest.read(folder / "manifest.json").inputs} == {
+        "filled": True,
+        "passed_on": False,
+    }
+    assert "missing" in {case.kind for case in recorded_cases.load(folder)}
+
+
 def test_a_model_with_several_inputs_and_outputs_is_exported_and_served(tmp_path):
     model = two_and_two()
     folder = kf.export.bundle(model, tmp_path)
