@@ -52,6 +52,7 @@ from .softmax import LogSoftmax as LogSoftmax
 from .softmax import Softmax as Softmax
 from .table import BatchEnsembleScaling as BatchEnsembleScaling
 from .table import CategoryEmbedding as CategoryEmbedding
+from .table import DecisionTrees as DecisionTrees
 from .table import Imputation as Imputation
 from .text import HashedNGrams as HashedNGrams
 from .text import SortedLookup as SortedLookup
@@ -73,6 +74,7 @@ __all__ = [
     "CausalSelfAttention",
     "CausalTransformerBlock",
     "Conv2D",
+    "DecisionTrees",
     "Dense",
     "DotProductAttention",
     "Dropout",

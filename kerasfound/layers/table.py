@@ -213,3 +213,91 @@ class BatchEnsembleScaling(keras.layers.Layer):
 
     def get_config(self):
         return super().get_config() | {"members": self.members, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="kerasfound")
+class DecisionTrees(keras.layers.Layer):
+    r"""The sum of decision trees, computed as a network with two hidden layers of step units.
+
+    Node $n$ of tree $t$ compares the feature $f_{tn}$ with the threshold $\theta_{tn}$. Leaf $l$ lies behind $r_{tl}$
+    right turns; $P_{tnl}$ is 1 if the path to it turns right at node $n$, -1 if it turns left, 0 if it does not pass
+    there. $[\cdot]$ is 1 where the condition holds, else 0:
+
+    $$s_{tn} = [x_{f_{tn}} > \theta_{tn}], \qquad
+      q_{tl} = \Big[\sum_n s_{tn} P_{tnl} \ge r_{tl}\Big], \qquad
+      y_o = \sum_{t, l} q_{tl} V_{tlo}$$
+
+    Each tree reaches one leaf, whose values $V_{tl}$ it adds to the output. All sums but the last are of whole numbers,
+    so every runtime reaches the same leaves.
+
+    Derivative: $\partial y_o / \partial V_{tlo} = q_{tl}$; 0 with respect to $x$, where it exists.
+
+    Shapes: $x$ `(batch, features)`; $y$ `(batch, outputs)`; $f$, $\theta$ `(trees, nodes)`;
+        $P$ `(trees, nodes, leaves)`; $r$ `(trees, leaves)`; $V$ `(trees, leaves, outputs)`. Smaller trees fill the rest
+        of $P$ and $V$ with 0, and of $r$ with 1: a leaf that is never reached. The order of the weights is
+        $V$, $f$, $\theta$, $P$, $r$.
+
+    Args:
+        trees: number of trees, at least 1.
+        nodes: largest number of nodes of a tree that compare, at least 1.
+        outputs: length of $y$, at least 1. Defaults to `1`.
+        **kwargs: `name`, `trainable`, `dtype`.
+
+    Raises:
+        ValueError: if `trees`, `nodes` or `outputs` is not a positive integer, or the input is not `(batch, features)`.
+
+    Example:
+        >>> layer = DecisionTrees(trees=1, nodes=1)
+        >>> layer.build((None, 2))
+        >>> layer.set_weights([[[[10.0], [20.0]]], [[1]], [[0.5]], [[[-1, 1]]], [[0, 1]]])  # is feature 1 above 0.5?
+        >>> [float(v) for v in layer(ops.array([[9.0, 0.0], [9.0, 1.0]]))[:, 0]]
+        [10.0, 20.0]
+
+    In practice: the trees come from a library that grows them, because steps have no gradient to learn from. A tree
+    costs `nodes * leaves` products instead of one comparison for each level, but it has no branches: it runs wherever
+    a network runs. Compare the raw features: after arithmetic, a value next to a threshold may be on the other side in
+    another runtime. The layer computes in float32, because half precision merges neighbouring thresholds.
+
+    Source: Sethi, "Entropy Nets: From Decision Trees to Neural Networks", 1990; Nakandala et al., "A Tensor Compiler
+        for Unified Machine Learning Prediction Serving", 2020.
+    """
+
+    def __init__(self, trees, nodes, outputs=1, **kwargs):
+        super().__init__(**kwargs)
+        for argument, value in (("trees", trees), ("nodes", nodes), ("outputs", outputs)):
+            if not isinstance(value, numbers.Integral) or value < 1:
+                raise ValueError(f"`{argument}` must be an integer of at least 1, got {value!r}.")
+        self.trees = trees
+        self.nodes = nodes
+        self.outputs = outputs
+        self.autocast = False
+
+    def build(self, input_shape):
+        if len(input_shape) != 2:
+            raise ValueError(f"The input must be (batch, features), got {tuple(input_shape)}.")
+        t, n, leaves = self.trees, self.nodes, self.nodes + 1
+        steps = {"trainable": False, "initializer": "zeros"}
+        self.feature = self.add_weight(name="feature", shape=(t, n), dtype="int32", **steps)
+        self.threshold = self.add_weight(name="threshold", shape=(t, n), dtype="float32", **steps)
+        self.paths = self.add_weight(name="paths", shape=(t, n, leaves), dtype="float32", **steps)
+        self.right_turns = self.add_weight(name="right_turns", shape=(t, leaves), dtype="float32", **steps)
+        self.value = self.add_weight(
+            name="value", shape=(t, leaves, self.outputs), dtype="float32", initializer="zeros"
+        )
+
+    def call(self, inputs):
+        def step(condition):
+            return ops.cast(condition, "float32")
+
+        x, f, theta = (ops.convert_to_tensor(a) for a in (inputs, self.feature, self.threshold))
+        P, r, V = (ops.convert_to_tensor(a) for a in (self.paths, self.right_turns, self.value))
+        s = step(ops.take(ops.cast(x, "float32"), f, axis=1) > theta)
+        q = step(ops.einsum("btn,tnl->btl", s, P) >= r)
+        y = ops.einsum("btl,tlo->bo", q, V)
+        return ops.cast(y, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.outputs)
+
+    def get_config(self):
+        return super().get_config() | {"trees": self.trees, "nodes": self.nodes, "outputs": self.outputs}

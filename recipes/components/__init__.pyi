@@ -1,5 +1,9 @@
+from . import boosted_trees as boosted_trees
+from . import cross_fitting as cross_fitting
 from . import ensemble as ensemble
+from . import linear_model as linear_model
 from . import logit_weights as logit_weights
 from . import ngram_svm as ngram_svm
+from . import output_weights as output_weights
 from . import tabular_features as tabular_features
 from . import word_vectors as word_vectors

@@ -271,6 +271,18 @@ def _sorted_lookup() -> Figure:
     return figure
 
 
+def _decision_trees() -> Figure:
+    layer = layers.DecisionTrees(trees=2, nodes=1)
+    layer.build((None, 1))
+    path, turns = [[[-1, 1]]] * 2, [[0, 1]] * 2
+    layer.set_weights([[[[0], [1]], [[0], [-3]]], [[0], [0]], [[-1], [1]], path, turns])
+    x = np.linspace(-3, 3, 601).astype("float32")
+    figure, axes = new_figure("DecisionTrees: the sum of two trees with one node each")
+    axes.plot(x, to_numpy(layer(x[:, None]))[:, 0])
+    axes.set(xlabel="x", ylabel="y")
+    return figure
+
+
 CODES = np.arange(12)[None]
 LAYERS: dict[str, Callable[[], Figure]] = {
     "AveragePooling2D": lambda: _pooling("AveragePooling2D"),
@@ -287,6 +299,7 @@ LAYERS: dict[str, Callable[[], Figure]] = {
     "CausalSelfAttention": lambda: _sequence_layer("CausalSelfAttention", layers.CausalSelfAttention(2)),
     "CausalTransformerBlock": lambda: _sequence_layer("CausalTransformerBlock", layers.CausalTransformerBlock(8, 2)),
     "Conv2D": _convolution,
+    "DecisionTrees": _decision_trees,
     "Dense": lambda: _over_features("Dense", layers.Dense(4)),
     "DotProductAttention": lambda: _sequence_layer("DotProductAttention", layers.DotProductAttention(), inputs=2),
     "Dropout": lambda: _before_and_after("Dropout", lambda x: layers.Dropout(0.3, seed=0)(x, training=True), _batch()),

@@ -1,0 +1,56 @@
+"""A linear or logistic regression as a dense layer of a Keras model."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from sklearn.linear_model import LogisticRegression, Ridge
+
+import kerasfound as kf
+
+from .cross_fitting import class_logits, cross_fit
+
+
+def linear_model(
+    row: keras.KerasTensor,
+    features: keras.KerasTensor,
+    train: kf.data.Split,
+    fold: np.ndarray,
+    outputs: int,
+    class_weight: str | None,
+) -> tuple[keras.KerasTensor, np.ndarray]:
+    """Fit one model without each of the folds.
+
+    Args:
+        row: encoded rows, `(batch, features)`.
+        features: standardized numbers and one-hot categories, `(batch, features)`.
+        train: the rows of all folds, with classes or standardized numbers as targets.
+        fold: the fold of each row.
+        outputs: number of classes, or 1 for numbers.
+        class_weight: `"balanced"` or None. Only for classes.
+
+    Returns:
+        The mean of the models' logits or numbers, `(batch, outputs)`, and the scores out of fold, `(rows, outputs)`.
+    """
+    x = keras.Model(row, features).predict(train.x, batch_size=500, verbose=0)
+
+    def make() -> Any:
+        if outputs == 1:
+            return Ridge()
+        return LogisticRegression(class_weight=class_weight, max_iter=300)
+
+    models, out_of_fold = cross_fit(make, x, train.y, fold, outputs)
+    layer = kf.layers.Dense(outputs, trainable=False, dtype="float32", name="linear_model")
+    y = layer(features)
+    layer.set_weights([np.mean(arrays, axis=0) for arrays in zip(*(weights(m, outputs) for m in models), strict=True)])
+    return y, out_of_fold
+
+
+def weights(model: Any, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """The kernel, `(features, outputs)`, and the bias of a fitted model."""
+    kernel, bias = model.coef_.T, model.intercept_
+    if outputs == 1:
+        return kernel.reshape(-1, 1), np.reshape(bias, 1)
+    if len(model.classes_) == 2:
+        kernel, bias = kernel[:, 0], bias[0]
+    return class_logits(model, kernel, outputs, unseen=0), class_logits(model, bias, outputs)
