@@ -232,6 +232,7 @@ def _manifest(
         labels=labels,
         metrics=run.results["test"] if run else {},
         measured_on=_metrics_source(run) if run else None,
+        baseline=run.baseline if run else None,
         verification=verification,
         versions=versions(PACKAGES),
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -69,12 +69,19 @@ def _training(manifest: Manifest, settings: dict[str, Any] | None) -> list[str]:
 def _metrics(manifest: Manifest) -> list[str]:
     if not manifest.metrics:
         return ["Not measured."]
-    table = "\n".join(
-        f"| {name.replace('_', ' ')} | {format_number(value)} |" for name, value in manifest.metrics.items()
-    )
-    source = manifest.measured_on
-    split = f"Measured once, on the {source.rows} rows of the {source.split} split.\n\n" if source else ""
-    return [f"{split}| metric | value |\n|---|---|\n{table}"]
+    baseline, source = manifest.baseline, manifest.measured_on
+    without_model = baseline.metrics if baseline else {}
+
+    def row(name: str, value: float) -> str:
+        of_baseline = format_number(without_model[name]) if name in without_model else ""
+        return f"| {name.replace('_', ' ')} | {format_number(value)} | {of_baseline} |"
+
+    head = ["| metric | value | without a model |", "|---|---|---|"]
+    table = "\n".join([*head, *(row(name, value) for name, value in manifest.metrics.items())])
+    split = [f"Measured once, on the {source.rows} rows of the {source.split} split."] if source else []
+    without = [f"Without a model: {baseline.name}."] if baseline else []
+    verdict = [f"**The model is {baseline.verdict}.**"] if baseline and baseline.verdict else []
+    return [*split, table, *without, *verdict]
 
 
 def _limits(manifest: Manifest) -> list[str]:

@@ -70,6 +70,7 @@ def _describe(model: Model) -> dict:
         "postprocessing": manifest.postprocessing,
         "labels": manifest.labels,
         "metrics": manifest.metrics,
+        "baseline": manifest.baseline,
         "measured_on": manifest.measured_on,
         "created": manifest.created,
         "raw_inputs": {name: raw.kind for name, raw in model.raw_inputs.items()},

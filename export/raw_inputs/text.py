@@ -6,26 +6,36 @@ ONNX has no operation that splits a text by a rule, so the ONNX file takes token
 import functools
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
-from tokenizers import Regex, Tokenizer, pre_tokenizers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from kerasfound.bundle.manifest import Tensor
 from kerasfound.errors import UserError
-from kerasfound.preprocessing.tokenizer import SPECIAL, UNKNOWN
+from kerasfound.preprocessing.tokenizer import (
+    LETTER,
+    MARKUP,
+    SPECIAL,
+    UNICODE_FORMS,
+    UNKNOWN,
+    rules,
+    spelling,
+)
 
 from ..saved_model_writer import SavedModelSignature, lookup_table
 
 NAME = "text"
 INPUT = Tensor(NAME, "string", ["batch"])
 PROBABILITIES = "probabilities"
-SPACES = r"[\s\x0b\x{85}\p{Z}]+"
-"""The characters that `\\s` matches in `tokenizers`; in RE2 it matches ASCII only."""
 NO_WORDS = SPECIAL[UNKNOWN]
 """Replaces a text without words. The tokenizer never produces it from a text, because brackets are separate words."""
+UNCHANGED = "\ufffe"
+"""Stands for a character without another spelling. No text has it: Unicode reserves it."""
+SYLLABLE = "[\u1100-\u1112][\u1161-\u1175][\u11a8-\u11c2]?"
+"""A Korean syllable, decomposed."""
 EDGE_CASES = (
     "A <br /><br />GREAT film -- isn't it?! 10/10.",
     "It\N{RIGHT SINGLE QUOTATION MARK}s cr\u00e8me br\u00fbl\u00e9e\N{NO-BREAK SPACE}\u2026 na\u00efve_one \u00bd",
@@ -33,6 +43,11 @@ EDGE_CASES = (
     "''' <not closed, O'Neill's 'quoted' <" + "long " * 30 + ">",
     "",
     " \t\n",
+    "\u3053\u306e\u6620\u753b\u3092\uff35\uff33\uff22\u3067\uff76\uff9e\u30ac\u30fc \uc601\ud654 \u1112\u1161\u11ab",
+    "\u0e40\u0e23\u0e37\u0e48\u0e2d\u0e07\u0e19\u0e35\u0e49 \u1781\u17d2\u179f\u17c2",
+    "\u0645\u06cc\u200c\u062e\u0648 \u0937\u0915\u094d",
+    "vi\u00ea\u0323t cre\u0300me \u2764\ufe0f\U0001f468\u200d\U0001f467 \ufeffa\u200bb co\u00adop \u2260",
+    "[PAD] [UNK] nul\x00nul",
 )
 """Texts that test the rules of the tokenizer."""
 
@@ -40,37 +55,41 @@ EDGE_CASES = (
 def tokenizer_signature(tokenizer: Tokenizer) -> SavedModelSignature:
     """Return a signature that takes raw texts, for a model that takes the token ids of this tokenizer.
 
-    The token ids equal those of the library `tokenizers`, with three exceptions: texts that are not in the Unicode
-    normal form NFC, which TensorFlow cannot compute; letters of scripts that are newer than TensorFlow's Unicode, which
-    it does not convert to lower case; texts with `[PAD]` or `[UNK]`, which `tokenizers` reads as special tokens.
+    The token ids equal those of the library `tokenizers`.
 
     Args:
         tokenizer: from `train_tokenizer`.
     """
-    encode, vocabulary = tensorflow_encoder(tokenizer)
-    return SavedModelSignature([INPUT], lambda function: lambda text: function(encode(text)), [vocabulary])
+    encode, tables = tensorflow_encoder(tokenizer)
+    return SavedModelSignature([INPUT], lambda function: lambda text: function(encode(text)), tables)
 
 
-def tensorflow_encoder(tokenizer: Tokenizer) -> tuple[Callable[[tf.Tensor], tf.Tensor], tf.lookup.StaticHashTable]:
-    """Rebuild a tokenizer in TensorFlow: a function from texts to ids `(texts, time)`, and its lookup table.
+def tensorflow_encoder(tokenizer: Tokenizer) -> tuple[Callable[[tf.Tensor], tf.Tensor], list]:
+    """Rebuild a tokenizer in TensorFlow: a function from texts to ids `(texts, time)`, and its lookup tables.
+
+    TensorFlow cannot compose an accent with its letter, so here texts and vocabulary are decomposed: `é` is `e` and
+    an accent.
 
     Raises:
         UserError: if the rules of the tokenizer are not those of `train_tokenizer`.
     """
-    rules = _read_rules(tokenizer)
-    vocabulary = lookup_table(tokenizer.get_vocab(), UNKNOWN)
+    unicode_form, length = _read_rules(tokenizer)
+    decompose = normalizers.NFD().normalize_str
+    vocabulary = lookup_table({decompose(word): i for word, i in tokenizer.get_vocab().items()}, UNKNOWN)
+    spellings = lookup_table(_spellings(unicode_form), UNCHANGED)
+    classes = lookup_table({c: unicodedata.combining(c) for c in _all_characters() if unicodedata.combining(c)}, 0)
+    token = _token_pattern()
 
     def encode(texts: tf.Tensor) -> tf.Tensor:
-        for pattern, replacement in rules.replacements:
-            texts = tf.strings.regex_replace(texts, pattern, replacement)
-        # TensorFlow has another lower case for a capital sigma at the end of a word, `tokenizers` has not
-        texts = tf.strings.lower(tf.strings.regex_replace(texts, "\u03a3", "\u03c3"), encoding="utf-8")
-        texts = tf.strings.regex_replace(tf.strings.regex_replace(texts, SPACES, " "), rules.word, r"\0 ")
-        texts = tf.strings.strip(texts)
+        characters = tf.strings.unicode_split(tf.strings.regex_replace(texts, MARKUP, " "), "UTF-8")
+        spelled = spellings.lookup(characters.flat_values)
+        spelled = tf.where(spelled == UNCHANGED, characters.flat_values, spelled)
+        texts = _sort_accents(tf.strings.reduce_join(characters.with_flat_values(spelled), axis=1), classes)
+        texts = tf.strings.strip(tf.strings.regex_replace(texts, token, r"\0 "))
         texts = tf.where(texts == "", NO_WORDS, texts)
-        return vocabulary.lookup(tf.strings.split(texts)[:, -rules.length :]).to_tensor(0)
+        return vocabulary.lookup(tf.strings.split(texts)[:, -length:]).to_tensor(0)
 
-    return encode, vocabulary
+    return encode, [vocabulary, spellings, classes]
 
 
 def next_character_signature(labels: Sequence[str], window: int) -> SavedModelSignature:
@@ -114,43 +133,62 @@ def passage_texts(labels: Sequence[str], ids: np.ndarray, window: int) -> list[s
     return [text[start : start + 1 + 7 * start % (2 * window)] for start in range(min(len(text) - 1, 64))]
 
 
-class _Rules(NamedTuple):
-    """The rules that `train_tokenizer` writes to a tokenizer file, with regular expressions for RE2."""
+def _read_rules(tokenizer: Tokenizer) -> tuple[str, int]:
+    """The Unicode form and the length of the texts, if the tokenizer has the rules of `train_tokenizer`."""
+    written = json.loads(tokenizer.to_str())
+    for form in UNICODE_FORMS:
+        expected = Tokenizer(models.WordLevel())
+        expected.normalizer, expected.pre_tokenizer = rules(form)
+        if all(written[part] == json.loads(expected.to_str())[part] for part in ("normalizer", "pre_tokenizer")):
+            return form, written["truncation"]["max_length"]
+    raise UserError(
+        "the tokenizer has other rules than kerasfound's, so the SavedModel cannot take texts; "
+        "use a tokenizer from kerasfound.preprocessing.train_tokenizer."
+    )
 
-    replacements: list[tuple[str, str]]
-    word: str
-    length: int
+
+def _sort_accents(texts: tf.Tensor, classes: tf.lookup.StaticHashTable) -> tf.Tensor:
+    """Put the accents of each letter into Unicode's canonical order: in ascending order of their combining class."""
+    characters = tf.strings.unicode_split(texts, "UTF-8")
+    accent = classes.lookup(characters.flat_values)
+    letter = characters.value_rowids() + tf.cumsum(tf.cast(accent == 0, tf.int64))
+    order = tf.argsort(letter * 256 + tf.cast(accent, tf.int64), stable=True)
+    return tf.strings.reduce_join(characters.with_flat_values(tf.gather(characters.flat_values, order)), axis=1)
 
 
-def _read_rules(tokenizer: Tokenizer) -> _Rules:
-    file = json.loads(tokenizer.to_str())
-    try:
-        unicode_form, markup, quote, lower = file["normalizer"]["normalizers"]
-        split = file["pre_tokenizer"]["pattern"]["Regex"]
-        replacements = [(markup["pattern"]["Regex"], markup["content"]), (quote["pattern"]["String"], quote["content"])]
-        length = file["truncation"]["max_length"]
-    except (KeyError, TypeError, ValueError):
-        unicode_form, lower = {}, {}
-    if (unicode_form.get("type"), lower.get("type")) != ("NFC", "Lowercase"):
-        raise UserError(
-            "the tokenizer has other rules than kerasfound's, so the SavedModel cannot take texts; "
-            "use a tokenizer from kerasfound.preprocessing.train_tokenizer."
-        )
-    letters = _word_characters()
-    word = split.replace(r"[^\w\s]", f"[^{letters} ]").replace(r"\w", f"[{letters}]")
-    return _Rules(replacements, word, length)
+def _spellings(unicode_form: str) -> dict[str, str]:
+    """Each character that the tokenizer spells in another way or that can be decomposed; all spaces are alike."""
+    spaces = _matches(r"\s")
+    others = [c for c in _all_characters() if c not in spaces]
+    spelled = normalizers.NFD().normalize_str(spelling(unicode_form).normalize_str("\n".join(others))).split("\n")
+    return dict.fromkeys(spaces, " ") | {c: new for c, new in zip(others, spelled, strict=True) if c != new}
+
+
+def _token_pattern() -> str:
+    """The tokens of a decomposed text for RE2, which knows other scripts and other words than `tokenizers`."""
+    letters, words, accents = _matches(LETTER), _matches(r"\w"), _matches(r"\p{M}")
+    letter, word, accent = (f"[{_ranges(characters)}]" for characters in (letters, words - letters, accents))
+    other = f"[^{_ranges(words | letters)} ]"
+    return f"(?:{SYLLABLE}|{letter}){accent}*|{word}+(?:'{word}+)*|{other}{accent}*"
 
 
 @functools.cache
-def _word_characters() -> str:
-    r"""Return the characters that `\w` matches in `tokenizers`, as ranges for RE2, where `\w` matches other ones."""
-    all_characters = "".join(chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000)
-    matches = pre_tokenizers.Split(Regex(r"\w"), behavior="removed", invert=True).pre_tokenize_str(all_characters)
-    return "".join(f"\\x{{{first:x}}}-\\x{{{last:x}}}" for first, last in _ranges(ord(c) for c, _ in matches))
+def _all_characters() -> str:
+    """The planes of Unicode that have characters, without surrogates."""
+    return "".join(map(chr, (*range(0xD800), *range(0xE000, 0x40000), *range(0xE0000, 0xF0000))))
 
 
-def _ranges(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Yield the first and last number of each run of consecutive numbers."""
-    for _, run in itertools.groupby(enumerate(numbers), key=lambda item: item[1] - item[0]):
+@functools.cache
+def _matches(pattern: str) -> frozenset[str]:
+    """The characters that a pattern for one character matches in `tokenizers`."""
+    split = pre_tokenizers.Split(Regex(pattern), behavior="removed", invert=True)
+    return frozenset(character for character, _ in split.pre_tokenize_str(_all_characters()))
+
+
+def _ranges(characters: Iterable[str]) -> str:
+    """The characters as ranges for RE2."""
+    parts = []
+    for _, run in itertools.groupby(enumerate(sorted(map(ord, characters))), key=lambda item: item[1] - item[0]):
         consecutive = [number for _, number in run]
-        yield consecutive[0], consecutive[-1]
+        parts.append(f"\\x{{{consecutive[0]:x}}}-\\x{{{consecutive[-1]:x}}}")
+    return "".join(parts)

@@ -45,6 +45,16 @@ class MetricsSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
 
 
+class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is reached without a model, on the same rows as the model's `metrics`."""
+
+    name: str
+    """What is done instead, such as `"always answering 'no'"`."""
+    metrics: dict[str, float]
+    verdict: str = ""
+    """In which metrics the model is not better, as a sentence. Empty: it is better in all of them."""
+
+
 class Verification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How close the outputs of one file of the bundle are to those of the trained model.
 
@@ -134,6 +144,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The measurements of `model.int8.onnx`, if there is one."""
     extra_signatures: list[NamedSignature] = []
     text_generation: TextGeneration | None = None
+    baseline: Baseline | None = None
     sha256: str = UNSIGNED
     """The sha256 of this file's own text, with zeros in this place."""
 

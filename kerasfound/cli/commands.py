@@ -15,7 +15,7 @@ from kerasfound import recipes
 from kerasfound.serving import serve
 
 from . import startup
-from .output import show_quantization, show_run, show_verification
+from .output import show_quantization, show_run, show_verdict, show_verification
 from .recipe_commands import Switch, recipe_command, recipe_summary
 
 app = App(
@@ -213,6 +213,8 @@ def export(
     if manifest.quantization:
         show_quantization(manifest.quantization)
     show_verification(bundle, manifest.verification)
+    if manifest.baseline:
+        show_verdict(manifest.baseline)
     print(f"next: kerasfound serve {to}")
 
 

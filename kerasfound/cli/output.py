@@ -6,19 +6,35 @@ from typing import TYPE_CHECKING
 from kerasfound.rounding import format_number
 
 if TYPE_CHECKING:
-    from kerasfound.bundle.manifest import Quantization, Verification
+    from kerasfound.bundle.manifest import Baseline, Quantization, Verification
     from kerasfound.training import Run
 
 
 def show_run(run: "Run") -> None:
     """Print the test metrics of a finished run and its files."""
-    metrics = "  ".join(
-        f"{name.replace('_', '-')} {format_number(value)}" for name, value in run.results["test"].items()
-    )
-    print(f"test  {metrics}")
+    print(f"test  {_format_metrics(run.results['test'])}")
+    if baseline := run.baseline:
+        print(f"baseline ({baseline.name})  {_format_metrics(baseline.metrics)}")
+        show_verdict(baseline)
+    if decisions := run.decisions:
+        for row in decisions.thresholds[1:]:
+            print(
+                f"{decisions.positive!r} from probability {row.threshold:.3f} on ({row.choice})  precision "
+                f"{row.precision:.4f}  recall {row.recall:.4f}  F1 {row.f1:.4f}"
+            )
     print(f"run folder: {run.folder}")
     print(f"report: {run.report_file}")
     print(f"next: kerasfound export {run.folder}")
+
+
+def show_verdict(baseline: "Baseline") -> None:
+    """Say so if a model is not better than its baseline."""
+    if baseline.verdict:
+        print(f"note: the model is {baseline.verdict}")
+
+
+def _format_metrics(metrics: dict[str, float]) -> str:
+    return "  ".join(f"{name.replace('_', '-')} {format_number(value)}" for name, value in metrics.items())
 
 
 def show_verification(bundle: Path, checks: "list[Verification]") -> None:

@@ -53,6 +53,9 @@ class Config:
     all epochs, instead of the weights of the best epoch."""
     class_weight: Literal["balanced"] | None = None
     """balanced: in the loss, a class counts as much as any other, however rare it is. For classification."""
+    false_negative_cost: float | None = bounded(None, above=0)
+    """Two classes: the cost of a missed row of the rarer class, where a false alarm costs 1. The report then also has
+    the threshold with the smallest cost."""
     tensorboard: bool = False
     """Also write TensorBoard logs to the run folder."""
 

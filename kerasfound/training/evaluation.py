@@ -5,10 +5,12 @@ from typing import Literal
 import keras
 import numpy as np
 
-from kerasfound.bundle import Schema
+from kerasfound.bundle import Schema, Task
 from kerasfound.data import Dataset, Split
 from kerasfound.errors import UserError
 
+from . import thresholds
+from .decisions import Decisions
 from .loaders import OrderedBatches
 from .run import Run
 from .tasks import TASKS
@@ -42,7 +44,40 @@ def evaluate(run: Run, split: Literal["test", "validation"] = "test", data_dir: 
         UserError: if the data is missing, or differs from the data of the training.
     """
     rows = prepare_split(run, getattr(load_dataset(run, data_dir), split))
-    return compute_metrics(predict_rows(run.load_model(), rows.x), rows, run.schema)
+    outputs = predict_rows(run.load_model(), rows.x)
+    metrics, decisions = compute_metrics(outputs, rows, run.schema), run.decisions
+    if decisions is None:
+        return metrics
+    chosen = {row.choice: row.threshold for row in decisions.thresholds}
+    return metrics | measure_thresholds(outputs, rows, run.schema, decisions.positive, chosen, None).metrics
+
+
+def choose_thresholds(
+    model: keras.Model, outputs: np.ndarray, dataset: Dataset, cost: float | None
+) -> Decisions | None:
+    """Choose thresholds on the validation rows and measure them on the test rows; None if there are not two classes.
+
+    Args:
+        model: trained.
+        outputs: of the model, for the test rows.
+        dataset: with splits that are inputs of the model.
+        cost: what a missed row of the rarer class costs, where a false alarm costs 1.
+    """
+    labels, validation = dataset.schema.labels, dataset.validation
+    if len(labels) != 2 or dataset.schema.task == Task.TEXT_GENERATION:
+        return None
+    positive = thresholds.rarer_class(dataset.train.y)
+    p = predict_rows(model, validation.x)[:, positive]
+    chosen = thresholds.choose(p, validation.y == positive, cost)
+    return measure_thresholds(outputs, dataset.test, dataset.schema, labels[positive], chosen, cost)
+
+
+def measure_thresholds(
+    probabilities: np.ndarray, split: Split, schema: Schema, positive: str, chosen: dict[str, float], cost: float | None
+) -> Decisions:
+    """What the chosen thresholds for the class `positive` reach on the rows of a split."""
+    place = schema.labels.index(positive)
+    return thresholds.measure(probabilities[:, place], split.y == place, chosen, positive, cost)
 
 
 def prepare_split(run: Run, split: Split) -> Split:

@@ -103,7 +103,7 @@ class ShuffledBatches(keras.utils.PyDataset):
         Example:
             >>> batches = ShuffledBatches(Split(np.zeros(4), np.array([0, 0, 0, 1])), batch_size=4, seed=0)
             >>> batches.balance_classes(2)
-            >>> batches.class_weights.round(3).tolist()
+            >>> [round(float(weight), 3) for weight in batches.class_weights]
             [0.667, 2.0]
         """
         counts = np.bincount(keras.ops.convert_to_numpy(self.y), minlength=num_classes)

@@ -5,10 +5,11 @@ from types import ModuleType
 from typing import NamedTuple
 
 import keras
+import msgspec
 
 from kerasfound.data import Dataset
 
-from . import evaluation, report
+from . import baseline, evaluation, report
 from .config import Config
 from .run import Run
 from .tasks import TASKS
@@ -59,7 +60,7 @@ def _train(recipe: ModuleType, config: Config, run: Run) -> Run:
     keras.config.set_dtype_policy(config.precision)
     try:
         model, dataset = recipe.train(config, run)
-        _write_results(model, dataset, run)
+        _write_results(model, dataset, run, config)
     except KeyboardInterrupt:
         if run.resumable and not run.finished:
             print(f"stopped; continue with: kerasfound resume {run.folder}")
@@ -69,20 +70,29 @@ def _train(recipe: ModuleType, config: Config, run: Run) -> Run:
     return run
 
 
-def _write_results(model: keras.Model, dataset: Dataset, run: Run) -> None:
+def _write_results(model: keras.Model, dataset: Dataset, run: Run, config: Config) -> None:
     """Evaluate on the test split and complete the run folder. `model.keras` comes last: it marks a finished run."""
-    test, schema = dataset.test, dataset.schema
+    test, schema, task = dataset.test, dataset.schema, TASKS[dataset.schema.task]
     started = time.perf_counter()
     outputs = evaluation.predict_rows(model, test.x)
     metrics = evaluation.compute_metrics(outputs, test, schema)
+    test_seconds = round(time.perf_counter() - started, 3)
+    decisions = evaluation.choose_thresholds(model, outputs, dataset, config.false_negative_cost)
+    answers = task.baseline(dataset.train, test, schema)
+    if decisions:
+        answers.metrics["pr_auc"] = decisions.positive_share
+    compared = baseline.compare(answers, metrics, task.losses(outputs, test.y))
     run.save_results(
         {
-            "test": metrics,
+            "test": metrics | (decisions.metrics if decisions else {}),
+            "baseline": msgspec.to_builtins(compared),
+            "decisions": msgspec.to_builtins(decisions),
+            "kept_epoch": None if config.ema else run.best_epoch,
             "fit_seconds": round(sum(row["seconds"] for row in run.history), 3),
-            "test_seconds": round(time.perf_counter() - started, 3),
+            "test_seconds": test_seconds,
             "parameters": model.count_params(),
         }
     )
     run.save_samples(test.x[:SAMPLES], test.y[:SAMPLES], outputs[:SAMPLES])
-    report.write(run, test, outputs, TASKS[schema.task].sections)
+    report.write(run, test, outputs, task.sections)
     run.save_model(model)

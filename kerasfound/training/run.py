@@ -10,15 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
 import numpy as np
 import yaml
 
 from kerasfound.atomic import remove_parts, replacing
 from kerasfound.bundle import Schema, Task
+from kerasfound.bundle.manifest import Baseline
 from kerasfound.data import Dataset
 from kerasfound.errors import UserError, one_line
 
 from .config import Config
+from .decisions import Decisions
 
 if TYPE_CHECKING:
     import keras
@@ -126,6 +129,18 @@ class Run:
         return _read(self._results, _json)
 
     @property
+    def baseline(self) -> Baseline | None:
+        """What is reached without a model; None for runs of earlier versions."""
+        measured = self.results.get("baseline")
+        return measured and msgspec.convert(measured, Baseline)
+
+    @property
+    def decisions(self) -> Decisions | None:
+        """The thresholds of a model with two classes."""
+        measured = self.results.get("decisions")
+        return measured and msgspec.convert(measured, Decisions)
+
+    @property
     def samples(self) -> dict[str, np.ndarray]:
         """Test inputs `x`, their targets `y`, and the model's `prediction` from the process of the training."""
         with np.load(self._samples, allow_pickle=False) as file:
@@ -145,9 +160,7 @@ class Run:
         """
         import keras
 
-        task = dataset.schema.task
-        if config.class_weight and (not dataset.schema.labels or task == Task.TEXT_GENERATION):
-            raise UserError(f"`class_weight` is for classification; this run's task is {task.replace('_', ' ')}.")
+        _check_classes(config, dataset.schema)
         if self.resumable:
             if self.environment["data"]["sha256"] != dataset.sha256:
                 raise UserError(
@@ -217,6 +230,17 @@ class Run:
         except (OSError, ValueError, TypeError) as error:
             reason = one_line(error, max_characters=300)
             raise UserError(f"{self.model_file}: cannot be loaded ({reason}); train the run again.") from error
+
+
+def _check_classes(config: Config, schema: Schema) -> None:
+    """Settings about classes need classes."""
+    task = schema.task.replace("_", " ")
+    classes = 0 if schema.task == Task.TEXT_GENERATION else len(schema.labels)
+    if config.class_weight and not classes:
+        raise UserError(f"`class_weight` is for classification; this run's task is {task}.")
+    if config.false_negative_cost and classes != 2:
+        what = f"{task} with {classes} classes" if classes else task
+        raise UserError(f"`false_negative_cost` is for two classes; this run's task is {what}.")
 
 
 def devices() -> list[str]:

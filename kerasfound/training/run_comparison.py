@@ -39,6 +39,9 @@ def compare(runs: list[Run]) -> dict[str, list[Any]]:
             rows[name] = values
     for name in _all_names([result["test"] for result in results]):
         rows[f"test {name}"] = [result["test"].get(name) for result in results]
+    baselines = [(result.get("baseline") or {}).get("metrics", {}) for result in results]
+    for name in _all_names(baselines):
+        rows[f"without a model, {name}"] = [metrics.get(name) for metrics in baselines]
     for name in ("fit_seconds", "parameters"):
         rows[name] = [result[name] for result in results]
     return rows

@@ -61,6 +61,24 @@ def next_character_metrics(logits: np.ndarray, y: np.ndarray) -> dict[str, float
     }
 
 
+def classification_losses(probabilities: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    """Whether each row is misclassified, and its cross-entropy."""
+    of_truth = np.take_along_axis(probabilities, y[:, None].astype("int64"), axis=1)[:, 0].astype("float64")
+    tiny = np.finfo(probabilities.dtype).eps  # the bound of scikit-learn's log_loss
+    return {"accuracy": 1.0 * (probabilities.argmax(-1) != y), "cross_entropy": -np.log(of_truth.clip(min=tiny))}
+
+
+def regression_losses(outputs: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    """The squared and the absolute error of each row."""
+    error = outputs[:, 0].astype("float64") - y
+    return {"rmse": error**2, "mae": np.abs(error)}
+
+
+def next_character_losses(logits: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    """Whether each character is predicted wrongly, and its cross-entropy."""
+    return {"accuracy": 1.0 * (logits.argmax(-1) != y), "cross_entropy": negative_log_likelihood(logits, y)}
+
+
 def negative_log_likelihood(logits: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The negative log-likelihood of each target, in nats.
 

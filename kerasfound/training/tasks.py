@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kerasfound import data
-from kerasfound.bundle import Task
+from kerasfound.bundle import Schema, Task
 from kerasfound.data import Dataset, Split, windows
 from kerasfound.preprocessing import encode_texts
 
-from . import report_sections, task_metrics, user_inputs
+from . import baseline, report_sections, task_metrics, user_inputs
 from .report import Section
 from .run import Run
 
@@ -51,6 +51,10 @@ class TaskFunctions(NamedTuple):
 
     metrics: Callable[[np.ndarray, np.ndarray], dict[str, float]]
     """Compute the metrics from a model's outputs and the targets."""
+    losses: Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
+    """Compute the loss of each row, for each metric that is a mean over rows."""
+    baseline: Callable[[Split, Split, Schema], baseline.Answers]
+    """Answer the test rows without a model, from the training rows."""
     sections: Callable[[Split, np.ndarray, Run], list[Section]]
     """Create the sections of the report from the test rows and the model's outputs."""
     load: Callable[[Run, str | None], Dataset]
@@ -64,12 +68,16 @@ class TaskFunctions(NamedTuple):
 TASKS = {
     Task.IMAGE_CLASSIFICATION: TaskFunctions(
         metrics=task_metrics.classification_metrics,
+        losses=task_metrics.classification_losses,
+        baseline=baseline.answer_with_shares,
         sections=report_sections.image_sections,
         load=load_examples,
         read_inputs=user_inputs.read_images,
     ),
     Task.TEXT_CLASSIFICATION: TaskFunctions(
         metrics=task_metrics.classification_metrics,
+        losses=task_metrics.classification_losses,
+        baseline=baseline.answer_with_shares,
         sections=report_sections.text_sections,
         load=load_examples,
         prepare=tokenize,
@@ -77,18 +85,24 @@ TASKS = {
     ),
     Task.TEXT_GENERATION: TaskFunctions(
         metrics=task_metrics.next_character_metrics,
+        losses=task_metrics.next_character_losses,
+        baseline=baseline.answer_with_ngrams,
         sections=report_sections.language_model_sections,
         load=load_examples,
         prepare=cut_windows,
     ),
     Task.TABULAR_CLASSIFICATION: TaskFunctions(
         metrics=task_metrics.classification_metrics,
+        losses=task_metrics.classification_losses,
+        baseline=baseline.answer_with_shares,
         sections=report_sections.table_classification_sections,
         load=load_table,
         read_inputs=user_inputs.read_table_rows,
     ),
     Task.TABULAR_REGRESSION: TaskFunctions(
         metrics=task_metrics.regression_metrics,
+        losses=task_metrics.regression_losses,
+        baseline=baseline.answer_with_mean,
         sections=report_sections.table_regression_sections,
         load=load_table,
         read_inputs=user_inputs.read_table_rows,

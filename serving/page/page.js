@@ -75,11 +75,16 @@ function modelSection(model) {
 }
 
 function showMetrics(model, section) {
-  const source = model.measured_on;
-  const rows = Object.entries(model.metrics).map(([name, value]) =>
-    element("tr", {}, element("th", { scope: "row" }, name.replaceAll("_", " ")), element("td", {}, formatNumber(value))),
-  );
+  const { measured_on: source, baseline } = model;
+  const rows = Object.entries(model.metrics).map(([name, value]) => {
+    const cells = [value, baseline?.metrics[name]].map((x) => element("td", {}, x === undefined ? "" : formatNumber(x)));
+    return element("tr", {}, element("th", { scope: "row" }, name.replaceAll("_", " ")), ...cells);
+  });
   find(".metrics tbody", section).append(...rows);
+  find(".metrics thead", section).hidden = !baseline;
+  find(".baseline", section).textContent = !baseline
+    ? ""
+    : `Without a model: ${baseline.name}.` + (baseline.verdict && ` The model is ${baseline.verdict}.`);
   find(".metrics-source", section).textContent = !rows.length
     ? "Not measured."
     : source && `On the ${formatNumber(source.rows)} rows of the ${source.split} split of ${source.data}.`;

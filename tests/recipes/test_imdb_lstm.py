@@ -45,7 +45,7 @@ def run(request, table, tmp_path_factory):
 
 def test_it_learns_from_a_table_of_texts(run):
     assert run.results["test"]["accuracy"] > 0.9
-    assert set(run.results["test"]) == {"accuracy", "cross_entropy", "auc"}
+    assert set(run.results["test"]) == {"accuracy", "cross_entropy", "auc", "pr_auc", "precision", "recall", "f1"}
 
 
 def test_evaluation_reproduces_the_recorded_metrics(run):

@@ -22,6 +22,7 @@ def test_the_run_folder_is_complete(digits_run):
         "environment.json",
         "metrics.jsonl",
         "results.json",
+        "checkpoints/best.npz",
         "checkpoints/last.npz",
         "model.keras",
         "assets/schema.json",

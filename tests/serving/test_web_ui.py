@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from kerasfound.bundle import manifest
-from kerasfound.bundle.manifest import MetricsSource, NamedSignature, ProcessingStep, Tensor, TextGeneration
+from kerasfound.bundle.manifest import Baseline, MetricsSource, NamedSignature, ProcessingStep, Tensor, TextGeneration
 from kerasfound.preprocessing import train_tokenizer
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -107,6 +107,7 @@ def export_drawing(folder):
         postprocessing=classify("probabilities"),
         labels=["tall", "wide"],
         metrics={"accuracy": 0.98765, "cross_entropy": 0.0312},
+        baseline=Baseline("always answering 'wide'", {"accuracy": 0.5}, "not better than one word"),
         measured_on=MetricsSource("lines", "test", 1234, "0" * 64),
         assets={"README.md": CARD},
     )
@@ -478,7 +479,11 @@ def test_every_version_is_shown_with_its_metrics_and_card(open_page):
     links = page.locator("nav a .title")
     expect(links).to_have_text(["drawing", "plain 2", "plain 1", "review", "wage", "writer"])
     expect(page.locator("nav a[aria-current=page] .title")).to_have_text("drawing")
-    expect(page.locator(".metrics tr")).to_have_text(["accuracy0.98765", "cross entropy0.0312"])
+    expect(page.locator(".metrics tbody tr")).to_have_text(["accuracy0.987650.5", "cross entropy0.0312"])
+    expect(page.locator(".metrics thead")).to_have_text(re.compile("model.*without a model", re.DOTALL))
+    expect(page.locator(".baseline")).to_have_text(
+        "Without a model: always answering 'wide'. The model is not better than one word."
+    )
     expect(page.locator(".metrics-source")).to_have_text("On the 1,234 rows of the test split of lines.")
     expect(page.get_by_role("heading", name="paper")).to_be_hidden()
     page.get_by_role("heading", name="Model card").click()
