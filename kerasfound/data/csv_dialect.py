@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 SEPARATORS = "\t;|,"
 """In this order where two of them fit equally well: a comma is also part of numbers and texts."""
+SPACE = " "
+"""Any number of spaces, where no other separator fits and nearly all lines have the same number of words."""
 NONE = "\x1f"
 """The separator of a file with a single column: ASCII's unit separator, which no text has."""
 SAMPLE = 1_000
@@ -51,7 +53,9 @@ def find_dialect(lines: Sequence[str]) -> Dialect:
     separators = stated[1] if stated else SEPARATORS
     separator, width, consistency = max((_measure(sample, s) for s in separators), key=lambda m: _fitness(m, head))
     if width == 1 or (consistency < 0.5 and separator not in head):
-        separator, width, consistency = NONE, 1, 1.0
+        separator, width, consistency = _measure(sample, SPACE)
+        if width < 3 or consistency < 0.98:
+            separator, width, consistency = NONE, 1, 1.0
     first = start
     while first < len(lines) - 1 and _is_before_the_header(lines[first], separator, width):
         first += 1
@@ -63,13 +67,18 @@ def is_blank(line: str) -> bool:
     return not line or line.isspace()
 
 
+def split_plainly(line: str, separator: str) -> list[str]:
+    """The cells of a line in which quotes are characters like any other."""
+    return line.split() if separator == SPACE else line.split(separator)
+
+
 def _measure(lines: list[str], separator: str) -> tuple[str, int, float]:
     """The separator, the commonest number of cells above one, and the share of the rows with it."""
     try:
-        rows = csv.reader((f"{line}\n" for line in lines), delimiter=separator, skipinitialspace=True)
+        rows = csv.reader((f"{line.rstrip(SPACE)}\n" for line in lines), delimiter=separator, skipinitialspace=True)
         widths = collections.Counter(len(row) for row in rows)
     except csv.Error:  # a quote that never closes
-        widths = collections.Counter(line.count(separator) + 1 for line in lines)
+        widths = collections.Counter(len(split_plainly(line, separator)) for line in lines)
     total = widths.total()
     del widths[1]
     (width, count), *_ = widths.most_common(1) or [(1, 0)]
@@ -85,6 +94,7 @@ def _fitness(measured: tuple[str, int, float], head: str) -> tuple[float, bool, 
 def _is_before_the_header(line: str, separator: str, width: int) -> bool:
     if is_blank(line):
         return True
-    cells = [cell for cell in line.split(separator) if not is_blank(cell)]
-    is_title = len(cells) < 2 <= width - 1
-    return line.startswith("#") or is_title
+    cells = split_plainly(line, separator)
+    is_title = sum(not is_blank(cell) for cell in cells) < 2 <= width - 1
+    is_row = len(cells) == width and not line[1:2].isspace()  # a hashtag
+    return is_title or (line.startswith("#") and not is_row)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from kerasfound.errors import UserError
 
-from .csv_dialect import is_blank
+from .csv_dialect import is_blank, split_plainly
 
 csv.field_size_limit(2**31 - 1)
 MAX_ROW_LIKE_LINES = 5
@@ -78,7 +78,7 @@ def sample_rows(lines: Sequence[str], separator: str, width: int, first: int) ->
 def row_at(lines: Sequence[str], place: int, separator: str, width: int) -> Row:
     """The row that begins at a line, with `width` cells if there is a way to read it so."""
     line = lines[place]
-    plain = Row(_fitted(line.split(separator), width), 1, plain='"' in line)
+    plain = Row(_fitted(split_plainly(line, separator), width), 1, plain='"' in line)
     if not plain.plain:
         return plain
     for row in _quoted_rows(lines, place, separator, width):
@@ -92,7 +92,7 @@ def row_at(lines: Sequence[str], place: int, separator: str, width: int) -> Row:
 def _quoted_rows(lines: Sequence[str], place: int, separator: str, width: int) -> Iterator[Row]:
     """The row with its quotes around cells, if they are well formed; one inside is doubled, or after a backslash."""
     for escape in (None, "\\") if '\\"' in lines[place] else (None,):
-        text = (f"{lines[i]}\n" for i in range(place, len(lines)))
+        text = (f"{lines[i].rstrip(' ')}\n" for i in range(place, len(lines)))
         reader = csv.reader(text, delimiter=separator, escapechar=escape, skipinitialspace=True, strict=True)
         try:
             cells = next(reader)

@@ -13,7 +13,7 @@ import pyarrow.parquet
 from kerasfound.errors import UserError, one_line
 from kerasfound.preprocessing.table_rows import normalize_missing
 
-from .csv_dialect import SAMPLE, Dialect, find_dialect, is_blank
+from .csv_dialect import SAMPLE, SPACE, Dialect, find_dialect, is_blank, split_plainly
 from .csv_header import complete_names, has_header
 from .csv_rows import read_rows, row_at, sample_rows
 from .parquet_columns import readable_column
@@ -22,6 +22,13 @@ from .text_encoding import decode
 Tell = Callable[[str], object]
 PARQUET = b"PAR1"
 """The first bytes of a Parquet file."""
+
+NO_TABLES = {
+    r"\s*<(!doctype|html|\?xml)": "a web page or XML",
+    r"\s*(\[\s*)?\{\s*\"": "JSON",
+    r"version https://git-lfs": "a pointer of Git LFS, whose file is not here",
+}
+"""How texts begin that people give in place of a table."""
 
 
 def read_table_file(
@@ -73,6 +80,9 @@ def _read_csv(data: bytes, path: Path, header: bool | None, names: Sequence[str]
     text, remark = decode(data, str(path))
     if remark:
         tell(remark)
+    for start, what in NO_TABLES.items():
+        if re.match(start, text, re.IGNORECASE):
+            raise UserError(f"{path}: not a table but {what}; give a CSV or Parquet file.")
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     lines = text.rstrip("\n").split("\n")
@@ -103,6 +113,10 @@ def _columns(
         header = set(names) <= set(cells) or not all(re.fullmatch(r"column_\d+", name) for name in names)
     if header is None:
         header = len(cells) != width or has_header(cells, rows)
+        commented = split_plainly(dialect.comments[-1].lstrip("# "), separator) if dialect.comments else []
+        if not header and len(commented) == width > 1:
+            tell("the names of the columns are those of the last comment")
+            return complete_names(commented, tell), first
         if not header:
             tell(f"the first row has values, no names: the columns are called column_1 to column_{width}")
     while width > 1 and "".join(cells[width - 1 :]) == "" and rows and not any(row[width - 1].strip() for row in rows):
@@ -122,10 +136,13 @@ def _columns(
 
 def _read_fast(lines: Sequence[str], dialect: Dialect, names: list[str], first: int) -> pa.Table | None:
     """Read with Arrow's parser. None if it does not make a row of each line, or drops a quote."""
+    if dialect.separator == SPACE:
+        return None
     text = "\n".join(lines[first:]) + "\n"
     s = re.escape(dialect.separator)
     has_quotes = '"' in text
-    if has_quotes and re.search(rf'(?:^|[{s}]) *"(?:[^"\n]|"")*+"(?![{s}\n"])|[{s}] +"|\\"', text, re.MULTILINE):
+    # a quote that does not begin or end a cell, and is not doubled
+    if has_quotes and re.search(rf'"(?<=[^{s}\n"]")(?![{s}\n"])', text):
         return None
     ragged: list[pyarrow.csv.InvalidRow] = []
 

@@ -89,6 +89,24 @@ def test_lines_before_the_header_are_told(read):
     assert told == ["2 lines before the table are left out, such as 'Export of 1 May'"]
 
 
+def test_names_in_a_comment_as_numpy_writes_them(read):
+    names, rows, told = read("# x,y\n1.5,2\n2.5,3\n")
+    assert (names, rows) == (["x", "y"], [["1.5", "2"], ["2.5", "3"]])
+    assert "those of the last comment" in told[-1]
+
+
+def test_a_row_that_begins_with_a_hashtag_is_a_row(read):
+    assert read("#love it\tgood\n#hate it\tbad\nno tag\tbad\n" * 3)[1][:2] == [
+        ["#love it", "good"],
+        ["#hate it", "bad"],
+    ]
+
+
+def test_columns_between_spaces(read):
+    names, rows, _ = read('"mpg" "cyl" "name"\n 21.5  6 "Mazda RX4"\n32   4 Fiat \n18 8 "Hornet"\n')
+    assert (names, rows[:2]) == (["mpg", "cyl", "name"], [["21.5", "6", "Mazda RX4"], ["32", "4", "Fiat"]])
+
+
 @pytest.mark.parametrize("separator", list(",;\t"))
 def test_stray_quotes_swallow_no_row(read, separator):
     rows = [
@@ -197,6 +215,10 @@ def test_windows_1252_is_read_with_a_word(read):
         (b"PK\x03\x04", "an Excel workbook; save the sheet as CSV UTF-8"),
         (b"PAR1 and no more", "not a Parquet file that can be read"),
         (b"", "empty; expected the names of the columns"),
+        ("<!DOCTYPE html>\n<p>Not found, sorry</p>\n", "not a table but a web page or XML"),
+        ('[{"a": 1, "b": 2},\n{"a": 1, "b": 2}]\n', "not a table but JSON"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 3\n", "a pointer of Git LFS"),
+        ("a,b\n1,2,3,4\n2,3,4,5\n", "the header has 2 names, the rows have 4 cells"),
         ("Dear all, hello\nI am, as you know, here\nnot, there, or, so\nbye\n", "not a table: only 25% of its lines"),
         ("a,b\n1,2\n1,2\n1,2,3\n", r"row 3 of the data \(line 4\) has 3 cells, not 2"),
     ],
