@@ -196,4 +196,7 @@ def _from_table(
 
 def _check_enough(path: Path, rows: int) -> None:
     if rows < MIN_ROWS:
-        raise UserError(f"`data` {path}: {rows} labelled texts; expected {MIN_ROWS} or more for three splits.")
+        raise UserError(
+            f"`data` {path}: {rows} labelled texts; expected {MIN_ROWS} or more for three splits, in a table with a "
+            "column of texts and a column of labels, or in a folder of text files for each class."
+        )

@@ -114,8 +114,11 @@ def _read_frame(data: str, data_dir: str | None, target: str | None, header: boo
             f'no table or file "{data}". {hint}The tables are {", ".join(TABLES)}; or give a .csv or .parquet file.'
         )
     cells = table_files.read_table_file(path, header, verbatim=True, tell=notes.append)
-    if cells.num_columns < 2:
-        raise UserError(f"`data` {data}: a single column; expected the column to predict and at least one other.")
+    if cells.num_columns < 2 or not len(cells):
+        raise UserError(
+            f"`data` {data}: no table: {cells.num_columns} columns and {len(cells)} rows; expected the names of the "
+            "columns in the first row, the column to predict and others, and rows."
+        )
     if target is None:
         raise UserError(
             f"`data` {data}: name the column to predict with `target`; the columns are {', '.join(cells.column_names)}."

@@ -69,12 +69,15 @@ def _refuse_texts(run: Run, texts: Sequence[str]) -> None:
 
 
 def _read_table(file: Path, schema: Schema) -> "pa.Table":
-    """A table with at least one of the columns of the run."""
-    names = [column.name for column in schema.columns]
-    table = table_files.read_table_file(file, names=names)
-    if not set(names) & set(table.column_names):
-        more = ", ..." if len(names) > 3 else ""
-        raise UserError(f"{file}: not a table for this run: it has none of the columns {', '.join(names[:3])}{more}.")
+    """A table with most of the columns that the run's model uses."""
+    table = table_files.read_table_file(file, names=[column.name for column in schema.columns])
+    used = [column.name for column in schema.columns if column.width]
+    missing = [name for name in used if name not in table.column_names]
+    if len(missing) > len(used) / 2:
+        raise UserError(
+            f"{file}: not a table for this run: {len(missing)} of its {len(used)} columns are missing, such as "
+            f"{', '.join(missing[:3])}."
+        )
     return table
 
 
