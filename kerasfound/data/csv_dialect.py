@@ -14,6 +14,8 @@ SEPARATORS = "\t;|,"
 """In this order where two of them fit equally well: a comma is also part of numbers and texts."""
 SPACE = " "
 """Any number of spaces, where no other separator fits and nearly all lines have the same number of words."""
+MIN_LINES = 3
+"""Fewest lines of a table between spaces: fewer can be a text."""
 NONE = "\x1f"
 """The separator of a file with a single column: ASCII's unit separator, which no text has."""
 SAMPLE = 1_000
@@ -54,7 +56,7 @@ def find_dialect(lines: Sequence[str]) -> Dialect:
     separator, width, consistency = max((_measure(sample, s) for s in separators), key=lambda m: _fitness(m, head))
     if width == 1 or (consistency < 0.5 and separator not in head):
         separator, width, consistency = _measure(sample, SPACE)
-        if width < 3 or consistency < 0.98:
+        if width < 3 or consistency < 0.98 or len(sample) < MIN_LINES:
             separator, width, consistency = NONE, 1, 1.0
     first = start
     while first < len(lines) - 1 and _is_before_the_header(lines[first], separator, width):

@@ -174,10 +174,10 @@ def _from_table(
         raise UserError('tables are read with pyarrow: pip install "kerasfound[recipes]"') from error
 
     table = table_files.read_table_file(path, header, verbatim=True, tell=notes.append)
-    if table.num_columns < 2:
+    if table.num_columns < 2 or not len(table):
         raise UserError(
-            f"`data` {path}: a single column; expected a table with a column of texts and a column of labels, or a "
-            "folder with a folder of text files for each class."
+            f"`data` {path}: no table of labelled texts: {table.num_columns} columns, {len(table)} rows; expected "
+            "a table with a column of texts and a column of labels, or a folder with a folder of texts for each class."
         )
     text = text or find_text_column(table, path)
     target = target or _find_target_column(table, text, path)

@@ -95,7 +95,7 @@ def _read_csv(data: bytes, path: Path, header: bool | None, names: Sequence[str]
             f"{dialect.separator!r}, others have more or fewer; put double quotes around text with a separator in it."
         )
     if dialect.comments:
-        tell(f"{len(dialect.comments)} lines before the table are left out, such as {dialect.comments[0][:60]!r}")
+        tell(f"left out before the table, lines: {len(dialect.comments)}, such as {dialect.comments[0][:60]!r}")
     columns, first = _columns(lines, dialect, header, names, str(path), tell)
     table = _read_fast(lines, dialect, columns, first)
     return table if table is not None else _read_slowly(lines, dialect, columns, first, path, tell)
@@ -175,8 +175,8 @@ def _read_slowly(
     rows, plain = read_rows(lines, dialect.separator, len(names), first, str(path))
     if plain:
         tell(
-            f"{len(plain)} rows have a double quote that encloses no cell, first row {plain[0] + 1}: "
-            "it is read as a character of the text"
+            f"{len(plain)} row{'s' if len(plain) > 1 else ''} with a double quote that encloses no cell, first row "
+            f"{plain[0] + 1}: it is read as a character"
         )
     columns = zip(*rows, strict=True) if rows else [()] * len(names)
     return pa.table([pa.chunked_array([pa.array(column, pa.string())]) for column in columns], names=names)

@@ -41,7 +41,7 @@ def rows_with_target(
 
     Example:
         >>> rows_with_target(pa.chunked_array([["a", "NA", "b", None]]), None, print)
-        1 rows have the target 'NA': they are left out
+        'NA' is the target of 1 row: left out
         array([ True, False,  True, False])
     """
     is_known = np.asarray(cells.is_valid())
@@ -55,9 +55,9 @@ def rows_with_target(
     for count in pc.value_counts(cells.filter(is_word & is_known)).to_pylist():
         word, rows = count["values"], count["counts"]
         if any(map(str.isalpha, word)) and not are_amounts and rows >= max(FEW, FREQUENT * len(cells)):
-            tell(f"{rows} rows have the target {word!r}: it is a class; remove them if their class is not known")
+            tell(f"{word!r} is the target of {rows} rows: it is a class; remove these rows if theirs is not known")
         else:
-            tell(f"{rows} rows have the target {word!r}: they are left out")
+            tell(f"{word!r} is the target of {rows} row{'s' if rows > 1 else ''}: left out")
             is_known &= ~np.asarray(pc.equal(cells, word).fill_null(False))
     return is_known
 
@@ -95,7 +95,7 @@ def encode_target(
         tell(f"{name}: {note}")
     if y is not None and not (np.abs(y) <= np.finfo("float32").max).all():
         raise UserError(f"`target` {name}: some numbers are infinite or too large for float32; fix or remove them.")
-    if y is None and (task == "regression" or (task is None and distinct > len(cells) / 2)):
+    if y is None and (task == "regression" or (task is None and distinct > MAX_CLASSES)):
         _refuse_strangers(name, cells, rows)
     if task == "regression" and y is None:
         raise UserError(
@@ -151,7 +151,7 @@ def _tell_oddities(labels: tuple[str, ...], counts: np.ndarray, tell: Tell) -> N
 def _refuse_strangers(name: str, cells: pa.ChunkedArray, rows: np.ndarray | None) -> None:
     """Raise an error that names the first cell that is no number, if nearly all others are numbers."""
     is_number = np.asarray(pc.match_substring_regex(table_rows.cast_to_text(cells), NUMBER))
-    if is_number.mean() < MOSTLY:
+    if is_number.mean() < MOSTLY or is_number.all():
         return
     place = int(is_number.argmin())
     row = place if rows is None else int(rows[place])

@@ -95,7 +95,7 @@ def _decode_cell(column: Column, numbers: np.ndarray) -> str:
         return f"{day} {minutes // 60:02}:{minutes % 60:02}" if len(numbers) > 4 else day
     if column.kind == ColumnKind.BOOLEAN:
         return {0.0: "false", 1.0: "true"}[float(numbers[0])]
-    return f"{numbers[0]:g}"
+    return f"{numbers[0]:.7g}"
 
 
 def parse_cells(column: Column, cells: pa.ChunkedArray) -> np.ndarray:

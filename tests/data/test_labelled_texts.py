@@ -105,7 +105,7 @@ def test_a_frequent_word_for_missing_is_a_class_and_a_text_of_it_is_a_text(tmp_p
     assert set(dataset.schema.labels) == {"bad", "good", word}
     assert word in set(dataset.train.x)
     (note,) = dataset.notes
-    assert note == f"20 rows have the target {word!r}: it is a class; remove them if their class is not known"
+    assert note == f"{word!r} is the target of 20 rows: it is a class; remove these rows if theirs is not known"
 
 
 def test_texts_without_a_header_are_read_whole(tmp_path):
@@ -119,7 +119,7 @@ def test_texts_without_a_header_are_read_whole(tmp_path):
 
 def test_one_text_is_no_table_of_texts(tmp_path):
     (tmp_path / "review.txt").write_text("Not a dull moment.\n")
-    with pytest.raises(UserError, match="a single column; expected a table with a column of texts"):
+    with pytest.raises(UserError, match="no table of labelled texts: 1 columns, 0 rows; expected a table"):
         load(tmp_path / "review.txt")
 
 

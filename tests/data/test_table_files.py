@@ -86,7 +86,7 @@ def test_the_separator_is_that_of_the_rows_not_of_the_first_line(read, head):
 def test_lines_before_the_header_are_told(read):
     names, _, told = read("Export of 1 May\n# by a scale\n\na,b,c\n1,2,3\n4,5,6\n7,8,9\n")
     assert names == ["a", "b", "c"]
-    assert told == ["2 lines before the table are left out, such as 'Export of 1 May'"]
+    assert told == ["left out before the table, lines: 2, such as 'Export of 1 May'"]
 
 
 def test_names_in_a_comment_as_numpy_writes_them(read):
@@ -112,9 +112,7 @@ def test_stray_quotes_swallow_no_row(read, separator):
     ]
     names, found, told = read("\n".join(separator.join(row) for row in [["n", "text", "label"], *rows]))
     assert (names, found) == (["n", "text", "label"], rows)
-    assert told == [
-        "2 rows have a double quote that encloses no cell, first row 21: it is read as a character of the text"
-    ]
+    assert told == ["2 rows with a double quote that encloses no cell, first row 21: it is read as a character"]
 
 
 def test_two_stray_quotes_that_look_like_a_cell_swallow_no_row(read):

@@ -151,7 +151,7 @@ def test_a_number_column_can_be_a_category(table):
 def test_rows_without_a_target_are_dropped_and_counted(table):
     dataset = data.load_table(str(table(rows() + "1,a,2,\n2,b,3,NA\n")), target="bought")
     assert "60 rows; 2 without a target were dropped" in data.describe(dataset)
-    assert "1 rows have the target 'NA': they are left out" in data.describe(dataset)
+    assert "'NA' is the target of 1 row: left out" in data.describe(dataset)
 
 
 @pytest.mark.parametrize("word", ["None", "NA", "null", "N/A", "nan"])
@@ -171,7 +171,7 @@ def test_a_word_for_missing_among_amounts_is_missing(table):
     dataset = data.load_table(str(table(rows(target=lambda i: "NA" if i % 3 else i / 8))), target="bought")
     assert dataset.schema.task == Task.TABULAR_REGRESSION
     assert "20 rows; 40 without a target were dropped" in dataset.source
-    assert dataset.notes == ("40 rows have the target 'NA': they are left out",)
+    assert dataset.notes == ("'NA' is the target of 40 rows: left out",)
 
 
 @pytest.mark.parametrize(
@@ -179,6 +179,9 @@ def test_a_word_for_missing_among_amounts_is_missing(table):
     [
         (("True", "False"), ("False", "True")),
         (("true", "FALSE", "TRUE", "FALSE"), ("FALSE", "true")),
+        (("y", "n"), ("n", "y")),
+        (("1", "0", "true", "false", "1", "0"), ("0", "1")),
+        (("ja", "nein", "Ja", "nein"), ("nein", "ja")),
         (("Yes", "no", "YES", "No", "Yes", "No"), ("No", "Yes")),
     ],
 )
