@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jinja2
 import matplotlib
+import msgspec
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -16,6 +17,8 @@ from matplotlib.ticker import MaxNLocator
 from kerasfound.data import Split
 from kerasfound.rounding import format_number
 
+from .advice import advise
+from .decisions import Decisions
 from .run import Run
 
 STYLE: dict[Any, Any] = {
@@ -25,6 +28,12 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "kerasfound",
 }
 """Settings of Matplotlib for all plots."""
+
+
+FOLDED_ROWS = 25
+"""A table with more rows is folded."""
+MARKED_EPOCHS = 60
+"""Largest number of epochs with a mark for each of them in the curves."""
 
 
 class Section(NamedTuple):
@@ -51,9 +60,11 @@ def write(
         outputs: the model's outputs for the test rows.
         task_sections: creates the sections that depend on the task.
     """
+    kept, baseline, rows = run.results["kept_epoch"], run.baseline, run.environment["data"]["rows"]
     with matplotlib.rc_context(STYLE):
         sections = [
-            Section("curves", "Learning curves", "Training and validation metrics by epoch.", curves(run.history)),
+            curves_section(run),
+            *([thresholds_section(run.decisions)] if run.decisions else []),
             *task_sections(test, outputs, run),
         ]
         plots = {section.name: svg(section.figure) for section in sections if section.figure}
@@ -63,24 +74,65 @@ def write(
         run=run,
         sections=sections,
         plots={name: data_url(plot) for name, plot in plots.items()},
-        rows=run.environment["data"]["rows"]["test"],
+        rows=rows["test"],
+        kept=kept,
+        advice=advise(run.history, kept, run.settings, rows, baseline.verdict if baseline else ""),
+        baseline=baseline,
+        epochs=epochs_table(run.history),
+        folded=FOLDED_ROWS,
         environment=json.dumps(run.environment, indent=2),
     )
     run.report_file.write_text(page, encoding="utf-8")
 
 
-def curves(history: list[dict[str, float]]) -> Figure:
-    """The metrics of the training and validation rows, by epoch."""
+def curves_section(run: Run) -> Section:
+    """The metrics of the training and validation rows, by epoch, and which epoch is kept."""
+    kept = run.results["kept_epoch"]
+    what = f"The weights of epoch {kept} are kept." if kept else "The moving average of the weights is kept."
+    text = f"Training and validation metrics by epoch. {what}"
+    return Section("curves", "Learning curves", text, curves(run.history, kept))
+
+
+def curves(history: list[dict[str, float]], kept: int | None) -> Figure:
+    """The metrics of the training and validation rows, by epoch, with a line at the kept epoch."""
     names = [name for name in history[0] if f"val_{name}" in history[0]]
     figure = Figure(figsize=(4.5 * len(names), 3.2), layout="constrained")
     epochs = [row["epoch"] for row in history]
+    marker = "o" if len(epochs) <= MARKED_EPOCHS else ""
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         for key, label in ((name, "training"), (f"val_{name}", "validation")):
-            axes.plot(epochs, [row[key] for row in history], marker="o", markersize=3, label=label)
+            axes.plot(epochs, [row[key] for row in history], marker=marker, markersize=3, label=label)
+        if kept:
+            axes.axvline(kept, color="0.5", linewidth=1, linestyle=":", label="kept epoch")
         axes.set(xlabel="epoch", title=name)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.legend(frameon=False)
     return figure
+
+
+def epochs_table(history: list[dict[str, float]]) -> list[tuple[str, ...]]:
+    """The metrics of each epoch; the first row is the head."""
+    forms = {"epoch": "{:.0f}".format, "seconds": "{:.1f}".format}
+    head = tuple(name.replace("val_", "validation ") for name in history[0])
+    return [head, *(tuple(forms.get(name, format_number)(value) for name, value in row.items()) for row in history)]
+
+
+def thresholds_section(decisions: Decisions) -> Section:
+    """What the thresholds of two classes reach on the test rows."""
+    costs = decisions.false_negative_cost is not None
+    text = (
+        f"A row counts as {decisions.positive!r}, the rarer class of the training rows, from this probability on. The "
+        "thresholds are chosen on the validation rows and measured on the test rows. The model, its export and "
+        "`kerasfound predict` answer with the more probable class, the first row."
+    )
+    if costs:
+        text += f" A missed row costs {decisions.false_negative_cost:g}, a false alarm 1; the cost is a mean over rows."
+    head = ("choice", "threshold", "accuracy", "precision", "recall", "F1", *(["cost"] if costs else []))
+    rows = [
+        (row.choice, *(format_number(value) for value in msgspec.structs.astuple(row)[1:] if value is not None))
+        for row in decisions.thresholds
+    ]
+    return Section("thresholds", "Thresholds", text, table=[head, *rows])
 
 
 def data_url(plot: bytes) -> str:

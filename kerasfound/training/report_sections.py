@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from matplotlib.figure import Figure
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import ConfusionMatrixDisplay
+from sklearn.metrics import ConfusionMatrixDisplay, precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix as confusion
 
 from kerasfound.bundle import Schema
 from kerasfound.data import Split
@@ -19,6 +20,10 @@ WORST = 24
 """Number of mistakes in the report, those with the lowest probability of the true class."""
 LAST_WORDS = 80
 """Words of a misclassified text in the report."""
+LABEL_CHARACTERS = 20
+"""Longest name of a class in the confusion matrix."""
+COUNTED_CLASSES = 25
+"""Largest number of classes with a number in each cell of the confusion matrix."""
 WINDOWS = 12
 """Windows of a text in the report."""
 
@@ -26,16 +31,7 @@ WINDOWS = 12
 def image_sections(test: Split, probabilities: np.ndarray, run: Run) -> list[Section]:
     """Confusion matrix and worst mistakes of an image classifier."""
     labels = run.schema.labels
-    wrong = worst_first(test.y, probabilities)
-    text = (
-        f"{len(wrong):,} of {len(test.y):,} test images are misclassified. Those with the lowest probability of the "
-        "true class are shown: true class → predicted class (its probability)."
-    )
-    figure = misclassified_images(test, probabilities, wrong[:WORST], labels)
-    return [
-        confusion_section(test.y, probabilities, labels),
-        Section("mistakes", "The worst mistakes", text, figure),
-    ]
+    return [*confusion_sections(test.y, probabilities, labels), mistaken_images_section(test, probabilities, labels)]
 
 
 def text_sections(test: Split, probabilities: np.ndarray, run: Run) -> list[Section]:
@@ -50,7 +46,7 @@ def text_sections(test: Split, probabilities: np.ndarray, run: Run) -> list[Sect
         return (f"… {text}" if words[i] > LAST_WORDS else text,)
 
     return [
-        confusion_section(test.y, probabilities, run.schema.labels),
+        *confusion_sections(test.y, probabilities, run.schema.labels),
         calibration_section(test.y, probabilities),
         Section(
             "length",
@@ -91,7 +87,7 @@ def table_classification_sections(test: Split, probabilities: np.ndarray, run: R
         return tuple(decode_row(schema.columns, test.x[i]))
 
     return [
-        confusion_section(test.y, probabilities, schema.labels),
+        *confusion_sections(test.y, probabilities, schema.labels),
         calibration_section(test.y, probabilities),
         mistakes_section(test.y, probabilities, schema.labels, input_columns(schema), cells),
         columns_section(schema),
@@ -120,17 +116,66 @@ def table_regression_sections(test: Split, outputs: np.ndarray, run: Run) -> lis
     ]
 
 
-def confusion_section(truth: np.ndarray, probabilities: np.ndarray, labels: tuple[str, ...]) -> Section:
-    """A confusion matrix: how often each class was predicted for each true class."""
-    figure = Figure(figsize=(5.6, 5), layout="constrained")
-    axes = figure.subplots()
-    classes = np.arange(len(labels))
-    ConfusionMatrixDisplay.from_predictions(
-        truth, probabilities.argmax(-1), labels=classes, display_labels=labels, cmap="Blues", colorbar=False, ax=axes
-    )
-    axes.spines[:].set_visible(True)
+def confusion_sections(truth: np.ndarray, probabilities: np.ndarray, labels: tuple[str, ...]) -> list[Section]:
+    """How often each class was predicted for each true class, and the scores of each class."""
     text = "Test rows by true class (rows) and predicted class (columns)."
-    return Section("confusion", "Confusion matrix", text, figure)
+    predicted = probabilities.argmax(-1)
+    sections = [Section("confusion", "Confusion matrix", text, confusion_matrix(truth, predicted, labels))]
+    if len(labels) > 2:
+        sections.append(classes_section(truth, predicted, labels))
+    return sections
+
+
+def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, labels: tuple[str, ...]) -> Figure:
+    """A matrix that grows with the number of classes. Long names are shortened, and turned where they would overlap."""
+    names = [shortened(label) for label in labels]
+    side = float(np.clip(2 + 0.42 * len(labels), 4.5, 11))
+    name_width, cell_width = 0.09 * max(map(len, names)), 0.7 * side / len(labels)  # inches
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.subplots()
+    ConfusionMatrixDisplay.from_predictions(
+        truth,
+        predicted,
+        labels=np.arange(len(labels)),
+        display_labels=[name.replace("$", r"\$") for name in names],
+        include_values=len(labels) <= COUNTED_CLASSES,
+        xticks_rotation=90 if name_width > cell_width else 0,
+        cmap="Blues",
+        colorbar=len(labels) > COUNTED_CLASSES,
+        ax=axes,
+    )
+    axes.tick_params(labelsize=min(10, 400 / len(labels)))
+    axes.spines[:].set_visible(True)
+    return figure
+
+
+def shortened(label: str) -> str:
+    """A label without its middle if it is long: similar names often differ at the end.
+
+    Example:
+        >>> shortened("Oncorhynchus mykiss aguabonita")
+        'Oncorhynchus…abonita'
+    """
+    return label if len(label) <= LABEL_CHARACTERS else f"{label[: LABEL_CHARACTERS - 8]}…{label[-7:]}"
+
+
+def classes_section(truth: np.ndarray, predicted: np.ndarray, labels: tuple[str, ...]) -> Section:
+    """Precision, recall and F1 of each class, and the class that it is most often taken for."""
+    classes = np.arange(len(labels))
+    scores = zip(*precision_recall_fscore_support(truth, predicted, labels=classes, zero_division=0), strict=True)
+    errors = confusion(truth, predicted, labels=classes)
+    np.fill_diagonal(errors, 0)
+    rows = [
+        (
+            labels[i],
+            *(f"{score:.3f}" for score in (precision, recall, f1)),
+            f"{int(count):,}",
+            f"{labels[errors[i].argmax()]} ({errors[i].max():,})" if errors[i].any() else "",
+        )
+        for i, (precision, recall, f1, count) in enumerate(scores)
+    ]
+    head = ("class", "precision", "recall", "F1", "test rows", "most often taken for")
+    return Section("classes", "Classes", "The scores of each class on the test rows.", table=[head, *rows])
 
 
 def calibration_section(truth: np.ndarray, probabilities: np.ndarray) -> Section:
@@ -156,6 +201,8 @@ def mistakes_section(
         cells: returns the cells under `head` for the number of a row.
     """
     wrong = worst_first(truth, probabilities)
+    if not len(wrong):
+        return Section("mistakes", "The worst mistakes", f"No row of {len(truth):,} is misclassified.")
     predicted = probabilities.argmax(-1)
     text = (
         f"{len(wrong):,} of {len(truth):,} test rows are misclassified. Those with the lowest probability of the true "
@@ -186,19 +233,34 @@ def worst_first(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     return wrong[np.argsort(probabilities[wrong, truth[wrong]])]
 
 
+def mistaken_images_section(test: Split, probabilities: np.ndarray, labels: tuple[str, ...]) -> Section:
+    """The misclassified images with the lowest probability of the true class."""
+    wrong = worst_first(test.y, probabilities)
+    if not len(wrong):
+        return Section("mistakes", "The worst mistakes", f"No image of {len(test.y):,} is misclassified.")
+    text = (
+        f"{len(wrong):,} of {len(test.y):,} test images are misclassified. Those with the lowest probability of the "
+        "true class are shown: true class → predicted class (its probability)."
+    )
+    figure = misclassified_images(test, probabilities, wrong[:WORST], labels)
+    return Section("mistakes", "The worst mistakes", text, figure)
+
+
 def misclassified_images(test: Split, probabilities: np.ndarray, worst: np.ndarray, labels: tuple[str, ...]) -> Figure:
     """Misclassified images, each with the title `true → predicted (probability)`."""
     predicted = probabilities.argmax(-1)
     columns = 8
     rows = max(1, -(-len(worst) // columns))
-    figure = Figure(figsize=(columns * 1.15, rows * 1.4), layout="constrained")
+    lines = 1 if max(map(len, labels)) <= 2 else 3
+    figure = Figure(figsize=(columns * 1.15, rows * (1.3 + 0.13 * lines)), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
         axes.axis("off")
     for axes, i in zip(grid, worst, strict=False):
         axes.imshow(test.x[i].squeeze(), cmap="gray", vmin=0, vmax=255)
-        confidence = probabilities[i, predicted[i]]
-        axes.set_title(f"{labels[test.y[i]]} → {labels[predicted[i]]} ({confidence:.0%})", fontsize=8)
+        words = [shortened(labels[test.y[i]]), f"→ {shortened(labels[predicted[i]])}"]
+        title = (" " if lines == 1 else "\n").join([*words, f"({probabilities[i, predicted[i]]:.0%})"])
+        axes.set_title(title.replace("$", r"\$"), fontsize=8 if lines == 1 else 6)
     return figure
 
 
@@ -242,7 +304,7 @@ def calibration(truth: np.ndarray, probabilities: np.ndarray) -> Figure:
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     axes.plot(confidence, accuracy, marker="o", markersize=4)
-    low = min(confidence.min(), accuracy.min())
+    low = min(confidence.min(), accuracy.min(), 0.9)
     axes.set(xlabel="predicted probability", ylabel="accuracy", xlim=(low, 1.01), ylim=(low, 1.01))
     return figure
 
