@@ -1,6 +1,6 @@
 """How many Keras models keep their outputs after an export: our export compared with Keras's `model.export`.
 
-    python benchmarks/export_conformance.py                        # all cases: about half an hour
+    python benchmarks/export_conformance.py                        # all cases: about an hour
     python benchmarks/export_conformance.py --only LSTM            # the cases with this text in their name
     python benchmarks/export_conformance.py --results some.jsonl   # continue an interrupted run
 
@@ -10,6 +10,7 @@ file runs at four sizes, and its outputs are compared with `model(x, training=Fa
 therefore the cases run in separate processes.
 """
 
+import itertools
 import json
 import os
 import shutil
@@ -462,6 +463,42 @@ ACTIVATIONS = """
     squareplus tanh tanh_shrink
 """
 
+SEQUENCE_LAYERS = """
+    LSTM(6, return_sequences=True)
+    GRU(6, return_sequences=True)
+    SimpleRNN(6, return_sequences=True)
+    Bidirectional(LSTM(3, return_sequences=True))
+    Bidirectional(GRU(6, return_sequences=True), merge_mode='sum')
+    lambda x: Bidirectional(SimpleRNN(3, return_sequences=True))(Masking()(x))
+    Conv1D(6, 3, padding='same')
+    SeparableConv1D(6, 3, strides=2, padding='same')
+    MaxPooling1D(2, padding='same')
+    lambda x: attend(x)
+    TimeDistributed(Dense(6))
+    SpatialDropout1D(0.5)
+    LayerNormalization()
+    BatchNormalization()
+    Cropping1D((1, 2))
+    ZeroPadding1D((1, 2))
+    UpSampling1D(3)
+"""
+HEADS = """
+    Dense(5)
+    Dense(5, 'softmax')
+    EinsumDense('abc,cd->abd', output_shape=(None, 4), bias_axes='d')
+    TimeDistributed(Dense(4))
+    LSTM(3)
+    Bidirectional(GRU(3, return_sequences=True))
+    Conv1D(3, 2, padding='same')
+    lambda x: attend(x)
+    GlobalAveragePooling1D()
+    MaxPooling1D(2, padding='same')
+    LayerNormalization()
+    lambda x: ops.sum(x * ops.softmax(Dense(1)(x), axis=1), axis=1)
+    lambda x: Dense(2)(x[:, -1])
+"""
+"""Every head after every sequence layer, with a static and with a dynamic number of steps."""
+
 POLICIES = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64")
 UNDER_POLICIES = {
     "vector": """
@@ -637,6 +674,13 @@ def cases() -> dict[str, tuple[Callable, Callable]]:
         }
     for name in ACTIVATIONS.split():
         all_cases[f"activation {name}"] = (lambda n=name: build_case("vector", f"Activation('{n}')"), INPUTS["vector"])
+    for first, head in itertools.product(lines(SEQUENCE_LAYERS), lines(HEADS)):
+        for kind in ("steps", "8 steps"):
+            expression = f"lambda x: ({head})(({first})(x))"
+            all_cases[f"pair, {kind}: {first} | {head}"] = (
+                lambda k=kind, e=expression: build_case(k, e),
+                INPUTS[kind],
+            )
     for policy in POLICIES:
         for kind, table in UNDER_POLICIES.items():
             for line in lines(table):

@@ -13,6 +13,8 @@ from kerasfound.errors import UserError
 from ..tracing import traced_model
 from ..tracing.traced_model import DynamicShapes, Signature, TracedModel
 from ..tracing.unsupported import (
+    KEEPS_STATE,
+    WITHOUT_STATE,
     UnsupportedLayer,
     UnsupportedModelError,
     all_layers,
@@ -209,5 +211,4 @@ def _layers_with_changing_state(traced: TracedModel) -> Iterator[UnsupportedLaye
     names = {id(variable.handle): variable.name for variable in function.graph.variables}
     for node in traced_model.all_nodes(function):
         if node.op in ASSIGN and "seed_generator_state" not in names.get(id(handles.get(node.input[0])), ""):
-            reason, fix = "it changes its own state in inference", "build the layer without a state (stateful=False)"
-            yield UnsupportedLayer(layer_of_node(node.name, traced.model), reason, fix)
+            yield UnsupportedLayer(layer_of_node(node.name, traced.model), KEEPS_STATE, WITHOUT_STATE)

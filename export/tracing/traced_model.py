@@ -22,6 +22,7 @@ from .unsupported import (
     describe_layer,
     first_line,
     layer_of_error,
+    stateful_layers,
 )
 
 BATCH, TIME = "batch", "time"
@@ -98,6 +99,8 @@ def trace_model(model: keras.Model, dynamic_shapes: DynamicShapes | None = None)
     """
     check_model(model)
     inputs = input_tensors(model, dynamic_shapes)
+    if unsupported := list(stateful_layers(model)):
+        raise UnsupportedModelError(unsupported)
     function = exported_function(model)
     graph = trace_function(model, function, tensor_specs(inputs))
     outputs = _output_tensors(model, inputs, graph.structured_outputs)

@@ -31,6 +31,8 @@ FIXES = {
     "UnicodeDecodeWithOffsets": TOKENIZE,
 }
 """TensorFlow operation without an ONNX equivalent to what the user can do instead."""
+KEEPS_STATE = "it keeps a state from one call to the next, so a request would change the outputs of later ones"
+WITHOUT_STATE = "build the layer with stateful=False, or make the state an input and an output of the model"
 
 UNKNOWN_OPERATION = re.compile(r"Tensorflow op \[(?P<node>.+): (?P<operation>\w+)\] is not supported")
 FAILED_NODE = re.compile(r"Failed to convert node '(?P<node>[^']+)'")
@@ -77,6 +79,13 @@ def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
 def describe_layer(layer: keras.layers.Layer) -> str:
     """The name and class of a layer, for messages."""
     return f'layer "{layer.name}" ({type(layer).__name__})'
+
+
+def stateful_layers(model: keras.Model) -> Iterator[UnsupportedLayer]:
+    """The recurrent layers that start a call with the state of the last one."""
+    for layer in all_layers(model):
+        if isinstance(layer, keras.layers.RNN) and layer.stateful:
+            yield UnsupportedLayer(describe_layer(layer), KEEPS_STATE, WITHOUT_STATE)
 
 
 def layer_of_node(node: str, model: keras.Model) -> str:

@@ -226,7 +226,8 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
 
     Raises:
         ValueError: if `num_heads` or `key_dim` is below 1, `dropout` is outside [0, 1), or with `rotary` if `key_dim`
-            is odd or there is more than one axis to attend over.
+            is odd or there is more than one axis to attend over. In a call, if `return_attention_scores` is set with
+            `flash_attention`, whose kernel never holds the scores.
 
     Example:
         >>> attention = MultiHeadAttention(num_heads=2, key_dim=4)
@@ -273,6 +274,10 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         training=None,
         use_causal_mask=False,
     ):
+        if return_attention_scores and self._flash_attention:
+            raise ValueError(
+                "`return_attention_scores`: flash attention has no scores; build the layer with flash_attention=False."
+            )
         key = value if key is None else key
         masks = (query_mask, value_mask, key_mask, attention_mask)
         if len(query.shape) != 3:  # attention over several axes, of images or videos: Keras's general einsum

@@ -206,6 +206,13 @@ def test_masks_of_the_inputs_equal_keras(scores):
     np.testing.assert_array_equal(numpy(mask), tokens != 0)
 
 
+@pytest.mark.parametrize("block", [MultiHeadAttention, keras.layers.MultiHeadAttention])
+def test_flash_attention_has_no_scores_to_return(block):
+    x = sequences()
+    with pytest.raises(ValueError, match="flash"):
+        block(2, 4, flash_attention=True)(x, x, return_attention_scores=True)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "mixed_float16"])
 def test_half_precision_uses_the_fused_kernel_and_equals_keras(dtype):
     x = sequences()

@@ -42,6 +42,32 @@ def log1p(builder: NodeBuilder) -> None:
     builder.add_result("Where", [_is_below(builder, builder.add("Abs", [x]), 0.5), near_zero, far])
 
 
+def atan2(builder: NodeBuilder) -> None:
+    """`Atan` in the quadrant of both signs, those of zeros too, where tf2onnx is wrong by pi."""
+    from onnx import TensorProto
+
+    y, x = builder.inputs
+    size_y, size_x = builder.add("Abs", [y]), builder.add("Abs", [x])
+    ratio = builder.add("Div", [size_y, size_x])
+    ratio = _where(
+        builder, builder.add("Equal", [size_y, size_x], TensorProto.BOOL), builder.add("Sign", [size_y]), ratio
+    )
+    angle = builder.add("Atan", [ratio])  # of the first quadrant; Sign is 0 for 0 / 0, and 1 for inf / inf
+    left = builder.add("Sub", [builder.constant_like(np.pi, angle), angle])
+    angle = _where(builder, _has_minus(builder, x), left, angle)
+    builder.add_result("Where", [_has_minus(builder, y), builder.add("Neg", [angle]), angle])
+
+
+def _has_minus(builder: NodeBuilder, x: str) -> str:
+    """Whether a number is negative or -0.0, which is not below 0, but 1 / -0.0 = -inf is."""
+    reciprocal = builder.add("Div", [builder.constant_like(1, x), x])
+    return builder.add("Or", [_is_below(builder, x, 0), _is_below(builder, reciprocal, 0)])
+
+
+def _where(builder: NodeBuilder, condition: str, x: str, y: str) -> str:
+    return builder.add("Where", [condition, x, y], builder.graph.get_dtype(x))
+
+
 def _is_below(builder: NodeBuilder, x: str, limit: float) -> str:
     from onnx import TensorProto
 
@@ -61,12 +87,17 @@ def floor_division(builder: NodeBuilder) -> None:
 
 def floor_remainder(builder: NodeBuilder) -> None:
     """`Mod`, whose result has the sign of the divisor."""
-    from tf2onnx.onnx_opset.math import FloorMod
+    from onnx import TensorProto
 
-    if not _are_integers(builder):
-        FloorMod.version_7(builder.graph, builder.old_node)
+    x, y = builder.inputs
+    if _are_integers(builder):
+        builder.add_result("Mod", [x, y])
         return
-    builder.add_result("Mod", builder.inputs)
+    remainder = builder.add("Mod", [x, y], fmod=1)  # with the sign of x; tf2onnx rounds x / y
+    differs = builder.add("Xor", [_is_below(builder, remainder, 0), _is_below(builder, y, 0)])
+    is_zero = builder.add("Equal", [remainder, builder.constant_like(0, x)], TensorProto.BOOL)
+    differs = builder.add("And", [differs, builder.add("Not", [is_zero])])
+    builder.add_result("Where", [differs, builder.add("Add", [remainder, y]), remainder])
 
 
 def _are_integers(builder: NodeBuilder) -> bool:
@@ -113,14 +144,37 @@ def sign_bit(builder: NodeBuilder) -> None:
     reads_sign = all(user.type == "BitwiseAnd" for user in users) and len(masks) == len(users)
     if builder.dtypes[0] != TensorProto.INT32 or not reads_sign or any(m.get_tensor_value() != SIGN_BIT for m in masks):
         raise UnsupportedOperationError("ONNX cannot read the bits of a number")
-    zero = builder.constant_like(0, x)
-    reciprocal = builder.add("Div", [builder.constant_like(1, x), x])  # -0.0 is not below 0, but 1 / -0.0 = -inf is
-    negative = builder.add("Less", [builder.add("Min", [x, reciprocal]), zero], TensorProto.BOOL)
-    builder.add_result("Where", [negative, builder.constant(SIGN_BIT, "int32"), builder.constant(0, "int32")])
+    builder.add_result(
+        "Where", [_has_minus(builder, x), builder.constant(SIGN_BIT, "int32"), builder.constant(0, "int32")]
+    )
+
+
+def cumulative_product(builder: NodeBuilder) -> None:
+    """`ReduceProd` of each number and those before it; ONNX has no cumulative product."""
+    from onnx import TensorProto
+
+    x, (axis,), shape = builder.inputs[0], np.ravel(builder.constant_input(1)), builder.input_shape()
+    if shape is None:
+        raise UnsupportedOperationError("the number of axes is not known")
+    axis %= len(shape)
+    size = builder.add("Shape", [x], TensorProto.INT64, start=int(axis), end=int(axis) + 1)
+    zero, one = builder.constant(0, "int64"), builder.constant(1, "int64")
+    places = builder.add("Range", [zero, builder.add("Squeeze", [size]), one], TensorProto.INT64)
+    rows, columns = (builder.add("Unsqueeze", [places, builder.constant([i], "int64")]) for i in (1, 0))
+    first, second = (columns, rows) if builder.attributes["reverse"].i else (rows, columns)
+    kind = "Greater" if builder.attributes["exclusive"].i else "GreaterOrEqual"
+    factors = builder.add(kind, [first, second], TensorProto.BOOL)  # for each result, whether it has the factor
+    after = builder.constant([2 + i for i in range(len(shape) - 1 - axis)], "int64")
+    factors = builder.add("Unsqueeze", [factors, after]) if axis < len(shape) - 1 else factors
+    table = builder.add("Unsqueeze", [x, builder.constant([axis], "int64")])
+    table = _where(builder, factors, table, builder.constant_like(1, x))
+    builder.add_result("ReduceProd", [table, builder.constant([axis + 1], "int64")], keepdims=0)
 
 
 HANDLERS: dict[str, Callable] = {
+    "Atan2": atan2,
     "Bitcast": sign_bit,
+    "Cumprod": cumulative_product,
     "Erf": erf,
     "Erfc": erfc,
     "Expm1": expm1,

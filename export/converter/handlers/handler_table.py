@@ -28,7 +28,6 @@ ONLY_EXACT = {*elementwise.COMPARISONS, *elementwise.EXTREMA, "TopKV2"}
 ONLY_FOR_TYPES: dict[str, Callable[[tf.DType], bool]] = {
     "Equal": lambda dtype: dtype == tf.string,
     "FloorDiv": lambda dtype: dtype.is_integer,
-    "FloorMod": lambda dtype: dtype.is_integer,
     "NotEqual": lambda dtype: dtype == tf.string,
 }
 """Operations whose handlers leave other types to tf2onnx."""

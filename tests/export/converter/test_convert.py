@@ -221,8 +221,9 @@ def test_a_layer_that_only_a_saved_model_supports_is_an_error_for_onnx(case, tmp
 
 def test_a_layer_that_keeps_a_state_is_an_error(tmp_path):
     model = keras.Sequential([keras.Input(batch_shape=(2, 3, 4)), layers.LSTM(3, stateful=True, name="memory")])
-    with pytest.raises(UserError, match=r'layer "memory" .LSTM.: it changes its own state'):
-        save_onnx(model, tmp_path / "model.onnx")
+    for save in (save_onnx, save_saved_model):
+        with pytest.raises(UserError, match=r'layer "memory" .LSTM.: it keeps a state .* stateful=False'):
+            save(model, tmp_path / "model")
     assert not list(tmp_path.iterdir())
 
 

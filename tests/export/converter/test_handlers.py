@@ -211,3 +211,45 @@ def test_numbers_are_compared_exactly(block, dtype, tmp_path):
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     for expected, y in zip(block(x), session.run(None, {"x": x}), strict=True):
         assert np.array_equal(y, np.asarray(expected))
+
+
+SIGNED = np.array([0.0, -0.0, 1.0, -1.0, 2.0, -1e-30, np.inf, -np.inf, np.nan], "float32")
+
+
+def test_an_angle_is_in_the_quadrant_of_both_signs(tmp_path):
+    """The sign of a zero decides too: the angle of (-1, 0) is pi, of (-1, -0) it is -pi."""
+    x = np.stack(np.meshgrid(SIGNED, SIGNED), axis=-1).reshape(-1, 2)
+    model = around(lambda x: ops.arctan2(x[:, 0], x[:, 1]), (2,))
+    check_outputs(model, tmp_path / "model.onnx", x)
+
+
+@pytest.mark.parametrize("axis", [1, -1, None])
+def test_a_cumulative_product_of_any_number_of_steps(axis, tmp_path):
+    block = (lambda x: ops.cumprod(x, axis)) if axis else (lambda x: ops.cumprod(x[0, 0]))
+    model = around(block, (None, 5))
+    check_outputs(model, tmp_path / "model.onnx", *(floats(3, steps, 5) for steps in (1, 2, 9)))
+
+
+@pytest.mark.parametrize(("exclusive", "reverse"), [(False, True), (True, False), (True, True)])
+def test_a_cumulative_product_in_each_direction(exclusive, reverse, tmp_path):
+    product = Function(lambda x: tf.math.cumprod(x, 1, exclusive, reverse))
+    check_outputs(around(product, (4, 2)), tmp_path / "model.onnx", floats(3, 4, 2))
+
+
+def test_small_numbers_keep_their_digits(tmp_path):
+    """1 + x has no digits of a small x, and an error of 1e-8 is large for the probability of a rare event."""
+    x = np.concatenate([s * np.logspace(-30, 1, 100) for s in (-1, 1)]).astype("float32")[:, None]
+    model = around(lambda x: [ops.log1p(ops.maximum(x, -0.99)), ops.expm1(x), ops.sigmoid(10 * x)], (1,))
+    save_onnx(model, tmp_path / "model.onnx")
+    actual = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(None, {"x": x})
+    precise = x.astype("float64")
+    expected = np.log1p(np.maximum(precise, -0.99)), np.expm1(precise), 1 / (1 + np.exp(-10 * precise))
+    for y_expected, y in zip(expected, actual, strict=True):
+        np.testing.assert_allclose(y, y_expected, rtol=1e-5)
+
+
+def test_a_sigmoid_that_a_layer_reads_stays_one_operator(tmp_path):
+    model = around(lambda x: layers.Dense(2, "sigmoid")(layers.Dense(3, "sigmoid")(x)), (4,))
+    operators = check_outputs(model, tmp_path / "model.onnx", floats(3, 4))
+    assert operators.count("Sigmoid") == 1
+    assert operators.count("Exp") == 1
