@@ -1,4 +1,4 @@
-"""Operations on positions and counts: top k, slice updates, and how often each number occurs."""
+"""Operations on positions and counts: top k, scattered and sliced updates, and how often each number occurs."""
 
 from collections.abc import Callable
 
@@ -26,6 +26,44 @@ def bincount(builder: NodeBuilder) -> None:
     builder.add_result(
         "Cast", [builder.add(reduce, [counts, builder.constant([-2], "int64")], keepdims=0)], to=builder.dtypes[0]
     )
+
+
+def broadcast_shape(builder: NodeBuilder) -> None:
+    """The shape of an `Expand` of one shape to the other."""
+    from onnx import TensorProto
+
+    first, second = (builder.cast(x, TensorProto.INT64) for x in builder.inputs)
+    zeros = builder.add("ConstantOfShape", [first], TensorProto.FLOAT)
+    shape = builder.add("Shape", [builder.add("Expand", [zeros, second])], TensorProto.INT64)
+    builder.add_result("Cast", [shape], to=builder.dtypes[0])
+
+
+def greedy_decoder(builder: NodeBuilder) -> None:
+    """tf2onnx's operators, with the blank class moved to the end, where they expect it."""
+    from tf2onnx.onnx_opset.nn import CTCGreedyDecoder
+
+    shape, blank = builder.input_shape(), builder.attributes["blank_index"].i
+    if shape is None or shape[-1] < 1:
+        raise UnsupportedOperationError("the number of classes is not known")
+    if blank % shape[-1] != shape[-1] - 1:
+        x, is_blank = builder.inputs[0], np.arange(shape[-1]) == blank % shape[-1]
+        dtype = builder.graph.get_dtype(x)
+        others = builder.add("Where", [builder.constant(is_blank), builder.constant_like(NEVER, x), x], dtype)
+        last = builder.add("Gather", [x, builder.constant(np.flatnonzero(is_blank), "int64")], axis=-1)
+        builder.old_node.input[0] = builder.add("Concat", [others, last], axis=-1)
+    CTCGreedyDecoder.version_11(builder.graph, builder.old_node)
+
+
+def scatter(builder: NodeBuilder) -> None:
+    """`ScatterND` that adds the updates of the same index; tf2onnx keeps the last one."""
+    from onnx import TensorProto
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    indices, updates, shape = builder.inputs
+    zero = {"value": tensor(np.zeros(1, tensor_dtype_to_np_dtype(builder.dtypes[0])))}
+    shape = builder.cast(shape, TensorProto.INT64)
+    zeros = builder.graph.make_node("ConstantOfShape", [shape], attr=zero, dtypes=[builder.dtypes[0]]).output[0]
+    builder.add_result("ScatterND", [zeros, builder.cast(indices, TensorProto.INT64), updates], reduction="add")
 
 
 def top_k(builder: NodeBuilder) -> None:
@@ -56,8 +94,13 @@ def update_slice(builder: NodeBuilder) -> None:
     builder.add_result("ScatterND", [x, indices, builder.add("Reshape", [update, builder.constant([-1], "int64")])])
 
 
+NEVER = -1e30
+"""The score of a class that is never chosen."""
 HANDLERS: dict[str, Callable] = {
+    "BroadcastArgs": broadcast_shape,
+    "CTCGreedyDecoder": greedy_decoder,
     "DenseBincount": bincount,
+    "ScatterNd": scatter,
     "TopKV2": top_k,
     "XlaDynamicUpdateSlice": update_slice,
 }

@@ -1,4 +1,4 @@
-"""Inverse matrices and systems of linear equations, by Gauss-Jordan elimination."""
+"""Cross products; inverse matrices and systems of linear equations, by Gauss-Jordan elimination."""
 
 from collections.abc import Callable
 
@@ -25,15 +25,38 @@ def solution(builder: NodeBuilder) -> None:
     _eliminate(builder, matrix, builder.inputs[1], size)
 
 
+def triangular_solution(builder: NodeBuilder) -> None:
+    """Gauss-Jordan elimination of the triangle that the operation reads."""
+    matrix, size = builder.inputs[0], (builder.input_shape() or [-1])[-1]
+    triangle = builder.add("Trilu", [matrix], upper=int(not builder.attributes["lower"].i))
+    if builder.attributes["adjoint"].i:
+        triangle = _transpose(builder, triangle)
+    _eliminate(builder, triangle, builder.inputs[1], _checked(size))
+
+
+def cross_product(builder: NodeBuilder) -> None:
+    """The difference of two products of `Gather`ed coordinates."""
+    x, y = builder.inputs
+
+    def turned(a: str, *places: int) -> str:
+        return builder.add("Gather", [a, builder.constant(places, "int64")], axis=-1)
+
+    first, second = (builder.add("Mul", [turned(x, *p), turned(y, *q)]) for p, q in (TURNS, TURNS[::-1]))
+    builder.add_result("Sub", [first, second])
+
+
 def _square(builder: NodeBuilder) -> tuple[str, int]:
     """The matrices, transposed if `adjoint` says so, and their number of rows."""
-    size = (builder.input_shape() or [-1])[-1]
+    matrix, size = builder.inputs[0], _checked((builder.input_shape() or [-1])[-1])
+    return _transpose(builder, matrix) if builder.attributes["adjoint"].i else matrix, size
+
+
+def _checked(size: int) -> int:
     if size < 1:
         raise UnsupportedOperationError("the size of the matrix is not known; give it to keras.Input")
     if size > MAX_ROWS:
         raise UnsupportedOperationError(f"a matrix of {size} rows is too large to invert, the limit is {MAX_ROWS}")
-    matrix = builder.inputs[0]
-    return _transpose(builder, matrix) if builder.attributes["adjoint"].i else matrix, size
+    return size
 
 
 def _transpose(builder: NodeBuilder, matrix: str) -> str:
@@ -72,5 +95,12 @@ def _eliminate(builder: NodeBuilder, matrix: str, right: str, size: int) -> None
     builder.add_result("MatMul", [_transpose(builder, builder.add("Concat", order, axis=-1)), solution])
 
 
-HANDLERS: dict[str, Callable] = {"MatrixInverse": inverse, "MatrixSolve": solution}
+TURNS = (1, 2, 0), (2, 0, 1)
+"""The coordinates of the factors of a cross product."""
+HANDLERS: dict[str, Callable] = {
+    "Cross": cross_product,
+    "MatrixInverse": inverse,
+    "MatrixSolve": solution,
+    "MatrixTriangularSolve": triangular_solution,
+}
 """TensorFlow operation to its handler."""

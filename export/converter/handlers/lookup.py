@@ -9,6 +9,8 @@ from .node_builder import NodeBuilder, UnsupportedOperationError
 
 Tables = dict[bytes, tuple[np.ndarray, np.ndarray]]
 """Shared name of a lookup table to its keys and values."""
+SEARCHES = {"LowerBound": "Less", "UpperBound": "LessOrEqual"}
+"""TensorFlow operation to the comparison of a sorted value with x."""
 
 
 def bucketize(builder: NodeBuilder) -> None:
@@ -27,6 +29,18 @@ def bucketize(builder: NodeBuilder) -> None:
     )
     counted = builder.cast(builder.add("Not", [below]), TensorProto.INT32)
     builder.add_result("ReduceSum", [counted, last], keepdims=0)
+
+
+def position_in_sorted(builder: NodeBuilder) -> None:
+    """The number of sorted values that are below x, or not above it."""
+    from onnx import TensorProto
+
+    rows = builder.add("Unsqueeze", [builder.inputs[0], builder.constant([-2], "int64")])
+    values = builder.add("Unsqueeze", [builder.inputs[1], builder.constant([-1], "int64")])
+    is_before = builder.add(SEARCHES[builder.kind], [rows, values], TensorProto.BOOL)
+    counted = builder.cast(is_before, TensorProto.INT32)
+    positions = builder.add("ReduceSum", [counted, builder.constant([-1], "int64")], keepdims=0)
+    builder.add_result("Cast", [positions], to=builder.dtypes[0])
 
 
 def equal(builder: NodeBuilder) -> None:
@@ -81,6 +95,8 @@ HANDLERS: dict[str, Callable] = {
     "Bucketize": bucketize,
     "Equal": equal,
     "LookupTableFindV2": lookup,
+    "LowerBound": position_in_sorted,
     "NotEqual": equal,
+    "UpperBound": position_in_sorted,
 }
 """TensorFlow operation to its handler."""

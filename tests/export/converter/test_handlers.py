@@ -236,14 +236,57 @@ def test_a_cumulative_product_in_each_direction(exclusive, reverse, tmp_path):
     check_outputs(around(product, (4, 2)), tmp_path / "model.onnx", floats(3, 4, 2))
 
 
+def test_updates_of_the_same_index_are_added(tmp_path):
+    model = around(lambda x: ops.scatter(np.array([[0], [2], [0], [1]]), x[0], (4, 5)), (4, 5))
+    check_outputs(model, tmp_path / "model.onnx", floats(1, 4, 5))
+
+
+@pytest.mark.parametrize("blank", [0, 2, 4])
+def test_a_decoder_of_characters_skips_the_blank_class(blank, tmp_path):
+    """As in a reader of lines of text, whose blank class is often the first or the last one."""
+
+    def decoded(x):
+        steps = ops.shape(x)[1] * ops.ones(ops.shape(x)[0], "int32")
+        (characters,), _ = tf.nn.ctc_greedy_decoder(ops.transpose(x, (1, 0, 2)), steps, blank_index=blank)
+        return tf.sparse.to_dense(characters, default_value=-1)
+
+    check_outputs(around(Function(decoded), (12, 5)), tmp_path / "model.onnx", floats(3, 12, 5))
+
+
+def test_triangular_equations_and_cross_products(tmp_path):
+    def solved(x):
+        right = x[..., :2]
+        solutions = [ops.linalg.solve_triangular(x, right, lower=lower) for lower in (True, False)]
+        return [*solutions, tf.linalg.triangular_solve(x, right, adjoint=True)]
+
+    matrix = floats(4, 5, 5) + 4 * np.eye(5, dtype="float32")
+    check_outputs(around(Function(solved), (5, 5)), tmp_path / "model.onnx", matrix, tolerance=1e-4)
+    crossed = around(lambda x: [ops.cross(x[:, 0], x[:, 1]), ops.linspace(x[:, 0], x[:, 1], 4)], (2, 3))
+    check_outputs(crossed, tmp_path / "model.onnx", floats(4, 2, 3))
+
+
+def test_remainders_have_the_sign_of_the_divisor(tmp_path):
+    numbers = np.array([0.0, 1.0, -1.0, 2.5, -7.25, 1e6, np.inf, -np.inf], "float32")
+    x = np.stack(np.meshgrid(numbers, numbers), axis=-1).reshape(-1, 2)
+    model = around(lambda x: [ops.mod(x[:, 0], x[:, 1]), ops.floor_divide(x[:, 0], x[:, 1])], (2,))
+    check_outputs(model, tmp_path / "model.onnx", x)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_positions_in_sorted_numbers(side, tmp_path):
+    limits = np.array([-1.0, 0.0, 0.0, 2.0], "float32")
+    model = around(lambda x: ops.searchsorted(limits, x[0], side=side), (5,))
+    check_outputs(model, tmp_path / "model.onnx", np.array([[-2, -1, 0, 1, 2]], "float32"))
+
+
 def test_small_numbers_keep_their_digits(tmp_path):
     """1 + x has no digits of a small x, and an error of 1e-8 is large for the probability of a rare event."""
     x = np.concatenate([s * np.logspace(-30, 1, 100) for s in (-1, 1)]).astype("float32")[:, None]
-    model = around(lambda x: [ops.log1p(ops.maximum(x, -0.99)), ops.expm1(x), ops.sigmoid(10 * x)], (1,))
+    model = around(lambda x: [ops.log1p(ops.maximum(x, -0.99)), ops.expm1(x), ops.sigmoid(5 * x)], (1,))
     save_onnx(model, tmp_path / "model.onnx")
     actual = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(None, {"x": x})
     precise = x.astype("float64")
-    expected = np.log1p(np.maximum(precise, -0.99)), np.expm1(precise), 1 / (1 + np.exp(-10 * precise))
+    expected = np.log1p(np.maximum(precise, -0.99)), np.expm1(precise), 1 / (1 + np.exp(-5 * precise))
     for y_expected, y in zip(expected, actual, strict=True):
         np.testing.assert_allclose(y, y_expected, rtol=1e-5)
 
