@@ -153,11 +153,11 @@ def cumulative_product(builder: NodeBuilder) -> None:
     """`ReduceProd` of each number and those before it; ONNX has no cumulative product."""
     from onnx import TensorProto
 
-    x, (axis,), shape = builder.inputs[0], np.ravel(builder.constant_input(1)), builder.input_shape()
-    if shape is None:
-        raise UnsupportedOperationError("the number of axes is not known")
-    axis %= len(shape)
-    size = builder.add("Shape", [x], TensorProto.INT64, start=int(axis), end=int(axis) + 1)
+    x, place, shape = builder.inputs[0], builder.constant_input(1), builder.input_shape()
+    if shape is None or place is None:
+        raise UnsupportedOperationError("the axis of the product is not known")
+    axis = int(place.item()) % len(shape)
+    size = builder.add("Shape", [x], TensorProto.INT64, start=axis, end=axis + 1)
     zero, one = builder.constant(0, "int64"), builder.constant(1, "int64")
     places = builder.add("Range", [zero, builder.add("Squeeze", [size]), one], TensorProto.INT64)
     rows, columns = (builder.add("Unsqueeze", [places, builder.constant([i], "int64")]) for i in (1, 0))
