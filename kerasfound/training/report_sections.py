@@ -249,10 +249,9 @@ def mistaken_images_section(test: Split, probabilities: np.ndarray, labels: tupl
 def misclassified_images(test: Split, probabilities: np.ndarray, worst: np.ndarray, labels: tuple[str, ...]) -> Figure:
     """Misclassified images, each with the title `true → predicted (probability)`."""
     predicted = probabilities.argmax(-1)
-    columns = 8
+    lines, columns = (1, 8) if max(map(len, labels)) <= 2 else (3, 6)
     rows = max(1, -(-len(worst) // columns))
-    lines = 1 if max(map(len, labels)) <= 2 else 3
-    figure = Figure(figsize=(columns * 1.15, rows * (1.3 + 0.13 * lines)), layout="constrained")
+    figure = Figure(figsize=(9.2, rows * (9 / columns + 0.15 * lines)), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
         axes.axis("off")
