@@ -1,4 +1,4 @@
-"""Parts of single recipes that are fitted to the training data and are therefore not layers of `kerasfound.layers`."""
+"""Parts of single recipes that are not layers of `kerasfound.layers`: most are fitted to the training data."""
 
 from kerasfound import _lazy
 

@@ -5,5 +5,6 @@ from . import linear_model as linear_model
 from . import logit_weights as logit_weights
 from . import ngram_svm as ngram_svm
 from . import output_weights as output_weights
+from . import residual as residual
 from . import tabular_features as tabular_features
 from . import word_vectors as word_vectors

@@ -77,7 +77,7 @@ def test_flags_override_the_config_file_and_the_file_overrides_defaults(kerasfou
     (tmp_path / "settings.yaml").write_text("epochs: 7\nshift: 1\n")
     printed = kerasfound("run", "mnist_cnn", "--config", tmp_path / "settings.yaml", "--epochs", 3, "--print-config")
     settings = dict(line.split(": ") for line in printed.stdout.splitlines())
-    assert (settings["epochs"], settings["shift"], settings["batch_size"]) == ("3", "1", "144")
+    assert (settings["epochs"], settings["shift"], settings["width"]) == ("3", "1", "16")
 
 
 def test_print_config_prints_a_valid_config_file(kerasfound, tmp_path):
