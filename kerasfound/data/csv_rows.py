@@ -27,15 +27,15 @@ class Row(NamedTuple):
 
 
 def read_rows(
-    lines: Sequence[str], separator: str, width: int, first: int, name: str
+    lines: Sequence[str], separator: str, width: int, before: int, name: str
 ) -> tuple[list[list[str]], list[int]]:
     """Return the cells of all rows, and the rows, counted from 0, whose quotes are plain characters.
 
     Args:
-        lines: all lines of the file. Blank lines are no rows if a row has two or more cells.
+        lines: all lines from the first row on. Blank lines are no rows if a row has two or more cells.
         separator: the character between two cells.
         width: the number of cells in a row. Empty cells after the last one are left out.
-        first: the line of the first row.
+        before: the number of lines before them, for the messages.
         name: the file, for the messages.
 
     Raises:
@@ -47,15 +47,16 @@ def read_rows(
     """
     rows: list[list[str]] = []
     plain: list[int] = []
-    place = first
+    place = 0
     while place < len(lines):
         if width > 1 and is_blank(lines[place]):
             place += 1
             continue
         row = row_at(lines, place, separator, width)
         if len(row.cells) != width:
+            line = before + place + 1
             raise UserError(
-                f"{name}: row {len(rows) + 1} of the data (line {place + 1}) has {len(row.cells)} cells, not {width}; "
+                f"{name}: row {len(rows) + 1} of the data (line {line}) has {len(row.cells)} cells, not {width}; "
                 "fix the file, or put double quotes around text with a separator in it."
             )
         if row.plain:

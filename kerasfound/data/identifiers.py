@@ -16,6 +16,12 @@ ID_WORDS = {
     "id", "ids", "uuid", "guid", "pid", "uid", "sid", "cid", "eid", "oid", "rid", "gid", "key", "pk", "idx", "hash",
     "md5", "sha1", "sha256", "serial",
 }  # fmt: skip
+JOINED_ID = re.compile(
+    "(account|book|case|client|customer|employee|event|house|invoice|item|listing|loan|member|movie|object|order|"
+    "passenger|patient|person|policy|post|product|property|rec|record|row|sample|session|song|student|subject|ticket|"
+    "track|transaction|tweet|unit|user|visit)(id|num|number|no)"
+)
+"""Names of ids whose words are not told apart, such as customerid or ROWNUMBER."""
 NUMBER_WORDS = {"no", "nr", "num", "number"}
 """As the last of several words: RowNumber, Ticket No."""
 AMOUNT_WORDS = {
@@ -48,21 +54,21 @@ def identifier_reason(name: str, cells: pa.ChunkedArray) -> str:
     """
     if not (_is_text(cells) or _is_number(cells)):
         return ""
-    words = name_words(name)
-    numbers = _whole_numbers(cells)
+    words, known = name_words(name), cells.drop_null()
     is_nameless = bool(NAMELESS.fullmatch(name.strip()))
     is_id = is_nameless or _names_an_id(words)
-    distinct = len(cells.drop_null().unique())
-    if numbers is None:
-        return "id" if is_id and distinct >= MOSTLY * len(cells) and _are_codes(cells) else ""
-    steps = np.diff(numbers)
-    if (steps == 1).all() and (is_id or (numbers[0] in (0, 1) and not AMOUNT_WORDS & set(words))):
+    numbers = _whole_numbers(known)
+    steps = np.diff(numbers) if numbers is not None and len(known) == len(cells) else np.zeros(1)
+    starts = numbers is not None and numbers[0] in (0, 1)
+    if (steps == 1).all() and (is_id or (starts and not AMOUNT_WORDS & set(words))):
         return "row number"
     if is_nameless and (steps == 1).mean() >= MOSTLY:
         return "row number, several times from the start"
-    if is_id and distinct >= MOSTLY * len(cells):
-        return "row number" if (steps > 0).all() else "id"
-    return ""
+    if not is_id or len(known.unique()) < MOSTLY * len(cells):
+        return ""
+    if (steps > 0).all():
+        return "row number"
+    return "id" if numbers is not None or _are_codes(known) else ""
 
 
 def name_words(name: str) -> list[str]:
@@ -78,24 +84,29 @@ def name_words(name: str) -> list[str]:
 def _names_an_id(words: list[str]) -> bool:
     if not words:
         return False
-    is_number = (len(words) > 1 and words[-1] in NUMBER_WORDS) or words[-1].endswith("nummer")
-    return is_number or words[-1] in ID_WORDS or words[0] in ID_WORDS
+    last = words[-1]
+    is_number = (len(words) > 1 and last in NUMBER_WORDS) or last.endswith("nummer")
+    return is_number or "id" in (words[0], last) or last in ID_WORDS or bool(JOINED_ID.fullmatch(last))
 
 
-def _whole_numbers(cells: pa.ChunkedArray) -> np.ndarray | None:
+def _whole_numbers(known: pa.ChunkedArray) -> np.ndarray | None:
     """The cells as whole numbers, if all of them are."""
-    if cells.null_count or len(cells) < 2:
+    if len(known) < 2:
         return None
-    try:
-        numbers = cells.cast(pa.float64()).to_numpy()
-    except pa.ArrowInvalid:
-        return None
-    return numbers if (numbers == np.rint(numbers)).all() else None
+    for cells in (known.slice(0, 100), known):  # most columns are told by their first cells
+        try:
+            numbers = cells.cast(pa.float64()).to_numpy()
+        except pa.ArrowInvalid:
+            return None
+        if not (numbers == np.rint(numbers)).all():
+            return None
+    return numbers
 
 
-def _are_codes(cells: pa.ChunkedArray) -> bool:
-    known = cells.drop_null()
-    return _is_text(cells) and bool(pc.mean(pc.match_substring_regex(known, CODE).cast(pa.float64())).as_py() >= MOSTLY)
+def _are_codes(known: pa.ChunkedArray) -> bool:
+    if not _is_text(known):
+        return False
+    return bool(pc.mean(pc.match_substring_regex(known, CODE).cast(pa.float64())).as_py() >= MOSTLY)
 
 
 def _is_text(cells: pa.ChunkedArray) -> bool:

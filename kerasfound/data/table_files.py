@@ -13,7 +13,7 @@ import pyarrow.parquet
 from kerasfound.errors import UserError, one_line
 from kerasfound.preprocessing.table_rows import normalize_missing
 
-from .csv_dialect import SAMPLE, SPACE, Dialect, find_dialect, is_blank, split_plainly
+from .csv_dialect import SAMPLE, SPACE, Dialect, find_dialect, split_plainly
 from .csv_header import complete_names, has_header
 from .csv_rows import read_rows, row_at, sample_rows
 from .parquet_columns import readable_column
@@ -85,9 +85,10 @@ def _read_csv(data: bytes, path: Path, header: bool | None, names: Sequence[str]
             raise UserError(f"{path}: not a table but {what}; give a CSV or Parquet file.")
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    lines = text.rstrip("\n").split("\n")
-    if all(map(is_blank, lines)):
+    text = text.rstrip("\n") + "\n"
+    if text.isspace():
         raise UserError(f"{path}: empty; expected the names of the columns in the first row, and rows.")
+    lines = text.split("\n", 2 * SAMPLE)[:-1]
     dialect = find_dialect(lines)
     if dialect.consistency < 0.5:
         raise UserError(
@@ -97,8 +98,9 @@ def _read_csv(data: bytes, path: Path, header: bool | None, names: Sequence[str]
     if dialect.comments:
         tell(f"left out before the table, lines: {len(dialect.comments)}, such as {dialect.comments[0][:60]!r}")
     columns, first = _columns(lines, dialect, header, names, str(path), tell)
-    table = _read_fast(lines, dialect, columns, first)
-    return table if table is not None else _read_slowly(lines, dialect, columns, first, path, tell)
+    body = text[sum(len(line) + 1 for line in lines[:first]) :]
+    table = _read_fast(body, dialect, columns)
+    return table if table is not None else _read_slowly(body, dialect, columns, first, path, tell)
 
 
 def _columns(
@@ -109,6 +111,9 @@ def _columns(
     head = row_at(lines, first, separator, width)
     cells = [cell.strip() for cell in head.cells]
     rows = sample_rows(lines[: first + SAMPLE], separator, width, first + head.lines)
+    while width > 1 and rows and not any("".join(row[width - 1 :]).strip() for row in [cells, *rows]):
+        width -= 1  # a separator at the end of each row
+    cells, rows = [*cells[:width], *filter(None, cells[width:])], [row[:width] for row in rows]
     if header is None and names:
         header = set(names) <= set(cells) or not all(re.fullmatch(r"column_\d+", name) for name in names)
     if header is None:
@@ -119,11 +124,8 @@ def _columns(
             return complete_names(commented, tell), first
         if not header:
             tell(f"the first row has values, no names: the columns are called column_1 to column_{width}")
-    while width > 1 and "".join(cells[width - 1 :]) == "" and rows and not any(row[width - 1].strip() for row in rows):
-        width -= 1  # a separator at the end of each row
     if not header:
         return list(names) if len(names) == width else [f"column_{i}" for i in range(1, width + 1)], first
-    cells = cells[:width] if "".join(cells[width:]) == "" else cells
     if len(cells) == width - 1 and len({row[0] for row in rows}) == len(rows):
         tell("the header has one name less than the rows have cells: the first column has no name, as in files of R")
         cells.insert(0, "")
@@ -134,15 +136,12 @@ def _columns(
     return complete_names(cells, tell), first + head.lines
 
 
-def _read_fast(lines: Sequence[str], dialect: Dialect, names: list[str], first: int) -> pa.Table | None:
+def _read_fast(text: str, dialect: Dialect, names: list[str]) -> pa.Table | None:
     """Read with Arrow's parser. None if it does not make a row of each line, or drops a quote."""
-    if dialect.separator == SPACE:
-        return None
-    text = "\n".join(lines[first:]) + "\n"
     s = re.escape(dialect.separator)
     has_quotes = '"' in text
     # a quote that does not begin or end a cell, and is not doubled
-    if has_quotes and re.search(rf'"(?<=[^{s}\n"]")(?![{s}\n"])', text):
+    if dialect.separator == SPACE or (has_quotes and re.search(rf'"(?<=[^{s}\n"]")(?![{s}\n"])', text)):
         return None
     ragged: list[pyarrow.csv.InvalidRow] = []
 
@@ -150,29 +149,29 @@ def _read_fast(lines: Sequence[str], dialect: Dialect, names: list[str], first: 
         ragged.append(row)
         return "skip"
 
-    table = pyarrow.csv.read_csv(
-        pa.BufferReader(text.encode()),
-        read_options=pyarrow.csv.ReadOptions(column_names=names),
-        parse_options=pyarrow.csv.ParseOptions(
-            delimiter=dialect.separator,
-            quote_char='"' if has_quotes else False,
-            newlines_in_values=has_quotes,
-            invalid_row_handler=skip,
-            ignore_empty_lines=len(names) > 1,
-        ),
-        convert_options=pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
-    )
-    num_lines = len(lines) - first
-    if len(names) > 1:
-        num_lines -= sum(map(is_blank, lines[first:]))
-    return None if ragged or len(table) != num_lines else table
+    try:
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(text.encode()),
+            read_options=pyarrow.csv.ReadOptions(column_names=names),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=dialect.separator,
+                quote_char='"' if has_quotes else False,
+                newlines_in_values=has_quotes,
+                invalid_row_handler=skip,
+                ignore_empty_lines=len(names) > 1,
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+        )
+    except pa.ArrowInvalid:  # no rows, a quote that never closes, or a cell larger than a block
+        return None
+    missing = text.count("\n") - len(table)  # lines that are no rows: blank ones, or within a cell
+    num_blank = len(re.findall(r"^\s*?$", text[:-1], re.MULTILINE)) if missing and len(names) > 1 else 0
+    return None if ragged or missing != num_blank else table
 
 
-def _read_slowly(
-    lines: Sequence[str], dialect: Dialect, names: list[str], first: int, path: Path, tell: Tell
-) -> pa.Table:
+def _read_slowly(text: str, dialect: Dialect, names: list[str], first: int, path: Path, tell: Tell) -> pa.Table:
     """Read row by row, with quotes around cells in some rows and as plain characters in others."""
-    rows, plain = read_rows(lines, dialect.separator, len(names), first, str(path))
+    rows, plain = read_rows(text.split("\n")[:-1], dialect.separator, len(names), first, str(path))
     if plain:
         tell(
             f"{len(plain)} row{'s' if len(plain) > 1 else ''} with a double quote that encloses no cell, first row "

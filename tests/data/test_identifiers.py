@@ -30,14 +30,14 @@ def test_a_counter_of_a_measurement_is_none(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["CustomerId", "customerID", "PID", "user_id", "Ticket No", "uuid", "Kundennummer", "index"]
+    "name", ["CustomerId", "customerID", "PID", "user_id", "Ticket No", "uuid", "Kundennummer", "USERID", "index"]
 )
 def test_different_values_under_the_name_of_an_id_are_an_id(name):
     assert reason(name, MIXED) == "id"
     assert reason(name, TEXTS) == "id"
 
 
-@pytest.mark.parametrize("name", ["price", "SalePrice", "paid", "humidity", "population", "NumOfProducts", "Surname"])
+@pytest.mark.parametrize("name", ["price", "SalePrice", "paid", "humid", "population", "NumOfProducts", "Surname"])
 def test_different_values_under_another_name_are_none(name):
     assert reason(name, MIXED) == reason(name, GAPS) == ""
 
@@ -51,3 +51,8 @@ def test_an_id_that_repeats_or_has_fractions_is_none():
 def test_the_index_of_joined_or_sampled_tables_is_a_row_number():
     assert reason("Unnamed: 0", COUNTER + COUNTER) == "row number, several times from the start"
     assert reason("index", GAPS) == "row number"
+
+
+def test_an_id_may_lack_some_cells():
+    assert reason("user_id", [None, *MIXED]) == "id"
+    assert reason("n", [None, *COUNTER]) == ""

@@ -251,3 +251,12 @@ def test_parquet_columns_of_every_type_are_read(tmp_path, name):
     pyarrow.parquet.write_table(pa.table({"x": column}), tmp_path / "table.parquet")
     read = table_files.read_table_file(tmp_path / "table.parquet", verbatim=True)
     assert read["x"].to_pylist() == expected
+
+
+def test_a_file_of_names_alone_has_no_rows(read):
+    assert read("a,b\n")[:2] == (["a", "b"], [])
+
+
+def test_a_cell_of_a_million_characters_is_read_whole(read):
+    long = "long text, " * 200_000
+    assert read(f'text,label\n"{long}",a\n"b",c\n')[1] == [[long.strip(), "a"], ["b", "c"]]
