@@ -4,12 +4,14 @@
     python benchmarks/recipes.py imdb-lstm
     python benchmarks/recipes.py tabular-mlp FOLDER             # FOLDER has the CSV files; needs xgboost, lightgbm,
                                                                 # catboost and pandas
+    python benchmarks/recipes.py own-data FOLDER                # FOLDER has tables as people have them
     python benchmarks/recipes.py mini-transformer               # needs torch
     python benchmarks/recipes.py built-in                       # every built-in data set and every preset, no network
 
 Every training runs in a new process. The recipes run with their presets; this script tunes nothing.
 """
 
+import csv
 import json
 import os
 import platform
@@ -27,23 +29,23 @@ app = cyclopts.App()
 
 
 def train_recipe(name: str, seed: int, *flags: str) -> dict:
-    """Train a recipe once: training seconds, metrics of the last epoch, test metrics, peak memory of the process."""
+    """Train a recipe once: training seconds, last epoch, test metrics, memory and CPU time of the process."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         command = [sys.executable, "-m", "kerasfound", "run", name, "--seed", str(seed), "--out", str(out), *flags]
-        peak = peak_memory(command)
+        peak, cpu_seconds = resources_of(command)
         results = json.loads((out / "results.json").read_text())
         *_, last = (json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines())
-    return {"seconds": results["fit_seconds"], "last": last, "test": results["test"], "GB": peak}
+    return {"seconds": results["fit_seconds"], "last": last, "test": results["test"], "GB": peak, "CPU s": cpu_seconds}
 
 
-def peak_memory(command: list[str]) -> float:
-    """Run a command and return its peak memory in GB."""
+def resources_of(command: list[str]) -> tuple[float, float]:
+    """Run a command and return its peak memory in GB and its CPU seconds."""
     process = subprocess.Popen(command, stdout=sys.stderr)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), command)
-    return usage.ru_maxrss / 1e6  # Linux counts in KB
+    return usage.ru_maxrss / 1e6, usage.ru_utime + usage.ru_stime  # Linux counts memory in KB
 
 
 def run_reference(name: str, seed: int) -> dict:
@@ -138,6 +140,75 @@ def tabular_mlp(folder: Path, seeds: int = 3, backend: str = "tensorflow") -> No
         runs_by_model["tabular_mlp"] = [run | run["test"] for run in runs]
         print(f"{data}\n")
         print_table(runs_by_model, measures, "CatBoost")
+
+
+OWN_TABLES = (
+    ("titanic.csv", "survived", ()),
+    ("telco_churn.csv", "Churn", ()),
+    ("bank_churn.csv", "Exited", ()),
+    ("ames_housing.csv", "SalePrice", ()),
+    ("bike_sharing_hour.csv", "cnt", ()),
+    ("bike_sharing_hour.csv", "cnt", ("casual", "registered")),
+    ("winequality_red_semicolon.csv", "quality", ()),
+    ("german_credit_no_header.csv", "column_21", ()),
+    ("horse_colic_no_header.csv", "column_23", ()),
+    ("breast_cancer", None, ()),
+    ("diabetes", None, ()),
+    ("wine", None, ()),
+)
+"""Tables of a folder or built in, their targets, and columns to leave out."""
+
+
+@app.command
+def own_data(folder: Path, seeds: int = 3, tables: list[str] | None = None) -> None:
+    """Test errors on other people's tables: 1 - AUC, the share of wrong classes if there are more than two, or RMSE.
+
+    Args:
+        folder: the folder with the files of `OWN_TABLES`.
+        seeds: number of seeds. A seed also determines the split of a file.
+        tables: the tables to train on, by their first letters. Defaults to all.
+    """
+    print(table_head(["HistGradientBoosting", "linear", "tabular_mlp", "tabular_mlp / HistGradientBoosting"]))
+    for file, target, without in OWN_TABLES:
+        if tables is None or file.startswith(tuple(tables)):
+            print(own_table_row(folder / file if target else Path(file), target, without, seeds), flush=True)
+
+
+def own_table_row(file: Path, target: str | None, without: tuple[str, ...], seeds: int) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        data = str(without_columns(file, without, Path(folder)) if without else file)
+        flags = ["--target", target] if target else []
+        errors: dict[str, list[float]] = {"HistGradientBoosting": [], "linear": [], "tabular_mlp": []}
+        runs = []
+        for seed in range(seeds):
+            for result in run_references("own_tables", data, *flags, "--seed", str(seed)):
+                errors[result["model"]].append(test_error(result))
+            runs.append(train_recipe("tabular_mlp", seed, "--data", data, *flags))
+            errors["tabular_mlp"].append(test_error(runs[-1]["test"]))
+    means = {name: statistics.mean(values) for name, values in errors.items()}
+    cells = [f"{means[name]:.5g} ({' '.join(f'{value:.4g}' for value in values)})" for name, values in errors.items()]
+    name = file.stem + (f" without {' and '.join(without)}" if without else "")
+    ratio = means["tabular_mlp"] / means["HistGradientBoosting"]
+    seconds = " ".join(f"{run['CPU s']:.0f}" for run in runs)
+    return f"| {name} | {' | '.join(cells)} | {ratio:.3f} | {seconds} | {max(run['GB'] for run in runs):.1f} |"
+
+
+def test_error(metrics: dict) -> float:
+    if "rmse" in metrics:
+        return metrics["rmse"]
+    return 1 - metrics["auc" if "auc" in metrics else "accuracy"]
+
+
+def without_columns(file: Path, names: tuple[str, ...], folder: Path) -> Path:
+    """Write a copy of a CSV file without some of its columns."""
+    with file.open(newline="") as source, (folder / file.name).open("w", newline="") as copy:
+        rows = csv.DictReader(source)
+        writer = csv.DictWriter(
+            copy, [name for name in rows.fieldnames or () if name not in names], extrasaction="ignore"
+        )
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder / file.name
 
 
 @app.command

@@ -167,11 +167,13 @@ def train(config: Config, run: kf.training.Run) -> kf.training.Trained:
 
     network_scores = ensemble.predict(rows.x, batch_size=500, verbose=0)[:, 0]
     scores = np.stack([network_scores, *fitted_scores], axis=1)[fold >= 0]
+    weighted_sum = model.get_layer("weighted_sum")
     if is_classification:
-        weights = components.logit_weights.logit_weights(scores, left_out.y)
+        _, classes, *row_weights = batches.with_weights(*left_out)
+        weighted_sum.set_weights([components.logit_weights.logit_weights(scores, classes, *row_weights)])
     else:
-        weights = components.output_weights.output_weights(scores[:, :, 0], left_out.y)
-        prediction = keras.layers.Rescaling(deviation, mean, dtype="float32", name="number")(model.output)
-        model = keras.Model(model.input, prediction, name="tabular_mlp")
-    model.get_layer("weighted_sum").set_weights([weights])
-    return kf.training.Trained(model, table)
+        weighted_sum.set_weights([components.output_weights.output_weights(scores[:, :, 0], left_out.y)])
+        number = keras.layers.Rescaling(deviation, mean, dtype="float32", name="number")(model.output)
+        model = keras.Model(model.input, number, name="tabular_mlp")
+    predictions = keras.Model(weighted_sum.input, model.output).predict(scores, batch_size=500, verbose=0)
+    return kf.training.Trained(model, table, kf.data.Split(predictions, left_out.y))

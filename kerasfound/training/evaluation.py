@@ -53,7 +53,7 @@ def evaluate(run: Run, split: Literal["test", "validation"] = "test", data_dir: 
 
 
 def choose_thresholds(
-    model: keras.Model, outputs: np.ndarray, dataset: Dataset, cost: float | None
+    model: keras.Model, outputs: np.ndarray, dataset: Dataset, left_out: Split | None, cost: float | None
 ) -> Decisions | None:
     """Choose thresholds on the validation rows and measure them on the test rows; None if there are not two classes.
 
@@ -61,14 +61,15 @@ def choose_thresholds(
         model: trained.
         outputs: of the model, for the test rows.
         dataset: with splits that are inputs of the model.
+        left_out: outputs and targets to use instead of those of the validation rows, if the model learned from these.
         cost: what a missed row of the rarer class costs, where a false alarm costs 1.
     """
     labels, validation = dataset.schema.labels, dataset.validation
     if len(labels) != 2 or dataset.schema.task == Task.TEXT_GENERATION:
         return None
     positive = thresholds.rarer_class(dataset.train.y)
-    p = predict_rows(model, validation.x)[:, positive]
-    chosen = thresholds.choose(p, validation.y == positive, cost)
+    probabilities, y = left_out or (predict_rows(model, validation.x), validation.y)
+    chosen = thresholds.choose(probabilities[:, positive], y == positive, cost)
     return measure_thresholds(outputs, dataset.test, dataset.schema, labels[positive], chosen, cost)
 
 

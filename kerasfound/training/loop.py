@@ -7,7 +7,7 @@ from typing import NamedTuple
 import keras
 import msgspec
 
-from kerasfound.data import Dataset
+from kerasfound.data import Dataset, Split
 
 from . import baseline, evaluation, report
 from .config import Config
@@ -25,6 +25,9 @@ class Trained(NamedTuple):
     """The trained model, for inference."""
     dataset: Dataset
     """The data set, with splits that are inputs of the model."""
+    left_out: Split | None = None
+    """Outputs `x` for rows that a model without them predicted, and the targets of these rows. For recipes that also
+    learn from the validation rows; thresholds are chosen on these outputs instead."""
 
 
 def execute(recipe: ModuleType, config: Config) -> Run:
@@ -59,8 +62,7 @@ def _train(recipe: ModuleType, config: Config, run: Run) -> Run:
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
     try:
-        model, dataset = recipe.train(config, run)
-        _write_results(model, dataset, run, config)
+        _write_results(recipe.train(config, run), run, config)
     except KeyboardInterrupt:
         if run.resumable and not run.finished:
             print(f"stopped; continue with: kerasfound resume {run.folder}")
@@ -70,14 +72,15 @@ def _train(recipe: ModuleType, config: Config, run: Run) -> Run:
     return run
 
 
-def _write_results(model: keras.Model, dataset: Dataset, run: Run, config: Config) -> None:
+def _write_results(trained: Trained, run: Run, config: Config) -> None:
     """Evaluate on the test split and complete the run folder. `model.keras` comes last: it marks a finished run."""
+    model, dataset, left_out = trained
     test, schema, task = dataset.test, dataset.schema, TASKS[dataset.schema.task]
     started = time.perf_counter()
     outputs = evaluation.predict_rows(model, test.x)
     metrics = evaluation.compute_metrics(outputs, test, schema)
     test_seconds = round(time.perf_counter() - started, 3)
-    decisions = evaluation.choose_thresholds(model, outputs, dataset, config.false_negative_cost)
+    decisions = evaluation.choose_thresholds(model, outputs, dataset, left_out, config.false_negative_cost)
     answers = task.baseline(dataset.train, test, schema)
     if decisions:
         answers.metrics["pr_auc"] = decisions.positive_share

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerasfound.errors import UserError
+
 UNSEEN = -10.0
 """The logit of a class that has no training row."""
 
@@ -19,7 +21,12 @@ def deal_folds(y: np.ndarray, folds: int, classes: bool, seed: int) -> np.ndarra
         folds: number of folds.
         classes: whether the targets are classes.
         seed: seed of the order in which the rows are dealt out.
+
+    Raises:
+        UserError: if all rows have the same class.
     """
+    if classes and len(np.unique(y)) < 2:
+        raise UserError("the training rows have a single class; expected rows of two or more classes.")
     rows = np.random.default_rng(seed).permutation(len(y))
     if classes:
         rows = rows[np.argsort(y[rows], kind="stable")]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from kerasfound.layers.table import BatchEnsembleScaling, CategoryEmbedding, Imputation
+from kerasfound.layers.table import BatchEnsembleScaling, CategoryEmbedding, DecisionTrees, Imputation
 
 
 def normal(*shape, seed=0):
@@ -20,6 +20,7 @@ EXAMPLES = {
     "Imputation": lambda: (Imputation([1.0, -2.0, 0.5]), np.where(normal(5, 3) > 1, math.nan, normal(5, 3, seed=1))),
     "CategoryEmbedding": lambda: (CategoryEmbedding([2, 3], 4), np.array([[1, 2], [0, 0], [7, 1]], "float32")),
     "BatchEnsembleScaling": lambda: (BatchEnsembleScaling(3, seed=1), normal(5, 4)),
+    "DecisionTrees": lambda: (DecisionTrees(3, 2, outputs=2), normal(5, 4)),
 }
 
 
@@ -70,6 +71,17 @@ def test_some_categories_are_replaced_by_unknown_in_training_and_none_afterwards
     assert abs(((y[:, 0] == 7) & (y[:, 1] == 8)).mean() - 0.04) < 6 * 0.2 / np.sqrt(5000)
 
 
+def test_each_tree_adds_the_value_of_the_leaf_that_the_row_reaches():
+    """The first tree: x0 > 0 leads to a second question, x1 > 1. The second tree has one node."""
+    layer = DecisionTrees(trees=2, nodes=2)
+    layer.build((None, 2))
+    paths = np.array([[[-1, 1, 1], [0, -1, 1]], [[-1, 1, 0], [0, 0, 0]]])
+    values = np.array([[[1], [2], [3]], [[10], [20], [0]]])
+    layer.set_weights([values, [[0, 1], [1, 0]], [[0, 1], [5, 0]], paths, [[0, 1, 2], [0, 1, 1]]])
+    rows = {(-1, 9): 1 + 20, (1, 0): 2 + 10, (1, 1): 2 + 10, (1, 2): 3 + 10}
+    assert ops.convert_to_numpy(layer(np.array(list(rows), "float32")))[:, 0].tolist() == list(rows.values())
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -81,6 +93,8 @@ def test_some_categories_are_replaced_by_unknown_in_training_and_none_afterwards
         (lambda: CategoryEmbedding([2], 3, unknown_rate=1), r"`unknown_rate` must be in \[0, 1\), got 1"),
         (lambda: BatchEnsembleScaling(0), "`members` must be an integer of at least 1, got 0"),
         (lambda: BatchEnsembleScaling(2)(normal(2, 2, 2)), r"must be \(batch, features\)"),
+        (lambda: DecisionTrees(0, 3), "`trees` must be an integer of at least 1, got 0"),
+        (lambda: DecisionTrees(2, 3)(normal(2, 2, 2)), r"must be \(batch, features\)"),
     ],
 )
 def test_bad_arguments_and_inputs_are_named(make, message):
