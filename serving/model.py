@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from .client_error import ClientError
 from .limits import Limits
 from .metrics import Statistics
 from .raw_inputs import RawInput, find_raw_inputs
+from .row_inputs import CellReader, find_row_inputs
 from .tensor_codec import TensorReader, format_shape
 from .text_generation import TextGenerator
 
@@ -87,7 +88,9 @@ class Model:
         for tensor in [*manifest.inputs, *manifest.outputs]:
             if tensor.dtype not in DTYPES:
                 raise UserError(f"{tensor.name!r} has dtype {tensor.dtype!r}, expected one of {', '.join(DTYPES)}.")
-        self.readers = {declared.name: TensorReader(declared) for declared in manifest.inputs}
+        self.row_inputs = find_row_inputs(manifest, folder)
+        make_reader = self.row_inputs.reader if self.row_inputs else TensorReader
+        self.readers = {declared.name: make_reader(declared) for declared in manifest.inputs}
         session = open_session(folder / file)
         _check_tensors("inputs", manifest.inputs, session.get_inputs())
         _check_tensors("outputs", manifest.outputs, session.get_outputs())
@@ -125,12 +128,32 @@ class Model:
         try:
             feeds = self._check_feeds(feeds, outputs)
             timeout_seconds = min(timeout_seconds or np.inf, self.limits.timeout_seconds)
-            results = await self.batcher.submit(feeds, timeout_seconds, alone)
+            results = await self._submit(feeds, timeout_seconds, alone)
         except ClientError:
             self.statistics.fail.add(1, time.perf_counter() - started)
             raise
         self.statistics.success.add(1, time.perf_counter() - started)
         return {name: results[name] for name in outputs} if outputs else results
+
+    async def _submit(self, feeds: Tensors, timeout_seconds: float, alone: bool) -> Tensors:
+        try:
+            return await self.batcher.submit(feeds, timeout_seconds, alone)
+        except ClientError as error:
+            if error.status == 400:
+                for name, reader in self.readers.items():
+                    if isinstance(reader, CellReader):
+                        reader.check_cells(feeds[name])
+            raise
+
+    def input_names(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the input that each name of a request stands for. Columns of a table may have their own names.
+
+        Raises:
+            ClientError: if there is no such input.
+        """
+        if self.row_inputs:
+            return self.row_inputs.input_names(names)
+        return {name: self.reader(name).name for name in names}
 
     def reader(self, name: str) -> TensorReader:
         """Return the reader of an input, or raise a 400."""

@@ -96,6 +96,9 @@ class Base64(msgspec.Struct):
 class TensorReader:
     """Reads one declared input from JSON or binary data, and checks it."""
 
+    texts = str | Base64
+    """The JSON values of string tensors."""
+
     def __init__(self, declared: Tensor):
         self.name = declared.name
         self.shape = declared.shape
@@ -105,7 +108,7 @@ class TensorReader:
         self.label = f"input {declared.name!r}"
         self.nullable = declared.nullable and self.dtype.json in (float, str)
         self.num_ids = declared.num_ids
-        value: Any = str | Base64 if self.dtype.json is str else self.dtype.json
+        value: Any = self.texts if self.dtype.json is str else self.dtype.json
         value = value | None if self.nullable else value
         nested: Any = value
         for _ in declared.shape:

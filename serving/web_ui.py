@@ -4,9 +4,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from kerasfound.bundle.schema import ColumnKind, Schema
-from kerasfound.errors import UserError
-
 from . import http, metrics
 from .client_error import ClientError
 from .http import Request, Response
@@ -57,14 +54,13 @@ async def exposition(state: ServerState, request: Request) -> Response:
 def _describe(model: Model) -> dict:
     """Return the parts of the manifest that the page shows, and the model card."""
     manifest = model.manifest
-    columns, target = _read_columns(model)
     return {
         "name": model.name,
         "version": model.version,
         "task": manifest.task,
         "inputs": manifest.inputs,
-        "columns": columns,
-        "target": target,
+        "columns": _describe_columns(model),
+        "target": model.row_inputs.target if model.row_inputs else "",
         "outputs": manifest.outputs,
         "preprocessing": manifest.preprocessing,
         "postprocessing": manifest.postprocessing,
@@ -79,21 +75,17 @@ def _describe(model: Model) -> dict:
     }
 
 
-def _read_columns(model: Model) -> tuple[list[dict[str, Any]], str]:
-    """The column of each input and the target; empty for a model that takes no rows, or has other inputs."""
-    for step in model.manifest.preprocessing:
-        if step.name == "table_row" and step.file and step.file in model.manifest.files:
-            try:
-                schema = Schema.load(model.folder / step.file)
-            except UserError:  # the bundle may have left the folder since the model was opened
-                return [], ""
-            columns = [
-                {"name": column.name, "kind": column.kind, "categories": column.categories[:MAX_CATEGORIES]}
-                for column in schema.columns
-                if column.kind != ColumnKind.IGNORED
-            ]
-            return (columns, schema.target) if len(columns) == len(model.inputs) else ([], "")
-    return [], ""
+def _describe_columns(model: Model) -> list[dict[str, Any]]:
+    """The column of each input; empty for a model that takes no rows, or has other inputs."""
+    return [
+        {
+            "name": column.name,
+            "kind": column.kind,
+            "categories": column.categories[:MAX_CATEGORIES],
+            "example": getattr(column.format, "example", ""),
+        }
+        for column in (model.row_inputs.columns.values() if model.row_inputs else ())
+    ]
 
 
 def _read_text(model: Model, file: str) -> str:

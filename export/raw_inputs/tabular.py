@@ -20,7 +20,7 @@ from kerasfound.bundle.manifest import Tensor
 from kerasfound.bundle.recorded_cases import RecordedCase, Tensors
 from kerasfound.preprocessing import encode_rows
 from kerasfound.preprocessing.boolean_words import FALSE, TRUE
-from kerasfound.preprocessing.cell_texts import parse_texts
+from kerasfound.preprocessing.cell_texts import can_be_read, parse_texts
 from kerasfound.preprocessing.date_formats import write as write_date
 from kerasfound.preprocessing.number_formats import write_variant
 from kerasfound.preprocessing.table_rows import normalize_missing
@@ -118,7 +118,8 @@ def _decode_cell(column: Column, numbers: np.ndarray, row: int) -> str:
     if not np.isfinite(numbers).all():
         return ("", "NA")[row % 2]
     if isinstance(column.format, NumberFormat):
-        return write_variant(column.format, np.format_float_positional(first.astype("float32"), trim="-"), row)
+        text = write_variant(column.format, np.format_float_positional(first.astype("float32"), trim="-"), row)
+        return text if can_be_read(column, text) else ""
     if column.kind == ColumnKind.DATE:
         return _write_date(column.format if isinstance(column.format, DateFormat) else DateFormat(), numbers, row)
     if isinstance(column.format, BooleanFormat):

@@ -44,9 +44,8 @@ def are_booleans(words: set[str]) -> bool:
 
 def cells(form: BooleanFormat | None) -> dict[str, str]:
     """Return the cells that are true, false or missing, with their numbers as text."""
-    if form:
-        return {form.mark.lower(): "1", form.mark.upper(): "1", **dict.fromkeys(GAPS, "0")}
-    values = dict.fromkeys(GAPS, "nan")
+    values = dict.fromkeys(GAPS, "0" if form else "nan")
+    values |= dict.fromkeys({form.mark.lower(), form.mark.upper()}, "1") if form else {}
     for words, number in ((TRUE, "1"), (FALSE, "0")):
         for word in words:
             values |= dict.fromkeys(_spellings(word), number)

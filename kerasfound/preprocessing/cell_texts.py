@@ -71,3 +71,20 @@ def can_be_read(column: Column, text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def write_cell(column: Column, value: bool | float) -> str:
+    """Return a number, `True` or `False` as a cell of a column that is read as text.
+
+    Example:
+        >>> write_cell(Column("price", ColumnKind.NUMBER, format=NumberFormat(",", ".", unit="€")), 1234.5)
+        '1234,5'
+        >>> write_cell(Column("rank", ColumnKind.CATEGORY, ("1", "2")), 2)
+        '2'
+    """
+    if isinstance(column.format, NumberFormat) and not isinstance(value, bool):
+        return number_formats.write(column.format, value)
+    if column.kind == ColumnKind.CATEGORY:
+        spellings = [str(value), str(value).lower(), str(value).upper(), f"{value:g}", str(float(value))]
+        return next((text for text in spellings if text in column.categories), spellings[0])
+    return str(value)

@@ -14,8 +14,12 @@ from .text_operations import BAD, TextOperations
 
 MINUS = "-\u2212\u2013"
 """The hyphen, the minus sign and the en dash."""
-MAX_GROUPS = 8
-"""Most groups of digits in a number: a million billion billions."""
+MAX_GROUPS = 6
+"""Most groups of digits in a number: 18 digits, or 13 as in India."""
+MAX_SPACES = 10
+"""Most spaces in a cell: between groups, and around signs and units."""
+MAX_DIGITS = {"whole": 18, "fraction": 12}
+"""Most digits of a script other than ASCII."""
 NEGATIVE = rf"[{MINUS}].*|.*[{MINUS}]|\(.*\)"
 
 
@@ -27,24 +31,34 @@ def pattern(form: NumberFormat) -> str:
         True
     """
     digit = "[0-9]" if form.zero == "0" else f"[0-9{form.zero}-{_digits(form)[9]}]"
+    first = f"[1-9{_digits(form)[1]}-{_digits(form)[9]}]"
     mark, decimal = f"[{re.escape(_thousands(form))}]", re.escape(form.decimal)
-    grouped = rf"[1-9{_digits(form)[1]}-{_digits(form)[9]}]{digit}{{0,2}}(?:{mark}{digit}{{3}})+"
-    grouped += rf"|{digit}{{1,2}}(?:{mark}{digit}{{2}})+{mark}{digit}{{3}}"  # as in India: 12,34,567
-    whole = rf"(?:{grouped}|{digit}+)" if form.thousands else rf"{digit}+"
-    number = rf"(?:{whole}(?:{decimal}{digit}*)?|{decimal}{digit}+)"
+    unlimited = form.zero == "0"
+    whole = digit + ("+" if unlimited else f"{{1,{MAX_DIGITS['whole']}}}")
+    fraction = digit + ("*" if unlimited else f"{{0,{MAX_DIGITS['fraction']}}}")
+    if form.thousands:
+        groups = f"{{1,{MAX_GROUPS - 1}}}"
+        grouped = rf"{first}{digit}{{0,2}}(?:{mark}{digit}{{3}}){groups}"
+        in_india = rf"{digit}{{1,2}}(?:{mark}{digit}{{2}}){{1,{MAX_GROUPS - 2}}}{mark}{digit}{{3}}"  # 12,34,567
+        whole = rf"(?:{grouped}|{in_india}|{whole})"
+    number = rf"(?:{whole}(?:{decimal}{fraction})?|{decimal}{digit}{fraction})"
     if form.exponent:
         number += rf"(?:[eE][-+]?{digit}{{1,2}})?"
-    space, sign, minus = f"[{form.spaces}]?", f"[-+{MINUS[1:]}]", f"[{MINUS}]"
-    unit = re.escape(form.unit)
-    before, after = (rf"(?:{unit}{space})?", rf"(?:{space}{unit})?") if form.unit else ("", "")
-    forms = [
-        rf"(?:{sign}{space})?{before}{number}{after}",
-        rf"{before}{number}{after}{space}{minus}{after}",
-        rf"{before}\({space}{before}{number}{after}{space}\){after}",
-    ]
-    if form.unit:
-        forms.append(rf"{unit}{space}{sign}{space}{number}")
-    return rf"{space}(?:{'|'.join(forms)}){space}"
+    space = f"[{form.spaces}]?"
+    return rf"{space}(?:{'|'.join(_with_sign_and_unit(number, space, re.escape(form.unit)))}){space}"
+
+
+def _with_sign_and_unit(number: str, space: str, unit: str) -> list[str]:
+    """The patterns of a number with at most one sign, or in parentheses, and with the unit once or not at all."""
+    sign, minus = rf"(?:[-+{MINUS[1:]}]{space})", rf"{space}[{MINUS}]"
+    forms = [rf"{sign}?{number}", rf"{number}{minus}", rf"\({space}{number}{space}\)"]
+    if not unit:
+        return forms
+    before, after = unit + space, space + unit
+    forms += [rf"{sign}?{before}{number}", rf"{before}{sign}{number}", rf"{sign}?{number}{after}"]
+    forms += [rf"{before}{number}{minus}", rf"{number}{after}{minus}", rf"{number}{minus}{after}"]
+    forms += [rf"\({space}{before}{number}{space}\)", rf"\({space}{number}{after}{space}\)"]
+    return [*forms, rf"{before}\({space}{number}{space}\)", rf"\({space}{number}{space}\){after}"]
 
 
 def parse(texts: TextOperations, form: NumberFormat, x: Any) -> Any:
@@ -55,12 +69,12 @@ def parse(texts: TextOperations, form: NumberFormat, x: Any) -> Any:
         >>> parse(PlainTexts(), NumberFormat(",", ".", unit="€"), "(1.234,50 €)")
         -1234.5
     """
-    number = texts.replace(x, form.unit, "", 2) if form.unit else x
+    number = texts.replace(x, form.unit, "", 1) if form.unit else x
     for mark in dict.fromkeys(form.spaces + _thousands(form)):
-        number = texts.replace(number, mark, "", MAX_GROUPS)
+        number = texts.replace(number, mark, "", MAX_SPACES if mark in form.spaces else MAX_GROUPS - 1)
     if form.zero != "0":
         for value, digit in enumerate(_digits(form)):
-            number = texts.replace(number, digit, str(value), 3 * MAX_GROUPS)
+            number = texts.replace(number, digit, str(value), sum(MAX_DIGITS.values()))
     exponent = "e0"
     if form.exponent:
         number, power = texts.split(texts.replace(number, "E", "e", 1), "e", 2)
@@ -81,7 +95,7 @@ def write(form: NumberFormat, number: float) -> str:
         >>> write(NumberFormat(",", ".", unit="€"), 1234.5)
         '1234,5'
     """
-    return f"{Decimal(repr(float(number))):f}".replace(".", form.decimal)
+    return f"{Decimal(repr(number)):f}".replace(".", form.decimal)
 
 
 def write_variant(form: NumberFormat, digits: str, variant: int) -> str:

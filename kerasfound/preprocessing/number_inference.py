@@ -85,7 +85,7 @@ def have_leading_zeros(values: Values) -> bool:
 def _read_plain(values: Values, fits: np.ndarray, conventions: Conventions) -> Reading:
     plain = Reading(ColumnKind.NUMBER, fits)
     if have_leading_zeros(values) and not conventions.amounts:
-        return plain._replace(problem="the numbers have leading zeros, so they are codes, not amounts")
+        return plain._replace(problem="codes with leading zeros, not amounts")
     grouped = NumberFormat(",", ".")
     if not values.any(r".*\..*") or not values.matches(number_formats.pattern(grouped)).all():
         return plain
@@ -161,7 +161,7 @@ def _read(values: Values, form: NumberFormat, parts: _Parts, conventions: Conven
     if form.thousands == " " and values.matches(PHONE).any():
         return reading._replace(problem="the cells are telephone numbers")
     if have_leading_zeros(values) and not conventions.amounts:
-        return reading._replace(problem="the numbers have leading zeros, so they are codes, not amounts")
+        return reading._replace(problem="codes with leading zeros, not amounts")
     return _check_unit(values, reading, form)
 
 

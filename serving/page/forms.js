@@ -8,6 +8,7 @@ import { createBoard, drawImage, shrink } from "./drawing.js";
 import { copyTemplate, element } from "./elements.js";
 
 const MAX_OPTIONS = 50; // up to this many options, the field is a list
+const ISO_DATE = /^\d{4}-\d\d-\d\d$/; // what a date field of the browser returns
 const DYNAMIC_SIZE = 8; // the size of dynamic dimensions in example requests
 
 /** Returns the form for the inputs of a model. */
@@ -97,7 +98,7 @@ function rowForm(model, changed) {
 }
 
 /** The field of a column: a list for few categories, a text field with suggestions for many. */
-function columnField(input, { name = input.name, kind, categories = [] }) {
+function columnField(input, { name = input.name, kind, categories = [], example = "" }) {
   const attributes = { id: `cell-${input.name}`, name: input.name };
   const label = element("label", { htmlFor: attributes.id }, name);
   const values = kind === "boolean" ? ["true", "false"] : categories;
@@ -105,8 +106,9 @@ function columnField(input, { name = input.name, kind, categories = [] }) {
   if (options.length && options.length <= MAX_OPTIONS) {
     return { label, field: element("select", attributes, element("option", { value: "" }, "–"), ...options) };
   }
-  const type = kind === "date" ? "date" : input.dtype === "string" ? "text" : "number";
-  const field = element("input", { ...attributes, type, step: "any" });
+  const isDate = kind === "date" && (!example || ISO_DATE.test(example));
+  const type = isDate ? "date" : input.dtype === "string" ? "text" : "number";
+  const field = element("input", { ...attributes, type, step: "any", placeholder: example });
   if (!options.length) return { label, field };
   field.setAttribute("list", `${attributes.id}-list`);
   return { label, field, list: element("datalist", { id: `${attributes.id}-list` }, ...options) };

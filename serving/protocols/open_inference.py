@@ -21,8 +21,9 @@ from ..client_error import ClientError
 from ..http import MAX_DIGITS, Request, Response
 from ..model import Model
 from ..routing import Route, versioned_routes
+from ..row_inputs import CellReader
 from ..state import ServerState
-from ..tensor_codec import MAX_VALUES, decode, format_shape, to_binary, to_json
+from ..tensor_codec import MAX_VALUES, TensorReader, decode, format_shape, to_binary, to_json
 
 EXTENSIONS = [
     "binary_tensor_data",
@@ -99,6 +100,7 @@ class InferRequest(msgspec.Struct):
     parameters: InferParameters = InferParameters()
 
 
+DATATYPES = {dtype.open_inference for dtype in DTYPES.values()}
 _INFER = msgspec.json.Decoder(InferRequest)
 
 
@@ -169,30 +171,32 @@ def _split_body(request: Request) -> tuple[bytes, memoryview]:
 
 def _read_inputs(model: Model, inputs: list[Input], tensors: memoryview) -> Tensors:
     feeds: Tensors = {}
+    names = model.input_names(dict.fromkeys(tensor.name for tensor in inputs))
     for tensor in inputs:
-        reader = model.reader(tensor.name)
-        if tensor.name in feeds:
-            raise reader.error("the request has it twice")
         size = tensor.parameters.binary_data_size
-        if (size is None) != bool(tensor.data):
-            raise reader.error("expected either `data` or `binary_data_size`")
-        if (size or 0) > len(tensors):
-            raise reader.error(f"binary_data_size is {size}, but only {len(tensors)} bytes follow")
-        data, tensors = (None, tensors) if size is None else (tensors[:size], tensors[size:])
-        feeds[tensor.name] = _read_input(model, tensor, data)
+        if tensor.name in names:  # training left out the other columns of a table
+            reader = model.reader(names[tensor.name])
+            if reader.name in feeds:
+                raise reader.error("the request has it twice")
+            if (size is None) != bool(tensor.data):
+                raise reader.error("expected either `data` or `binary_data_size`")
+            if (size or 0) > len(tensors):
+                raise reader.error(f"binary_data_size is {size}, but only {len(tensors)} bytes follow")
+            feeds[reader.name] = _read_input(model, reader, tensor, None if size is None else tensors[:size])
+        tensors = tensors[size or 0 :]
     if tensors:
         raise ClientError(400, f"{len(tensors)} bytes after the JSON belong to no input")
     return feeds
 
 
-def _read_input(model: Model, tensor: Input, data: memoryview | None) -> np.ndarray:
-    reader = model.reader(tensor.name)
-    if tensor.datatype == "BYTES" and (raw := model.raw_inputs.get(tensor.name)):
+def _read_input(model: Model, reader: TensorReader, tensor: Input, data: memoryview | None) -> np.ndarray:
+    if tensor.datatype == "BYTES" and (raw := model.raw_inputs.get(reader.name)):
         if not tensor.shape or tensor.shape[1:] not in ([], [1]):
             raise reader.error(f"got BYTES of shape {tensor.shape}; {raw.kind}s have shape [n] or [n, 1]")
         count = tensor.shape[0]
         return raw.from_json(bytes(tensor.data), count) if data is None else raw.from_binary(data, count)
-    if tensor.datatype != reader.dtype.open_inference:
+    is_cell = isinstance(reader, CellReader) and data is None and tensor.datatype in DATATYPES
+    if tensor.datatype != reader.dtype.open_inference and not is_cell:
         raise reader.error(f"got datatype {tensor.datatype!r}, expected {reader.dtype.open_inference!r}")
     shape = tensor.shape
     if len(reader.shape) == 1 and shape[1:] == [1]:

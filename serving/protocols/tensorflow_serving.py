@@ -130,16 +130,15 @@ def _read_rows(model: Model, text: bytes, context: Mapping[str, msgspec.Raw] = {
     if not rows:
         raise ClientError(400, "the rows: an empty list; expected at least one")
     if context:
-        for key in context:
-            model.reader(key)
+        model.input_names(context)
         rows = [{**context, **row} for row in rows]
     for i, row in enumerate(rows):
         if row.keys() != rows[0].keys():
             raise ClientError(400, f"row {i} has the inputs {sorted(row)}, row 0 has {sorted(rows[0])}")
     return {
         # one JSON list per tensor: decoded and checked in one call
-        key: _read_tensor(model, key, b"[" + b",".join(bytes(row[key]) for row in rows) + b"]")
-        for key in rows[0]
+        name: _read_tensor(model, name, b"[" + b",".join(bytes(row[key]) for row in rows) + b"]")
+        for key, name in model.input_names(rows[0]).items()
     }
 
 
@@ -147,7 +146,8 @@ def _read_columns(model: Model, text: bytes) -> Tensors:
     """Read one whole tensor, or an object of tensors by name."""
     if text.startswith(b"{"):
         named = decode(_NAMED, text, "`inputs`")
-        return {key: _read_tensor(model, key, bytes(value)) for key, value in named.items()}
+        names = model.input_names(named)
+        return {name: _read_tensor(model, name, bytes(named[key])) for key, name in names.items()}
     if len(model.readers) > 1:
         raise ClientError(400, f"`inputs`: expected an object with the inputs {', '.join(map(repr, model.readers))}")
     (reader,) = model.readers.values()

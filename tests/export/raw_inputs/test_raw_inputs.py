@@ -39,7 +39,7 @@ pytestmark = [
     pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="exported from TensorFlow"),
 ]
 
-HEAD = ("Size/m²", "colour", "Colour", "since", "sold", "probabilities", "rank", "price")
+HEAD = ("Size/m²", "colour", "Colour", "since", "sold", "probabilities", "rank", "income", "seen", "gift", "price")
 BLANK = ("", "?", " NA ")
 
 
@@ -52,8 +52,11 @@ def table(count, seed=0):
         day = np.datetime64("1899-12-25") + int(rng.integers(80_000))
         cells = [f"{size:.4f}", colour, "AB"[row % 2], f"{day}{('', ' 12:30', 'T23:59:59.5')[row % 3]}"]
         cells += [("No", "YES")[sold], f"{rng.integers(100)}", str(rng.integers(4))]
+        income = f"{abs(x := rng.normal(0, 5000)):,.2f} €".translate(str.maketrans(",.", ".,"))
+        seen = f"{day.astype(object):%d/%m/%Y} {rng.integers(1, 13)}:{rng.integers(60):02} {'AP'[row % 2]}M"
+        cells += [income if x > 0 else (f"-{income}", f"\u2212{income}", f"({income})")[row % 3], seen]
         cells = [BLANK[row % 3] if rng.random() < 0.1 else cell for cell in cells]
-        lines.append([*cells, "dear" if size + 3 * sold > 6 else "cheap"])
+        lines.append([*cells, "x" * int(rng.integers(2)), "dear" if size + 3 * sold > 6 else "cheap"])
     return lines
 
 
@@ -127,6 +130,9 @@ def test_each_column_is_an_input_with_a_name_that_all_engines_accept(priced):
         ("sold", "string"),
         ("probabilities_1", "float32"),
         ("rank", "string"),
+        ("income", "string"),
+        ("seen", "string"),
+        ("gift", "string"),
     ]
     assert all(x.shape == ["batch"] and x.nullable for x in read.inputs)
     assert {column.kind for column in run.schema.columns} == {"number", "category", "date", "boolean"}
@@ -161,6 +167,10 @@ def test_an_unknown_category_counts_as_missing(priced, run_files):
         ("since", "yesterday", "is not a date"),
         ("since", "2024-01-31T12:30Z", "is not a date"),
         ("sold", "perhaps", "is not a boolean"),
+        ("income", "1.23,4 €", "is not a number"),
+        ("income", "12 $", "is not a number"),
+        ("seen", "30/02/2024", "is not a date"),
+        ("seen", "01/02/2024 13:00 PM", "is not a date"),
     ],
 )
 def test_a_cell_that_training_refuses_raises_an_error_in_both_files(priced, run_files, name, text, quoted):
@@ -171,7 +181,7 @@ def test_a_cell_that_training_refuses_raises_an_error_in_both_files(priced, run_
         run_files(cells)
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"a_cell_of_another_form|string: "):
         run_files.loaded.signatures["serving_default"](**{key: tf.constant(x) for key, x in cells.items()})
-    with pytest.raises(UserError, match=f"is not a {'date' if name == 'since' else 'boolean'}"):
+    with pytest.raises(UserError, match=quoted):
         tabular.encode_cells(run.schema, {key: np.array(x) for key, x in cells.items()})
 
 
@@ -199,9 +209,19 @@ def test_a_client_sends_rows_of_numbers_texts_and_missing_values(priced, run_fil
     ]
     response = send(open_inference.infer, inputs=tensors)
     np.testing.assert_allclose(np.reshape(response["outputs"][0]["data"], (30, 2)), expected, atol=1e-6)
-    instances[7]["since"] = "soon"
-    with pytest.raises(ClientError, match=r"the model cannot take this input.*since is not a date"):
-        send(tensorflow_serving.predict, instances=instances)
+    for name, text, reason in (
+        ("since", "soon", "row 7, column 'since': 'soon' is not a date written as in '"),
+        ("income", "12 $", "row 7, column 'income': '12 [$]' is not a number written as in '"),
+        ("gift", "no idea", "row 7, column 'gift': 'no idea' is not a boolean"),
+    ):
+        wrong = [*instances[:7], instances[7] | {name: text}]
+        with pytest.raises(ClientError, match=reason):
+            send(tensorflow_serving.predict, instances=wrong)
+    own_names = {x.name: column for x, column in zip(declared(bundle).inputs, HEAD, strict=False)}
+    row = {own_names[name]: value for name, value in instances[3].items()} | {"price": "dear"}
+    row |= {"income": -1234.5, "rank": 2, "sold": True, "gift": True}
+    as_text = row | {"income": "(1.234,50 €)", "rank": "2", "sold": "yes", "gift": "x"}
+    assert send(tensorflow_serving.predict, instances=[row]) == send(tensorflow_serving.predict, instances=[as_text])
 
 
 def test_decoded_rows_encode_to_the_same_numbers(priced):
