@@ -77,13 +77,17 @@ def infer_together(infer: Callable[[Conventions], Sequence[Column]], conventions
     """
     columns = infer(conventions)
     shown = Conventions(
-        conventions.decimal or _shown(columns, NumberFormat, lambda form: "comma" if form.decimal == "," else None),
+        conventions.decimal or _shown(columns, NumberFormat, _decimal),
         conventions.day_first
         if conventions.day_first is not None
         else _shown(columns, DateFormat, lambda form: {"dmy": True, "mdy": False}.get(form.order)),
     )
     again = infer(shown) if shown != conventions else columns
     return [other if column.notes != other.notes else column for column, other in zip(columns, again, strict=True)]
+
+
+def _decimal(form: NumberFormat) -> str | None:
+    return "comma" if form.decimal == "," else "point" if form.thousands == "," else None
 
 
 def _shown(columns: Sequence[Column], kind: type, convention: Callable) -> Any:

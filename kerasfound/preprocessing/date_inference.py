@@ -1,5 +1,7 @@
 """Infer how the dates of a column are written, from all of its cells."""
 
+from collections.abc import Iterator
+
 import msgspec
 import pyarrow as pa
 
@@ -66,7 +68,16 @@ def _read(values: Values, form: DateFormat) -> Reading:
         return Reading(ColumnKind.DATE, fits)
     hours = fitting.any(TIME) and not (~fitting.matches(TIME) | fitting.matches(MIDNIGHT)).all()
     example = fitting.texts[0].as_py()
-    return Reading(ColumnKind.DATE, fits, msgspec.structs.replace(form, hours=hours, example=example))
+    form = msgspec.structs.replace(form, hours=hours, example=example)
+    return Reading(ColumnKind.DATE, fits, form, "; ".join(_notes(fitting, form)))
+
+
+def _notes(values: Values, form: DateFormat) -> Iterator[str]:
+    if form.short_year:
+        yield "years of two digits are 1969 to 2068"
+    without_zone = values.rows[values.matches(TIME) & ~values.matches(ZONE)].sum()
+    if form.zones and without_zone:
+        yield f"{without_zone:,} times without a zone are read as UTC"
 
 
 def _is_date(form: DateFormat, text: str) -> bool:
@@ -88,4 +99,5 @@ def _decide(readings: list[Reading], conventions: Conventions) -> Reading:
     if not isinstance(form, DateFormat) or form.separator == ".":
         return by_order["dmy"]
     note = f"nothing decides which number of {form.example!r} is the day; it is read as the first, "
-    return by_order["dmy"]._replace(note=note + "and with --no-day-first as the second")
+    notes = filter(None, [by_order["dmy"].note, note + "and with --no-day-first as the second"])
+    return by_order["dmy"]._replace(note="; ".join(notes))

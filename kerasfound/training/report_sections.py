@@ -11,6 +11,7 @@ from sklearn.metrics import confusion_matrix as confusion
 from kerasfound.bundle import Schema
 from kerasfound.data import Split
 from kerasfound.preprocessing import decode_row
+from kerasfound.preprocessing.cell_texts import describe_column
 
 from .report import Section
 from .run import Run
@@ -218,7 +219,7 @@ def mistakes_section(
 def columns_section(schema: Schema) -> Section:
     """The type of each column of the table."""
     head = ("column", "type", "missing", "distinct")
-    rows = [(c.name, c.kind, f"{c.missing:,}", f"{c.distinct:,}") for c in schema.columns]
+    rows = [(c.name, describe_column(c), f"{c.missing:,}", f"{c.distinct:,}") for c in schema.columns]
     return Section("columns", "The data", "The columns with their inferred types, over all rows.", table=[head, *rows])
 
 

@@ -81,6 +81,17 @@ def test_where_no_cell_decides_the_day_is_first_and_a_note_says_so():
     assert encoded(*texts, day_first=False)[1] == numbers(2024, 1, 2)
 
 
+@pytest.mark.parametrize(
+    ("texts", "note"),
+    [
+        (("31/12/45", "01/02/99"), "years of two digits are 1969 to 2068"),
+        (("2024-12-31T23:30Z", "2024-12-31 10:00"), "1 times without a zone are read as UTC"),
+    ],
+)
+def test_what_is_assumed_about_dates_is_told(texts, note):
+    assert infer_column("x", cells_of(*texts)).notes == (note,)
+
+
 def test_a_day_that_no_calendar_has_is_named():
     column = infer_column("x", cells_of(*(f"2024-01-{day:02}" for day in range(1, 20)), "2024-02-30"))
     assert (column.kind, column.reason) == ("category", "19 of 20 cells are dates; row 20 has '2024-02-30'")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kerasfound.bundle.cell_formats import NumberFormat
 from kerasfound.preprocessing import number_formats, table_rows
-from kerasfound.preprocessing.column_inference import infer_column
+from kerasfound.preprocessing.column_inference import infer_column, infer_together
 from kerasfound.preprocessing.readings import Conventions
 from kerasfound.preprocessing.text_operations import PlainTexts
 
@@ -108,6 +108,17 @@ def test_where_no_cell_decides_a_note_says_what_was_read_and_how_to_change_it(te
     assert numbers_of(text, "5" + text, decimal="comma")[0] == pytest.approx(1234 if "." in text else 1.234)
     assert numbers_of(text, "5" + text, decimal="point")[0] == pytest.approx(1234 if "," in text else 1.234)
     assert not infer_column("x", cells_of(text, "5" + text), conventions=Conventions("comma")).notes
+
+
+@pytest.mark.parametrize(("other", "number"), [("1,5 €", 1.234), ("$1,500.25", 1234)])
+def test_the_other_columns_of_a_file_decide_where_the_cells_do_not(other, number):
+    columns = {"a": cells_of("1,234", "5,678"), "b": cells_of(other, "2")}
+    inferred = infer_together(
+        lambda conventions: [infer_column(name, cells, conventions=conventions) for name, cells in columns.items()],
+        Conventions(),
+    )
+    assert not inferred[0].notes
+    assert table_rows.encode_column(inferred[0], columns["a"])[0, 0] == pytest.approx(number)
 
 
 def test_the_errors_of_spreadsheets_are_missing_values_that_are_counted():
