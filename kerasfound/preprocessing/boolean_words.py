@@ -21,10 +21,10 @@ PAIRS = (
         ("да", "нет"),
         ("evet", "hay\u0131r"),
     ),
-    *(("是", "否"), ("はい", "いいえ")),
+    *(("是", "否"), ("はい", "いいえ"), ("✓", "✗"), ("✔", "✘")),
 )
 """The word for true and the word for false, in lower case."""
-MARKS = ("x", "X", "✓", "✔", "✗", "☑")
+MARKS = ("x", "✓", "✔", "☑")
 TRUE, FALSE = (frozenset(words) for words in zip(*PAIRS, strict=True))
 
 

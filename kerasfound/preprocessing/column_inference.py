@@ -169,7 +169,7 @@ def _read_texts(column: Column, cells: pa.ChunkedArray, conventions: Conventions
         format=reading.form,
         notes=tuple(notes),
     )
-    are_whole = column.kind == ColumnKind.NUMBER and column.format is None and not others.any(r".*[^0-9].*")
+    are_whole = column.kind == ColumnKind.NUMBER and not others.any(r".*[^0-9 ].*")
     return _check_name(column, are_whole and not conventions.amounts)
 
 
