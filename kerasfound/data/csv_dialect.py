@@ -97,6 +97,7 @@ def _is_before_the_header(line: str, separator: str, width: int) -> bool:
     if is_blank(line):
         return True
     cells = split_plainly(line, separator)
-    is_title = sum(not is_blank(cell) for cell in cells) < 2 <= width - 1
+    is_open = line.count('"') % 2 == 1  # a name with a line break
+    is_title = sum(not is_blank(cell) for cell in cells) < 2 <= width - 1 and not is_open
     is_row = len(cells) == width and not line[1:2].isspace()  # a hashtag
     return is_title or (line.startswith("#") and not is_row)

@@ -9,6 +9,8 @@ from kerasfound.preprocessing.table_rows import MISSING_VALUES
 
 AMOUNT = re.compile(r"[^A-Za-z]*\d[^A-Za-z]*([eE][-+]?\d+)?")
 """A number, a date, a time or a price: digits, and no letters but those of an exponent."""
+MAX_CATEGORIES = 20
+"""Different words in a column of categories."""
 MOSTLY = 0.9
 """Share of a column's cells that are amounts, in a column of amounts."""
 
@@ -17,7 +19,8 @@ def has_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first row has names. Where nothing speaks against it, it has.
 
     It has none if it has amounts where the others have, and nowhere a word in a column of amounts; or, in a table of
-    words only, if one of its words is common in its column.
+    words only, if one of its words is common in its column. Names can be whole numbers, such as years, if they count up
+    or if the words beside them are none of the categories in their columns.
 
     Args:
         first: the cells of the first row.
@@ -30,8 +33,12 @@ def has_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     columns = [[row[i] for row in rows if not _is_missing(row[i])] for i in range(len(first))]
     amounts = [sum(map(_is_amount, cells)) >= MOSTLY * len(cells) > 0 for cells in columns]
     in_amounts = [name for name, amount in zip(first, amounts, strict=True) if amount and not _is_missing(name)]
+    if in_amounts and all(map(_is_amount, in_amounts)):
+        categories = [(name, set(cells)) for name, cells in zip(first, columns, strict=True) if _are_categories(cells)]
+        are_new = bool(categories) and not any(name in cells for name, cells in categories)
+        return _are_equal_steps(in_amounts) or (are_new and all(name.strip().isdecimal() for name in in_amounts))
     if in_amounts:
-        return not all(map(_is_amount, in_amounts)) or _are_equal_steps(in_amounts)
+        return True
     return not any(_is_common(name, cells) for name, cells in zip(first, columns, strict=True))
 
 
@@ -69,6 +76,10 @@ def _is_missing(cell: str) -> bool:
 
 def _is_amount(cell: str) -> bool:
     return bool(AMOUNT.fullmatch(cell.strip()))
+
+
+def _are_categories(cells: Sequence[str]) -> bool:
+    return bool(cells) and not any(map(_is_amount, cells)) and len(set(cells)) <= min(MAX_CATEGORIES, len(cells) / 2)
 
 
 def _are_equal_steps(cells: list[str]) -> bool:

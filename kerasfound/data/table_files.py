@@ -100,7 +100,9 @@ def _read_csv(data: bytes, path: Path, header: bool | None, names: Sequence[str]
     columns, first = _columns(lines, dialect, header, names, str(path), tell)
     body = text[sum(len(line) + 1 for line in lines[:first]) :]
     table = _read_fast(body, dialect, columns)
-    return table if table is not None else _read_slowly(body, dialect, columns, first, path, tell)
+    if table is None:
+        table = _read_slowly(body, dialect, columns, first, path, tell)
+    return _without_repeated_header(table, tell)
 
 
 def _columns(
@@ -179,6 +181,18 @@ def _read_slowly(text: str, dialect: Dialect, names: list[str], first: int, path
         )
     columns = zip(*rows, strict=True) if rows else [()] * len(names)
     return pa.table([pa.chunked_array([pa.array(column, pa.string())]) for column in columns], names=names)
+
+
+def _without_repeated_header(table: pa.Table, tell: Tell) -> pa.Table:
+    """Without the rows that are the names of the columns again, as in files that were joined."""
+    is_header = pc.equal(table.column(0), table.column_names[0])
+    for name in table.column_names[1:] if pc.any(is_header).as_py() else ():
+        is_header = pc.and_(is_header, pc.equal(table[name], name))
+    repeated = pc.sum(is_header).as_py() or 0
+    if not repeated or table.num_columns < 2:
+        return table
+    tell(f"rows that repeat the names of the columns are left out: {repeated}")
+    return table.filter(pc.invert(is_header))
 
 
 def _strip(cells: pa.ChunkedArray) -> pa.ChunkedArray:

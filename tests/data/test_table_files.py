@@ -154,6 +154,7 @@ def test_a_first_row_of_values_is_a_row(read, text, width):
     [
         "age,income\n31,5\n40,6\n",
         "country,2019,2020,2021\nChad,5,6,7\nMali,6,7,8\n",
+        "sort,2019,2021\na,5,7\nb,6,8\na,7,7\nb,6,8\n",
         "text,label\nso good,a\nso bad,b\nso good,a\n",
         "x,y\n1,a\n",
     ],
@@ -163,6 +164,19 @@ def test_a_first_row_of_names_is_no_row(read, text):
     assert names == text.splitlines()[0].split(",")
     assert len(rows) == text.count("\n") - 1
     assert told == []
+
+
+def test_a_name_with_a_line_break_is_a_name(read):
+    assert read('"size\nin m",sort,y\n1,a,2\n2,b,3\n')[:2] == (
+        ["size in m", "sort", "y"],
+        [["1", "a", "2"], ["2", "b", "3"]],
+    )
+
+
+def test_the_header_of_a_joined_file_is_no_row(read):
+    _, rows, told = read("a,b\n1,2\na,b\n3,a\n")
+    assert rows == [["1", "2"], ["3", "a"]]
+    assert told == ["rows that repeat the names of the columns are left out: 1"]
 
 
 def test_the_header_can_be_stated(read):
