@@ -4,6 +4,7 @@ import textwrap
 
 import numpy as np
 
+from kerasfound.bundle.schema import Column
 from kerasfound.preprocessing.cell_texts import describe_column
 
 from .dataset import Dataset
@@ -27,10 +28,16 @@ def describe(dataset: Dataset) -> str:
     paragraphs = [f"{dataset.name}: {dataset.source}", *_column_lines(dataset)]
     if schema.target or schema.labels:
         paragraphs.append(f"target {schema.target}: {schema.task}{_classes(dataset)}".replace("target :", "target:"))
-    notes = [note for column in schema.columns for note in (f"{column.name}: {n}" for n in column.notes)]
+    notes = [f"{column.name}: {note}" for column in schema.columns for note in _column_notes(column)]
     for note in (*dataset.notes, *notes):
         paragraphs.append(textwrap.fill(note, WIDTH, initial_indent="note: ", subsequent_indent="      "))
     return "\n".join(paragraphs)
+
+
+def _column_notes(column: Column) -> tuple[str, ...]:
+    """The notes of a column, and its description if the table shortens it."""
+    description = describe_column(column)
+    return (description, *column.notes) if len(description) > MAX_KIND else column.notes
 
 
 def _column_lines(dataset: Dataset) -> list[str]:

@@ -73,7 +73,8 @@ def load_table(
     splits = stratified_split(y, 0 if data in TABLES else seed, stratify=stratify, test=frame.test)
     columns, x = _read_features(frame, known, categorical, keep, splits[0], conventions, notes)
     if not x.shape[1]:
-        raise UserError(f"`data` {data}: no column other than {frame.target!r} has two different values to learn from.")
+        reasons = "; ".join(f"{column.name}: {column.reason}" for column in columns)
+        raise UserError(f"`data` {data}: no column other than {frame.target!r} can be used ({reasons}).")
     num_dropped = len(known) - len(y)
     dropped = f"; {num_dropped:,} without a target were dropped" if num_dropped else ""
     train, validation, test = (Split(x[split], y[split]) for split in splits)

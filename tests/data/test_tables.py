@@ -257,7 +257,7 @@ def test_a_description_fits_100_characters_and_shows_values(table):
         (rows(), {"task": "regression"}, "has 'no', not numbers; regression needs a target of numbers"),
         (rows(target=lambda i: i / 8), {"task": "classification"}, "60 classes in 60 rows; use `task` regression"),
         (rows(target=lambda i: "inf" if i == 3 else i / 8), {}, "infinite or too large"),
-        ("same,bought\n" + "1,a\n1,b\n" * 9, {}, "no column other than 'bought' has two different values"),
+        ("same,bought\n" + "1,a\n1,b\n" * 9, {}, "no column other than 'bought' can be used .same: one value."),
         ("", {}, "empty; expected the names of the columns"),
     ],
 )
@@ -281,3 +281,30 @@ def test_without_files_and_network_the_error_offers_the_built_in_tables(tmp_path
     monkeypatch.setattr("sklearn.datasets.fetch_openml", offline)
     with pytest.raises(UserError, match=r"no network.*`data_dir`.*breast_cancer, diabetes or wine"):
         data.load_table("adult", str(tmp_path))
+
+
+def test_a_setting_decides_how_numbers_and_dates_are_read_where_the_cells_do_not(table):
+    text = "price;day;y\n" + "".join(f"{i + 1},125;0{i % 9 + 1}/02/2024;{i % 2}\n" for i in range(40))
+    path = str(table(text))
+
+    def first_row(**settings):
+        dataset = data.load_table(path, target="y", **settings)
+        x = np.concatenate([dataset.train.x, dataset.validation.x, dataset.test.x])
+        return x[:, 0].min(), set(x[:, 2]), data.describe(dataset)
+
+    price, months, description = first_row()
+    assert (price, months) == (1125, {2})
+    assert "--decimal comma" in description
+    assert "--no-day-first" in description
+    price, months, description = first_row(decimal="comma", day_first=False)
+    assert (price, months) == (1.125, set(range(1, 10)))
+    assert "nothing decides" not in description
+    with pytest.raises(UserError, match="`decimal` semicolon: expected comma or point"):
+        first_row(decimal="semicolon")
+
+
+def test_a_cell_that_keeps_a_column_from_being_numbers_is_described(table):
+    rows = [("lots" if i == 7 else i / 8, i % 5, i % 2) for i in range(120)]
+    text = "size,n,y\n" + "".join(f"{size},{n},{y}\n" for size, n, y in rows)
+    description = data.describe(data.load_table(str(table(text)), target="y"))
+    assert "note: size: ignored: 119 of 120 cells are numbers; row 8 has 'lots'" in description

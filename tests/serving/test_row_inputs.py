@@ -109,3 +109,12 @@ def test_the_own_name_of_a_column_may_be_the_input_of_another(tmp_path, bundle, 
 def test_json_numbers_and_booleans_are_cells_of_columns_that_are_read_as_text(column, text, expected):
     reader = CellReader(Tensor("a", "string", ["batch"], True), column)
     assert "|".join(reader.read_nested(text.encode())) == expected
+
+
+def test_the_page_shows_how_cells_are_written(tmp_path, bundle, make_app):
+    city = Column("Preis", "number", format=NumberFormat(",", ".", unit="€", example="1.234,50 €"))
+    (model,) = serve(tmp_path, bundle, make_app, (COLUMNS[0], city))("GET", "/models").json()
+    assert [(column["name"], column["example"]) for column in model["columns"]] == [
+        ("Alter (Jahre)", ""),
+        ("Preis", "1.234,50 €"),
+    ]
