@@ -1,6 +1,7 @@
 """Metrics and training time of the recipes over several seeds, compared with references.
 
     python benchmarks/recipes.py mnist-cnn --seeds 3            # TFDS_DATA_DIR points at the data
+    python benchmarks/recipes.py own-images FOLDER              # FOLDER has a folder of photographs for each class
     python benchmarks/recipes.py imdb-lstm
     python benchmarks/recipes.py tabular-mlp FOLDER             # FOLDER has the CSV files; needs xgboost, lightgbm,
                                                                 # catboost and pandas
@@ -119,6 +120,16 @@ def mnist_cnn(seeds: int = 3, presets: list[str] | None = None) -> None:
     for preset in presets or ["fast", "default", "best"]:
         runs_by_model[f"mnist_cnn, {preset}"] = train_preset("mnist_cnn", preset, seeds)
     print_table(runs_by_model, ["accuracy"], "the same, first epoch above 99.0%")
+
+
+@app.command
+def own_images(folder: Path, seeds: int = 3, presets: list[str] | None = None) -> None:
+    """Test accuracy of each preset on a folder of images, such as photographs of sign language."""
+    print(table_head(["accuracy"]))
+    for preset in presets or ["fast", "default", "best"]:
+        flags = ["--data", str(folder), *(["--preset", preset] if preset != "default" else [])]
+        runs = [train_recipe("mnist_cnn", seed, *flags) for seed in range(seeds)]
+        print(table_row(f"mnist_cnn, {preset}", [run | run["test"] for run in runs], ["accuracy"]), flush=True)
 
 
 @app.command

@@ -35,11 +35,11 @@ class Config(kf.training.Config):
     }
 
     data: str = "mnist"
-    """A named set of images (mnist, digits), or a folder with one sub-folder of images per class."""
+    """A named set (mnist, digits), or a folder with one sub-folder of images per class, or with train, val and test."""
     image_size: int | None = None
     """Height and width of the images of a folder, 8 to 224. Defaults to their median size, within 8 to 64."""
     strict: bool = False
-    """Stop if an image of a folder is unreadable. Otherwise up to 5% of them are left out by name."""
+    """Stop if an image of a folder is unreadable. Otherwise up to 5% of them, or one, are left out by name."""
     steps: int = kf.training.bounded(1143, at_least=1)
     """Training steps, rounded to whole epochs, at most 100: small and large data sets train about equally long."""
     epochs: int | None = kf.training.bounded(None, at_least=1)

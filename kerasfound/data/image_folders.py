@@ -53,7 +53,7 @@ def find_images(folder: Path, tell: Tell) -> list[FoundImage]:
     (`val`, `valid`) and `test`; or each class has folders with these names.
 
     Args:
-        folder: the folder. If it has nothing but another folder, that one is taken.
+        folder: the folder. If it has a single folder and no images, that one is taken.
         tell: called with each line about what is ignored.
 
     Raises:
@@ -69,7 +69,7 @@ def find_images(folder: Path, tell: Tell) -> list[FoundImage]:
         ignored.update(file.suffix or file.name for file in set(files) - set(chosen))
         if not chosen:
             tell(f"{place.relative_to(root)} has no images and is ignored")
-    loose = [file for file in _children(root) if file.is_file() and _is_image(file)]
+    loose = [file for file in _files(root) if _is_image(file)]
     if loose:
         tell(f"{len(loose):,} images outside the folders of the classes are ignored, such as {loose[0].name}")
     if ignored:
@@ -111,10 +111,10 @@ def _are_splits(folders: list[Path]) -> bool:
 
 
 def _only_folder_inside(folder: Path) -> Path:
-    """The folder that an unpacked archive adds around its content is stepped into."""
-    children = _children(folder)
-    if len(children) == 1 and children[0].is_dir() and len(_folders(children[0])) > 1:
-        return children[0]
+    """The folder that holds those of the classes or splits: an unpacked archive often adds folders around it."""
+    inside = _folders(folder)
+    if len(inside) == 1 and _folders(inside[0]) and not any(map(_is_image, _files(folder))):
+        return _only_folder_inside(inside[0])
     return folder
 
 
@@ -124,6 +124,10 @@ def _children(folder: Path) -> list[Path]:
 
 def _folders(folder: Path) -> list[Path]:
     return [path for path in _children(folder) if path.is_dir()]
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in _children(folder) if path.is_file()]
 
 
 def _files_below(folder: Path) -> list[Path]:

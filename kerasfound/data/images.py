@@ -19,7 +19,7 @@ from .stored_images import LARGEST_SIDE, MIN_SIDE, store_images
 MNIST_VALIDATION = 5_000
 DIGITS_VALIDATION, DIGITS_TEST = 240, 360
 MAX_UNREADABLE = 0.05
-"""Share of the images of a folder that may be unreadable."""
+"""Share of the images of a folder that may be unreadable; in a small folder, one of them may be."""
 MAX_BYTES_IN_MEMORY = 2**28
 """Pixels of a folder up to this size are arrays in memory; more are read from the cache batch by batch."""
 
@@ -71,7 +71,7 @@ def read_image_folder(folder: Path, image_size: int | None = None, strict: bool 
     validation and 20% for test, from a shuffle with a fixed seed.
 
     All images are squeezed to one size. They are gray if none has color. Files that are not images are ignored; up to
-    5% of the images may be unreadable. Lines on the standard error say what was left out.
+    5% of the images, or one, may be unreadable. Lines on the standard error say what was left out.
 
     Args:
         folder: a folder with two or more folders, each with three or more images in any format that Pillow reads.
@@ -123,7 +123,7 @@ def _class_names(found: list[FoundImage], data: str) -> list[str]:
 def _report_unreadable(files: list[str], reasons: dict[int, str], data: str, strict: bool, tell: Tell) -> None:
     """Name the images that cannot be read; refuse the folder if they are too many."""
     lines = enumerate_some([f"{files[i]}: {reason}" for i, reason in reasons.items()], "; ")
-    if len(reasons) > (0 if strict else MAX_UNREADABLE * len(files)):
+    if len(reasons) > (0 if strict else max(1, MAX_UNREADABLE * len(files))):
         allowed = "`strict` allows none" if strict else f"at most {MAX_UNREADABLE:.0%} may be unreadable"
         raise UserError(
             f"{data}: {len(reasons):,} of {len(files):,} images cannot be read, and {allowed}; convert or remove them. "

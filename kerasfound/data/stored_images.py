@@ -97,7 +97,8 @@ def store_images(files: list[Path], side: int | None, tell: Tell) -> tuple[Store
         unreadable = {i: head for i, head in heads.items() if isinstance(head, str)}
         try:
             _make_room(place, len(files) * int(np.prod(shape)))
-            tell(f"{len(files):,} images are decoded once; their pixels are kept in {place}")
+            size = f"{shape[0]} x {shape[1]} pixels"
+            tell(f"{len(files):,} images are squeezed to {size}, whatever their proportions, and kept in {place}")
             with replacing(pixels) as part:
                 unreadable |= _decode(files, shape, part, unreadable)
             index.write_text(json.dumps({"shape": shape, "unreadable": unreadable}))

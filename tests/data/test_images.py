@@ -120,8 +120,9 @@ def test_a_split_without_a_folder_is_cut_from_the_training_images(tmp_path, caps
 
 
 def test_a_folder_around_the_folders_is_stepped_into(tmp_path):
-    make_folder(tmp_path / "download" / "mine", [(9, 9)] * 4)
+    make_folder(tmp_path / "download" / "pictures" / "mine", [(9, 9)] * 4)
     (tmp_path / "download" / "__MACOSX").mkdir()
+    (tmp_path / "download" / "README.txt").write_text("about the pictures")
     assert data.load(str(tmp_path / "download")).schema.labels == ("bright", "dark")
 
 
@@ -169,6 +170,13 @@ def test_few_unreadable_images_are_left_out_by_name(tmp_path, capsys):
     (folder / "dark" / "4.png").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"3 of 41 images cannot be read, and at most 5% may.*dark/4.png"):
         data.load(str(folder))
+
+
+def test_one_unreadable_image_of_a_small_folder_is_left_out(tmp_path, capsys):
+    folder = make_folder(tmp_path / "mine", [(9, 9)] * 4)
+    (folder / "dark" / "2.png").write_bytes(b"")
+    assert len(all_shades(data.load(str(folder)))) == 7
+    assert "1 of 8 images cannot be read and are left out. dark/2.png: not an image" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
