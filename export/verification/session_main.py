@@ -18,29 +18,35 @@ import numpy as np
 Structure = dict[str, list[tuple[str, str, list[int | str | None] | None]]]
 """Name, dtype and shape of all `inputs` and `outputs`. A dimension or a whole shape may be unknown."""
 
+NUMPY_DTYPES = {"float": "float32", "double": "float64"}
+"""Names of ONNX Runtime that NumPy does not know."""
+
 
 def open_onnx(
     path: str, _signature: str = ""
 ) -> tuple[Structure, Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]]:
-    """Check an ONNX file and open it with ONNX Runtime: its structure, and the function that runs it."""
-    import onnx
+    """Open an ONNX file with ONNX Runtime: its structure, and the function that runs it.
+
+    The library onnx checks the file more strictly. A server does not have it.
+    """
     import onnxruntime
 
-    onnx.checker.check_model(path, full_check=True)
-    graph = onnx.load(path, load_external_data=False).graph
+    try:
+        import onnx
+    except ImportError:
+        pass
+    else:
+        onnx.checker.check_model(path, full_check=True)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    inputs = {x.name for x in session.get_inputs()}
     outputs = [y.name for y in session.get_outputs()]
 
-    def describe(value: Any) -> tuple[str, str, list[int | str | None] | None]:
-        kind = value.type.tensor_type
-        shape = [d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in kind.shape.dim]
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
-        return value.name, "string" if dtype.hasobject else dtype.name, shape if kind.HasField("shape") else None
+    def describe(value: Any) -> tuple[str, str, list[int | str | None]]:
+        dtype = value.type.removeprefix("tensor(").removesuffix(")")
+        return value.name, NUMPY_DTYPES.get(dtype, dtype), value.shape
 
     structure = {
-        "inputs": [describe(x) for x in graph.input if x.name in inputs],
-        "outputs": [describe(y) for y in graph.output],
+        "inputs": [describe(x) for x in session.get_inputs()],
+        "outputs": [describe(y) for y in session.get_outputs()],
     }
     return structure, lambda arrays: dict(zip(outputs, session.run(outputs, arrays), strict=True))
 

@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 SCRIPT = Path(__file__).with_name("session_main.py")
 TIME_LIMIT = 600
 """Seconds to open a file and run it on all test inputs."""
+MISSING_LIBRARY = "ModuleNotFoundError"
 INPUTS, OUTPUTS = "inputs.npz", "outputs.npz"
 
 
 class NotRunnableError(UserError):
     """A file that cannot be opened or run."""
+
+
+class MissingLibraryError(NotRunnableError):
+    """The library that runs a file is not installed."""
 
 
 def run_file(
@@ -45,6 +50,7 @@ def run_file(
         signature: the inputs and outputs that the file must have.
 
     Raises:
+        MissingLibraryError: if the library that runs the file is not installed.
         NotRunnableError: if the file cannot be opened or run.
         UserError: if it takes too long, or its inputs and outputs are not the declared ones.
     """
@@ -55,7 +61,9 @@ def run_file(
             _check_tensors(name, signature.inputs, structure["inputs"], exact=True)
             _check_tensors(name, signature.outputs, structure["outputs"], exact=False)
         if process.returncode:
-            raise NotRunnableError(f"{name} cannot be run: {_failure(process)}")
+            failure = _failure(process)
+            error = MissingLibraryError if failure.startswith(MISSING_LIBRARY) else NotRunnableError
+            raise error(f"{name} cannot be run: {failure}")
         outputs: list[Tensors] = [{} for _ in calls]
         with np.load(Path(folder) / OUTPUTS, allow_pickle=False) as arrays:
             for key in arrays.files:

@@ -69,7 +69,7 @@ def verify(
             of the bundle, or to a value for the precision of the model.
 
     Returns:
-        One record for each file.
+        One record for each file. Where TensorFlow is not installed, the SavedModel of a bundle has none.
 
     Raises:
         UserError: naming the file that has changed, is missing or was added, or whose output differs, and by how much.
@@ -92,10 +92,18 @@ def _verify_bundle(folder: Path, tolerance: float | None) -> list[Verification]:
     tolerance = tolerance or max((record.tolerance for record in manifest.verification), default=TOLERANCE)
     expected = ExpectedOutputs(str(folder), manifest, recorded_cases.load(folder), tolerance)
     files = files_of_main_signature(folder, manifest.extra_signatures)
-    records = [compare_file(name, file, expected) for name, file in files.items()]
+    comparisons = [(name, file, expected) for name, file in files.items()]
     for signature in manifest.extra_signatures:
         expected = ExpectedOutputs(str(folder), signature, recorded_cases.load(folder, signature.name), tolerance)
-        records.append(compare_file(*signature_file(folder, signature), expected))
+        comparisons.append((*signature_file(folder, signature), expected))
+    records, missing = [], None
+    for comparison in comparisons:
+        try:
+            records.append(compare_file(*comparison))
+        except subprocess_session.MissingLibraryError as error:
+            missing = error
+    if missing and not records:
+        raise missing
     return records
 
 

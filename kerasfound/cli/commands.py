@@ -228,8 +228,10 @@ def verify(bundle: Path, /, model: Path | None = None) -> None:
         model: a .keras file to compare with, instead of the recorded outputs.
     """
     if model is None:
-        checks = kerasfound.export.verify(bundle)
-        show_verification(kerasfound.bundle.version_folder(bundle), checks)
+        checks, folder = kerasfound.export.verify(bundle), kerasfound.bundle.version_folder(bundle)
+        exported = kerasfound.bundle.manifest.read(folder / "manifest.json").verification
+        verified = {check.format for check in checks}
+        show_verification(folder, checks, [record.format for record in exported if record.format not in verified])
         return
     startup.start("tensorflow")
     show_verification(bundle, kerasfound.export.verify(bundle, kerasfound.export.load(model)))

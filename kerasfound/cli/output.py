@@ -1,5 +1,6 @@
 """What the command line prints about runs, verifications and quantization."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ def _format_metrics(metrics: dict[str, float]) -> str:
     return "  ".join(f"{name.replace('_', '-')} {format_number(value)}" for name, value in metrics.items())
 
 
-def show_verification(bundle: Path, checks: "list[Verification]") -> None:
+def show_verification(bundle: Path, checks: "list[Verification]", skipped: Iterable[str] = ()) -> None:
     """Print how much the outputs of each file of a bundle differ from the trained model."""
     for check in checks:
         print(
@@ -45,6 +46,9 @@ def show_verification(bundle: Path, checks: "list[Verification]") -> None:
             f"largest difference {check.max_scaled_difference:.1e} (allowed {check.tolerance:.0e}), "
             f"equal decisions {check.equal_decisions:.1%}"
         )
+    for name in skipped:
+        library = "ONNX Runtime" if name.startswith("onnx") else "TensorFlow"
+        print(f"{name}: skipped, because {library} is not installed here")
     print(f"verified: {bundle}")
 
 
