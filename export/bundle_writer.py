@@ -56,7 +56,7 @@ def bundle(
     """Export a model as the next version of its name. It is verified before it appears.
 
     Args:
-        model: a built Keras model, an opened run folder, or a `.keras` file.
+        model: a built Keras model, an opened run folder, or a `.keras` or `.h5` file.
         repository: the folder of all models. It is created if it does not exist.
         name: the folder of the model in the repository. Defaults to the name of the recipe, file or model.
         options: dynamic shapes, opset, samples and tolerance.

@@ -12,6 +12,7 @@ from rich.table import Table
 
 import kerasfound
 from kerasfound import recipes
+from kerasfound.export.keras_archive import is_model_file
 from kerasfound.serving import serve
 
 from . import startup
@@ -185,7 +186,7 @@ def export(
     """Write a verified bundle (SavedModel, ONNX, manifest) of a trained model, as the next version of its name.
 
     Args:
-        source: the folder of a finished run, or a .keras file.
+        source: the folder of a finished run, or a .keras or .h5 file.
         to: the model repository, a folder with one sub-folder per model.
         name: the model's name. Defaults to the recipe's or the file's.
         labels: a text file with the class names of a .keras file, one per line. A run has its own labels.
@@ -197,7 +198,7 @@ def export(
             test rows of the run.
         data_dir: the folder of prepared TFDS data for this test, if it has moved.
     """
-    opened = source if source.is_file() or source.suffix == ".keras" else kerasfound.training.Run.open(source)
+    opened = source if is_model_file(source) else kerasfound.training.Run.open(source)
     names = read_lines(labels) if labels else []
     startup.start("tensorflow")  # it writes the SavedModel, also for models of other backends
     bundle = kerasfound.export.bundle(
