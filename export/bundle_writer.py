@@ -133,7 +133,7 @@ def _write_version(
     task = TASKS[task_name(run, labels)]
     extras = [build(model, run, expected) for build in task.extra_signatures]
     opset = task.opset if options.opset is None else options.opset
-    split = vectorized_texts.split(model, traced.signature)
+    split = vectorized_texts.split(model, traced.signature) if vectorized_texts.has_vectorizer(model) else None
     if run and run.schema.is_tabular:
         expected = _write_table_files(traced, run.schema, folder, options, opset, expected)
     elif split:

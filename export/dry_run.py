@@ -12,18 +12,14 @@ from kerasfound.errors import UserError
 
 from .converter import convert, recurrent_operators, scan
 from .converter.handlers import handler_table
+from .options import ExportOptions
+from .raw_inputs import vectorized_texts
+from .raw_inputs.vectorized_texts import SplitModel
 from .tracing import traced_model
 from .tracing.dynamic_shapes import SCOPES
 from .tracing.traced_model import DynamicShapes, TracedModel
-from .tracing.unsupported import (
-    UnsupportedLayer,
-    UnsupportedModelError,
-    all_layers,
-    describe_layer,
-    layer_in_message,
-    layer_of_node,
-)
-from .verification.subprocess_session import find_fault
+from .tracing.unsupported import UnsupportedModelError, all_layers, describe_layer, layer_of_node
+from .verification import verify
 
 BOTH = "both"
 FORMATS = ("SavedModel", "ONNX")
@@ -75,7 +71,7 @@ class Explanation:
 def explain(model: keras.Model, dynamic_shapes: DynamicShapes | None = None, opset: int = convert.OPSET) -> Explanation:
     """Say what an export will do to each layer: rewrite it, leave it out, or fail, and then how to fix it.
 
-    This exports the model to a temporary folder, so it takes as long as an export.
+    This runs the steps of an export up to the verified ONNX file, so it takes long and refuses what an export refuses.
 
     Args:
         model: built, on the TensorFlow backend.
@@ -100,36 +96,40 @@ def explain(model: keras.Model, dynamic_shapes: DynamicShapes | None = None, ops
     traced_model.input_tensors(model, dynamic_shapes)
     changes = [*_changed_precisions(model), *_layers_without_cudnn(model)]
     try:
-        traced = convert.trace_for_onnx(model, dynamic_shapes)
-    except UnsupportedModelError as error:
-        formats = "ONNX" if _is_traceable(model, dynamic_shapes) else BOTH
-        return Explanation(model.name, [*changes, *_unsupported_layers(error, formats)])
-    changes += [*_left_out_layers(traced), *_rewritten_layers(traced)]
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "model.onnx"
-            convert.save_onnx(traced, file, opset)
-            if fault := find_fault("onnx", file):
-                reason = f"the exported file cannot be run ({fault.rstrip('.')})"
-                raise UnsupportedModelError([UnsupportedLayer(layer_in_message(fault, model), reason)], "ONNX")
-    except UnsupportedModelError as error:
-        changes += _unsupported_layers(error, "ONNX")
+        vectorized_texts.check_vectorizers(model)
+        traced = traced_model.trace_model(model, dynamic_shapes)
+        expected = verify.expected_outputs(model, traced.signature, ExportOptions(dynamic_shapes, opset))
     except UserError as error:
-        changes.append(LayerChange(describe_layer(model), "ONNX", "unsupported", str(error)))
+        return Explanation(model.name, [*changes, *_refusals(model, error, BOTH)])
+    try:
+        if vectorized_texts.has_vectorizer(model):
+            split = vectorized_texts.split(model, traced.signature)
+            changes += _left_out_vectorizers(split)
+            traced = convert.trace_for_onnx(split.rest)
+            expected = split.onnx_outputs(split.with_texts(expected), traced.signature)
+        else:
+            traced = convert.trace_for_onnx(model, dynamic_shapes)
+        changes += [*_left_out_layers(traced), *_rewritten_layers(traced)]
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / verify.ONNX
+            convert.save_onnx(traced, file, opset)
+            verify.verify_file("onnx", file, traced.model, expected)
+    except UserError as error:
+        changes += _refusals(model, error, "ONNX")
     return Explanation(model.name, changes)
 
 
-def _is_traceable(model: keras.Model, dynamic_shapes: DynamicShapes | None) -> bool:
-    """Whether the model can be traced for a SavedModel, which keeps Keras's own loops."""
-    try:
-        traced_model.trace_model(model, dynamic_shapes)
-    except UnsupportedModelError:
-        return False
-    return True
+def _left_out_vectorizers(split: SplitModel) -> list[LayerChange]:
+    layers = dict.fromkeys(describe_layer(text.layer) for text in split.texts)
+    return [LayerChange(layer, "ONNX", "left out", vectorized_texts.REASON) for layer in layers]
 
 
-def _unsupported_layers(error: UnsupportedModelError, file_format: str) -> list[LayerChange]:
-    return [LayerChange(x.layer, file_format, "unsupported", x.reason, x.fix) for x in error.unsupported_layers]
+def _refusals(model: keras.Model, error: UserError, file_format: str) -> list[LayerChange]:
+    """The layers that an error of the export names, or the model."""
+    if isinstance(error, UnsupportedModelError):
+        layers = error.unsupported_layers
+        return [LayerChange(x.layer, file_format, "unsupported", x.reason, x.fix) for x in layers]
+    return [LayerChange(describe_layer(model), file_format, "unsupported", str(error))]
 
 
 def _changed_precisions(model: keras.Model) -> list[LayerChange]:

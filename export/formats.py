@@ -30,11 +30,13 @@ def onnx(model: "keras.Model", path: str | Path, options: ExportOptions = DEFAUL
     """
     require_tensorflow()
     from .converter import convert
+    from .raw_inputs import vectorized_texts
     from .verification import verify
 
     path = Path(path)
     if path.is_dir():
         raise UserError(f"{path}: is a folder; name a file, such as {path / verify.ONNX}.")
+    vectorized_texts.refuse_vectorizers(model)
     with staging_folder(path.parent) as folder:
         traced = convert.trace_for_onnx(model, options.dynamic_shapes)
         expected = verify.expected_outputs(model, traced.signature, options)

@@ -25,6 +25,7 @@ from ..tracing.unsupported import (
 from . import recurrent_operators, scan
 from .handlers import handler_table
 from .rewrite import pipeline
+from .tf2onnx_graph import convert_graph, freeze
 
 if TYPE_CHECKING:
     import onnx
@@ -106,16 +107,15 @@ def _run_tf2onnx(traced: TracedModel) -> "onnx.ModelProto":
     outputs = {tensor.name: name for name, tensor in function.structured_outputs.items()}
     names = dict(zip(inputs, (x.name for x in traced.signature.inputs), strict=True)) | outputs
     with raise_conversion_errors(model), tf.device("/cpu:0"):
-        graph, tables = tf2onnx.tf_loader.from_trackable(model, function, inputs, list(outputs), False)
+        graph, tables = freeze(model, function, inputs, list(outputs))
         _freeze_captured_tensors(graph, function)
         if _allow_inlining(graph):
             with tf.Graph().as_default():
                 tf.import_graph_def(graph, name="")
                 graph = tf2onnx.tf_loader.tf_optimize(inputs, list(outputs), graph)
-        proto, _ = tf2onnx.convert._convert_common(  # the public call continues after an error and writes a broken file
+        proto = convert_graph(
             graph,
-            name=model.name,
-            continue_on_error=False,
+            model.name,
             opset=OPSET,
             custom_op_handlers=handler_table.tf2onnx_handlers(tables) | recurrent_operators.HANDLERS,
             input_names=inputs,

@@ -28,6 +28,7 @@ STEP = "text_vectorization"
 REASON = "a bundle has it as a step before the ONNX file, which takes its output"
 HIDDEN = "it calls TextVectorization in its own code, where no export can take it out"
 SPLIT = "pass each text input to a TextVectorization layer, and its output to the rest of a functional model"
+USE_BUNDLE = "call kerasfound.export.bundle, which keeps TextVectorization as a step before the ONNX file"
 USE_OPTIONS = "use one of the values that Keras names, and change the texts before the model"
 EDGE_CASES = (
     "A <br /><br />GREAT film -- isn't it?! 10/10.",
@@ -131,12 +132,18 @@ class SplitModel:
 
 def check_vectorizers(model: keras.Model) -> None:
     """Raise an `UnsupportedModelError` if the code of a model calls `TextVectorization`. This needs no signature."""
-    if _has_vectorizer(model) and not hasattr(model, "inputs"):
+    if has_vectorizer(model) and not hasattr(model, "inputs"):
         raise _unsupported(model, HIDDEN, SPLIT)
 
 
-def split(model: keras.Model, signature: Signature) -> SplitModel | None:
-    """Take the `TextVectorization` layers out of a model; `None` if it has none.
+def refuse_vectorizers(model: keras.Model) -> None:
+    """Raise an `UnsupportedModelError` if a model has `TextVectorization`, for an ONNX file alone."""
+    if has_vectorizer(model):
+        raise _unsupported(model, "it begins with texts, which ONNX cannot split", USE_BUNDLE)
+
+
+def split(model: keras.Model, signature: Signature) -> SplitModel:
+    """Take the `TextVectorization` layers out of a model.
 
     Args:
         model: functional or Sequential.
@@ -145,8 +152,6 @@ def split(model: keras.Model, signature: Signature) -> SplitModel | None:
     Raises:
         UnsupportedModelError: naming the layer that cannot become a step.
     """
-    if not _has_vectorizer(model):
-        return None
     names = _Splitter(model, signature).tensor_names()
     return _Splitter(model, signature, names).split()
 
@@ -198,7 +203,7 @@ class _Splitter:
     def _apply(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(operation, keras.layers.TextVectorization):
             return self._take_out(operation, *args)
-        if _has_vectorizer(operation):
+        if has_vectorizer(operation):
             return self._call(operation, *args)
         self.used |= {id(x) for x in keras.tree.flatten((args, kwargs))}
         return self._copy(operation)(*args, **kwargs)
@@ -228,7 +233,8 @@ class _Splitter:
         return self.copies[id(operation)]
 
 
-def _has_vectorizer(operation: Any) -> bool:
+def has_vectorizer(operation: Any) -> bool:
+    """Whether a layer is a `TextVectorization` layer, or one is inside it."""
     layers = all_layers(operation) if isinstance(operation, keras.layers.Layer) else []
     return any(isinstance(layer, keras.layers.TextVectorization) for layer in layers)
 

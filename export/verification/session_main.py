@@ -40,7 +40,7 @@ def open_onnx(
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     outputs = [y.name for y in session.get_outputs()]
 
-    def describe(value: Any) -> tuple[str, str, list[int | str | None]]:
+    def describe(value: Any) -> tuple[str, str, list[int | str | None] | None]:
         dtype = value.type.removeprefix("tensor(").removesuffix(")")
         return value.name, NUMPY_DTYPES.get(dtype, dtype), value.shape
 

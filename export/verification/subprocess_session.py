@@ -15,6 +15,8 @@ from kerasfound.bundle.manifest import Manifest, NamedSignature, Tensor
 from kerasfound.bundle.recorded_cases import Tensors
 from kerasfound.errors import UserError
 
+from ..memory import release_memory
+
 if TYPE_CHECKING:
     from ..tracing.traced_model import Signature
 
@@ -72,22 +74,12 @@ def run_file(
     return outputs
 
 
-def find_fault(file_format: str, file: Path) -> str | None:
-    """Open a file without running it. Return why it cannot be opened, or `None`.
-
-    Raises:
-        UserError: if it takes too long.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        process = _run_script(str(file), file_format, file, [], Path(folder))
-    return _failure(process) if process.returncode else None
-
-
 def _run_script(
     name: str, file_format: str, file: Path, calls: list[Tensors], folder: Path
 ) -> subprocess.CompletedProcess:
     arrays = {f"{call}.{tensor}": x for call, inputs in enumerate(calls) for tensor, x in inputs.items()}
     np.savez(folder / INPUTS, **arrays)  # type: ignore[arg-type]
+    release_memory()  # for the other process
     command = [sys.executable, "-P", *map(str, [SCRIPT, file_format, file, folder / INPUTS, folder / OUTPUTS])]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:

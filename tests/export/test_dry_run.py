@@ -8,6 +8,7 @@ if keras.backend.backend() != "tensorflow":
     pytest.skip("graphs are exported from the TensorFlow backend", allow_module_level=True)
 
 from kerasfound import export
+from kerasfound.errors import UserError
 from kerasfound.export.converter import recurrent_operators, scan
 
 
@@ -59,3 +60,72 @@ def test_a_loop_that_only_onnx_does_not_support(monkeypatch):
     explanation = export.explain(model)
     assert explanation.supported_formats == ["SavedModel"]
     assert 'layer "memory"' in explanation.changes[-1].layer
+
+
+class Noise(layers.Layer):
+    def call(self, x):
+        return x + keras.random.normal(ops.shape(x))
+
+
+class OwnModel(keras.Model):
+    def __init__(self):
+        super().__init__(name="own")
+        self.dense = layers.Dense(2)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+def quantized():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    model.quantize("int8")
+    return model
+
+
+def own_model():
+    model = OwnModel()
+    model(ops.ones((1, 3)))
+    return model
+
+
+def of_texts(*stack):
+    return keras.Sequential([keras.Input((1,), dtype="string"), *stack])
+
+
+def of_numbers(*stack):
+    return keras.Sequential([keras.Input((3, 2)), *stack])
+
+
+MODELS = {
+    "a stack of layers": (lambda: of_numbers(layers.Dense(2)), ["SavedModel", "ONNX"]),
+    "noise": (lambda: of_numbers(Noise()), []),
+    "a state": (lambda: keras.Sequential([keras.Input(batch_shape=(2, 3, 2)), layers.LSTM(2, stateful=True)]), []),
+    "a lambda": (lambda: of_numbers(layers.Lambda(lambda x: 2 * x)), ["SavedModel", "ONNX"]),
+    "a subclass": (own_model, ["SavedModel", "ONNX"]),
+    "float64": (lambda: of_numbers(layers.Dense(2, dtype="float64")), ["SavedModel", "ONNX"]),
+    "8-bit weights": (quantized, ["SavedModel", "ONNX"]),
+    "words": (lambda: of_texts(layers.StringLookup(vocabulary=["a"])), ["SavedModel", "ONNX"]),
+    "hashed words": (lambda: of_texts(layers.Hashing(4)), ["SavedModel"]),
+    "texts": (
+        lambda: of_texts(layers.TextVectorization(vocabulary=["a"], output_mode="count")),
+        ["SavedModel", "ONNX"],
+    ),
+    "an error": (lambda: of_numbers(layers.Lambda(raising, output_shape=(3, 2))), []),
+    "NaN": (lambda: of_numbers(layers.Rescaling(float("nan"))), []),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MODELS)
+def test_it_refuses_what_a_bundle_refuses_for_the_same_reason(tmp_path, kind):
+    make_model, formats = MODELS[kind]
+    model = make_model()
+    explanation = export.explain(model)
+    assert explanation.supported_formats == formats
+    reasons = [change.reason for change in explanation.changes if change.action == "unsupported"]
+    if not reasons:
+        export.bundle(model, tmp_path, "dry_run")
+        return
+    with pytest.raises(UserError) as refusal:
+        export.bundle(model, tmp_path, "dry_run")
+    assert all(reason.split(" by ")[0] in str(refusal.value) for reason in reasons)

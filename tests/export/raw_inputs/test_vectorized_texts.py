@@ -137,6 +137,12 @@ def test_what_no_server_can_do_is_refused_by_name(arguments, shape, reason):
     assert reason in str(refused.value)
 
 
+def test_an_onnx_file_alone_is_refused_and_the_bundle_named(tmp_path):
+    text = texts()
+    with pytest.raises(UserError, match=r"kerasfound\.export\.bundle, which keeps TextVectorization as a step"):
+        kf.export.onnx(keras.Model(text, vectorize()(text)), tmp_path / "model.onnx")
+
+
 def test_a_vectorizer_in_the_code_of_a_model_is_refused():
     class Own(keras.Model):
         def __init__(self):

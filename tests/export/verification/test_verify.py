@@ -345,7 +345,7 @@ def test_a_file_that_crashes_its_process_is_not_kept(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
     explanation = kf.export.explain(deep())
     assert explanation.supported_formats == ["SavedModel"]
-    assert "the exported file cannot be run (it ended with status 1" in str(explanation)
+    assert "onnx cannot be run: it ended with status 1" in str(explanation)
 
 
 @pytest.mark.parametrize("opset", [0, 17])
