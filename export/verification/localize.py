@@ -37,8 +37,8 @@ def first_differing_layer(model: keras.Model, file_format: str, case: RecordedCa
         for y in keras.tree.flatten(operation.output)
     ]
     inputs = model.inputs if isinstance(model, keras.Sequential) else model.input
-    probe = keras.Model(inputs, [y for _, y in layer_outputs], name="probe")
     try:
+        probe = keras.Model(inputs, [y for _, y in layer_outputs], name="probe")
         signature, exported = _export_and_run(probe, file_format, case)
         expected = traced_model.reference_function(probe)(*(case.inputs[x.name] for x in signature.inputs))
     except (UserError, ValueError, TypeError) as error:

@@ -19,7 +19,7 @@ USUAL_KINDS = ("samples", "random")
 """The kinds of inputs that show the scale of an output; all others are edge cases."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RecordedCase:
     """One call of the trained model.
 

@@ -14,6 +14,7 @@ import pytest
 from onnx import numpy_helper
 
 import kerasfound as kf
+from kerasfound.bundle import manifest
 from kerasfound.bundle.manifest import Tensor
 from kerasfound.errors import UserError
 from kerasfound.export.converter import convert
@@ -310,6 +311,15 @@ def test_what_rounding_explains_is_recorded_for_a_later_verification(tmp_path):
     folder = kf.export.bundle(cancelled(), tmp_path, "cancelled")
     records = kf.export.verify(folder)
     assert all(record.max_scaled_difference <= 1e-5 for record in records)
+
+
+def test_nan_that_only_tensorflows_kernels_swallow_is_no_missing_value(tmp_path):
+    """TensorFlow's maximum of NaN and a number is the number, ONNX Runtime's is NaN."""
+    x = keras.Input((8, 8, 1), name="x")
+    y = layers.Dense(2)(layers.Flatten()(layers.MaxPooling2D(2)(layers.ReLU()(layers.Conv2D(2, 3)(x)))))
+    folder = kf.export.bundle(keras.Model(x, y), tmp_path, "pooled")
+    (tensor,) = manifest.read(folder / "manifest.json").inputs
+    assert not tensor.nullable
 
 
 def test_a_file_is_opened_once_and_in_another_process(tmp_path, monkeypatch):
