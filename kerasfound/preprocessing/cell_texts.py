@@ -14,7 +14,7 @@ def describe_column(column: Column) -> str:
 
     Example:
         >>> describe_column(Column("day", ColumnKind.DATE, format=DateFormat("dmy", "/", example="31/12/2024")))
-        "date, day before month, '31/12/2024'"
+        "date, day first, '31/12/2024'"
         >>> describe_column(Column("id", ColumnKind.IGNORED, reason="row numbers"))
         'ignored: row numbers'
     """

@@ -58,7 +58,7 @@ def infer_column(
     column = Column(name, ColumnKind.CATEGORY, (), missing, distinct)
     if not as_category:
         column = _read_texts(column, cells, conventions) if is_text(cells) else _read_typed(column, known)
-    if column.distinct < 2 and not isinstance(column.format, BooleanFormat):
+    if column.distinct < 2:
         return msgspec.structs.replace(column, kind=ColumnKind.IGNORED, format=None, reason="one value", notes=())
     if column.kind != ColumnKind.CATEGORY:
         return column
@@ -161,11 +161,12 @@ def _read_texts(column: Column, cells: pa.ChunkedArray, conventions: Conventions
         ]
         total = int(gaps.rows.sum())
         notes.append(f"{total:,} cell{'s are' if total > 1 else ' is'} read as missing: {', '.join(counts)}")
+    has_marks = isinstance(reading.form, BooleanFormat)  # its empty cells are false
     column = msgspec.structs.replace(
         column,
         kind=reading.kind,
-        missing=column.missing + int(gaps.rows.sum()),
-        distinct=len(others.texts),
+        missing=0 if has_marks else column.missing + int(gaps.rows.sum()),
+        distinct=2 if has_marks else len(others.texts),
         format=reading.form,
         notes=tuple(notes),
     )

@@ -112,11 +112,11 @@ def describe(form: DateFormat) -> str:
 
     Example:
         >>> describe(DateFormat("dmy", "/", example="31/12/2024"))
-        "date, day before month, '31/12/2024'"
+        "date, day first, '31/12/2024'"
     """
-    order = {"ymd": "", "dmy": ", day before month", "mdy": ", month before day"}[form.order]
+    order = "" if form.month_names else {"ymd": "", "dmy": ", day first", "mdy": ", month first"}[form.order]
     zones = ", in UTC" if form.zones else ""
-    return f"date{'' if form.month_names else order}{' and time' if form.hours else ''}{zones}, {form.example!r}"
+    return f"date{' and time' if form.hours else ''}{order}{zones}, {form.example!r}"
 
 
 def _split_time(texts: TextOperations, form: DateFormat, x: Any) -> tuple[Any, Any]:

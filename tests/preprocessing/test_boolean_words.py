@@ -29,6 +29,12 @@ def test_booleans_in_many_spellings(texts, expected):
     assert [None if number != number else number for number in numbers] == expected
 
 
+def test_the_empty_cells_beside_marks_are_not_missing():
+    column = infer_column("flag", pa.chunked_array([["x", None, None]]))
+    assert (column.missing, column.distinct) == (0, 2)
+    assert column.notes == ("empty cells are false, 'x' is true",)
+
+
 @pytest.mark.parametrize("texts", [("m", "f"), ("yes", "no", "maybe"), ("y", "f"), ("yes", "yes")])
 def test_other_words_are_no_booleans(texts):
     assert infer_column("flag", pa.chunked_array([pa.array(texts)])).kind != "boolean"
