@@ -16,7 +16,7 @@ from kerasfound.export.keras_archive import is_model_file
 from kerasfound.serving import serve
 
 from . import startup
-from .output import show_quantization, show_run, show_verdict, show_verification
+from .output import show_quantization, show_run, show_scores, show_verdict, show_verification
 from .recipe_commands import Switch, recipe_command, recipe_summary
 
 app = App(
@@ -32,8 +32,8 @@ app.command(run)
 
 
 @app.command(name="list")
-def list_(what: Literal["recipes", "data", "blocks"] | None = None) -> None:
-    """List the recipes and the named data sets, or the building blocks, one line each.
+def list_(what: Literal["recipes", "data", "blocks", "runs"] | None = None) -> None:
+    """List the recipes and the named data sets, or the building blocks, or the runs in runs/, one line each.
 
     Args:
         what: list only these. The default is recipes and data.
@@ -44,6 +44,12 @@ def list_(what: Literal["recipes", "data", "blocks"] | None = None) -> None:
 
         for block in blocks():
             print(f"{block.kind:<12}{block.name:<30}{block.summary.replace('$', '')}")
+        return
+
+    if what == "runs":
+        for run in sorted(Path("runs").glob("*/*")):
+            if (run / "model.keras").is_file() and not run.is_symlink():
+                show_scores(kerasfound.training.Run.open(run))
         return
 
     from kerasfound.data import SOURCES, TABLES
@@ -122,19 +128,36 @@ def compare(*runs: Path, out: Path = Path("compare.html")) -> None:
 
 
 @app.command
-def predict(run: Path, /, *files: Path, text: list[str] | None = None, json: Annotated[bool, Switch] = False) -> None:
+def predict(
+    run: Path,
+    /,
+    *files: Path,
+    text: list[str] | None = None,
+    json: Annotated[bool, Switch] = False,
+    out: Path | None = None,
+) -> None:
     """Predict with a finished run, for image files, texts, or every row of tables.
 
     Args:
         run: a run folder.
-        files: images (digits must be light on dark, like the training data), text files, or CSV or Parquet tables with
-            the columns of the training.
+        files: folders, images (digits must be light on dark, like the training data), text files, or CSV or Parquet
+            tables with the columns of the training.
         text: a text, for a text classifier. May be repeated.
         json: print one JSON object per line, with the probabilities of all labels.
+        out: write the predictions with the probabilities of all labels to this .csv or .json file instead.
     """
+    from kerasfound.training import prediction_files
+
     opened = kerasfound.training.Run.open(run)
+    if out:
+        prediction_files.check_out(out)
     startup.start(opened.settings["backend"])
-    for prediction in kerasfound.training.predict(opened, list(files), text or []):
+    predictions = kerasfound.training.predict(opened, list(files), text or [])
+    if out:
+        prediction_files.write(predictions, out)
+        print(f"{len(predictions):,} predictions: {out}")
+        return
+    for prediction in predictions:
         print(json_lines.dumps(dataclasses.asdict(prediction)) if json else prediction)
 
 

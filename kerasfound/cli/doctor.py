@@ -20,6 +20,7 @@ EXTRAS = {
     "recipes": ("jinja2", "matplotlib", "pillow", "scikit-learn", "tensorflow-datasets"),
     "export": ("tensorflow", "tf2onnx", "onnx", "onnxruntime"),
     "serving": ("onnxruntime", "uvicorn", "httptools", "uvloop"),
+    "tensorboard": ("tensorboard",),
     "raw": ("pillow", "tokenizers"),
 }
 

@@ -28,6 +28,15 @@ def show_run(run: "Run") -> None:
     print(f"next: kerasfound export {run.folder}")
 
 
+def show_scores(run: "Run") -> None:
+    """Print a line: the run, its data, and the first test metric next to that of the baseline."""
+    (name, value), *_ = run.results["test"].items()
+    baseline = run.baseline
+    of_baseline = f"  ({format_number(baseline.metrics[name])} without a model)" if baseline else ""
+    data = Path(run.environment["data"]["name"]).name
+    print(f"{run.folder!s:<46}{data:<24}{name.replace('_', '-')} {format_number(value)}{of_baseline}")
+
+
 def show_verdict(baseline: "Baseline") -> None:
     """Say so if a model is not better than its baseline."""
     if baseline.verdict:

@@ -26,7 +26,7 @@ class Config:
     data_dir: str | None = None
     """A folder of prepared TFDS data. Defaults to the variable TFDS_DATA_DIR, then to the default folder of TFDS."""
     out: str | None = None
-    """The run folder to create. Defaults to runs/<recipe>/<time>."""
+    """The run folder to create. Defaults to runs/<recipe>/<time>, which runs/<recipe>/latest then names, too."""
     seed: int = 0
     """Seed of the initial weights, the order of the rows, dropout and data augmentation."""
     backend: str = os.environ.get("KERAS_BACKEND") or "tensorflow"
@@ -57,7 +57,7 @@ class Config:
     """Two classes: the cost of a missed row of the rarer class, where a false alarm costs 1. The report then also has
     the threshold with the smallest cost."""
     tensorboard: bool = False
-    """Also write TensorBoard logs to the run folder."""
+    """Also write TensorBoard logs to the run folder. Needs the extra kerasfound[tensorboard]."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:

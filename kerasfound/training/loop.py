@@ -1,5 +1,6 @@
 """A run from the settings to the finished run folder: the recipe trains, the loop evaluates and writes the results."""
 
+import importlib.util
 import time
 from types import ModuleType
 from typing import NamedTuple
@@ -8,6 +9,7 @@ import keras
 import msgspec
 
 from kerasfound.data import Dataset, Split
+from kerasfound.errors import NotInstalledError
 
 from . import baseline, evaluation, report
 from .config import Config
@@ -59,6 +61,8 @@ def resume(recipe: ModuleType, run: Run, data_dir: str | None = None) -> Run:
 
 
 def _train(recipe: ModuleType, config: Config, run: Run) -> Run:
+    if config.tensorboard and not importlib.util.find_spec("tensorboard"):
+        raise NotInstalledError("TensorBoard, which `tensorboard` needs,", 'pip install "kerasfound[tensorboard]"')
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
     try:
@@ -99,3 +103,4 @@ def _write_results(trained: Trained, run: Run, config: Config) -> None:
     run.save_samples(test.x[:SAMPLES], test.y[:SAMPLES], outputs[:SAMPLES])
     report.write(run, test, outputs, task.sections)
     run.save_model(model)
+    run.mark_latest()

@@ -1,7 +1,8 @@
 """Predictions of a finished run for the user's own files and texts."""
 
 import dataclasses
-from collections.abc import Sequence
+import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def predict(run: Run, files: list[Path], texts: Sequence[str] = ()) -> list[Clas
         run: an opened run folder of a classifier or of a regression on a table.
         files: images in any format of Pillow, which are scaled to the model's size (light on dark, like the training
             data); CSV or Parquet tables with the columns of the run, one prediction for each row; text files, or CSV or
-            Parquet tables with a column of texts.
+            Parquet tables with a column of texts; or folders of such files.
         texts: texts, for a text classifier.
 
     Raises:
@@ -53,12 +54,37 @@ def predict(run: Run, files: list[Path], texts: Sequence[str] = ()) -> list[Clas
     read_inputs = TASKS[run.schema.task].read_inputs
     if read_inputs is None:
         raise UserError(f"{run.folder}: a language model; `kerasfound generate` continues a prompt with it.")
-    names, x = read_inputs(run, files, texts)
+    names, x = read_inputs(run, files_in(files, TASKS[run.schema.task].suffixes()), texts)
     outputs = evaluation.predict_rows(run.load_model(), x)
     labels = run.schema.labels
     if not labels:
         return [ValuePrediction(name, float(value)) for name, value in zip(names, outputs[:, 0], strict=True)]
     return [_class_prediction(name, labels, row) for name, row in zip(names, outputs, strict=True)]
+
+
+def files_in(paths: list[Path], suffixes: Collection[str]) -> list[Path]:
+    """The paths, with the readable files in place of each folder.
+
+    Args:
+        paths: files and folders.
+        suffixes: of the readable files, in lower case. Hidden files and other suffixes are left out.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            files.append(path)
+            continue
+        inside = [file for file in sorted(path.rglob("*")) if file.is_file() and not file.name.startswith(".")]
+        readable = {file: None for file in inside if file.suffix.lower() in suffixes}
+        if not readable:
+            shown = ", ".join(sorted(suffixes)[:12])
+            raise UserError(f"{path}: no file in this folder ends in {shown}; name the files instead.")
+        others = [file.name for file in inside if file not in readable]
+        if others:
+            more = f" and {len(others) - 3:,} more" if len(others) > 3 else ""
+            print(f"{path}: left out {', '.join(others[:3])}{more}, which this run cannot read.", file=sys.stderr)
+        files += readable
+    return files
 
 
 def _class_prediction(name: str, labels: tuple[str, ...], row: np.ndarray) -> ClassPrediction:

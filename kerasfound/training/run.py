@@ -78,7 +78,10 @@ class Run:
 
     @classmethod
     def _existing(cls, folder: str | Path) -> Self:
-        run = cls(Path(folder), recipe="")
+        folder = Path(folder)
+        if folder.is_symlink():  # runs/<recipe>/latest
+            folder = folder.parent / folder.readlink()
+        run = cls(folder, recipe="")
         if not run.folder.is_dir():
             problem = "not a folder" if run.folder.exists() else "no such folder"
             raise UserError(f"{folder}: {problem}; give a run folder of `kerasfound run`.")
@@ -220,6 +223,14 @@ class Run:
     def save_model(self, model: "keras.Model") -> None:
         with replacing(self.model_file) as part:
             model.save(part)
+
+    def mark_latest(self) -> None:
+        """Let `latest`, a link next to a folder that is named by its time, name this run."""
+        if self.settings["out"]:
+            return
+        link = self.folder.parent / "latest"
+        with replacing(link) as part:
+            part.symlink_to(self.folder.name)
 
     def load_model(self) -> "keras.Model":
         """The trained model, for inference."""

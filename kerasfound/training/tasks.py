@@ -1,6 +1,6 @@
 """What training does for each kind of task, in one table: `TASKS`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ import numpy as np
 from kerasfound import data
 from kerasfound.bundle import Schema, Task
 from kerasfound.data import Dataset, Split, windows
-from kerasfound.preprocessing import encode_texts
+from kerasfound.preprocessing import encode_texts, pixels
 
 from . import baseline, report_sections, task_metrics, user_inputs
 from .report import Section
@@ -63,6 +63,8 @@ class TaskFunctions(NamedTuple):
     """Convert the rows of a data set to the inputs of the model."""
     read_inputs: Callable[[Run, list[Path], Sequence[str]], tuple[list[str], np.ndarray]] | None = None
     """Read files and texts for `predict`: a name and inputs for each row. None where `predict` is not possible."""
+    suffixes: Callable[[], Collection[str]] = tuple
+    """The suffixes of the files that `predict` reads in a folder, in lower case."""
 
 
 TASKS = {
@@ -73,6 +75,7 @@ TASKS = {
         sections=report_sections.image_sections,
         load=load_examples,
         read_inputs=user_inputs.read_images,
+        suffixes=pixels.suffixes,
     ),
     Task.TEXT_CLASSIFICATION: TaskFunctions(
         metrics=task_metrics.classification_metrics,
@@ -82,6 +85,7 @@ TASKS = {
         load=load_examples,
         prepare=tokenize,
         read_inputs=user_inputs.read_texts,
+        suffixes=lambda: (".txt", *user_inputs.TABLES),
     ),
     Task.TEXT_GENERATION: TaskFunctions(
         metrics=task_metrics.next_character_metrics,
@@ -98,6 +102,7 @@ TASKS = {
         sections=report_sections.table_classification_sections,
         load=load_table,
         read_inputs=user_inputs.read_table_rows,
+        suffixes=lambda: user_inputs.TABLES,
     ),
     Task.TABULAR_REGRESSION: TaskFunctions(
         metrics=task_metrics.regression_metrics,
@@ -106,6 +111,7 @@ TASKS = {
         sections=report_sections.table_regression_sections,
         load=load_table,
         read_inputs=user_inputs.read_table_rows,
+        suffixes=lambda: user_inputs.TABLES,
     ),
 }
 """One entry for each member of `Task`."""

@@ -1,8 +1,10 @@
 """The command line as a user sees it: processes, exit codes, one clear line for each error."""
 
+import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from kerasfound import recipes
+from kerasfound import cli, recipes
 from kerasfound.data import SOURCES, TABLES, load
 from kerasfound.training import Run
 
@@ -258,6 +260,76 @@ def test_doctor_shows_what_is_installed_and_how_to_fix_the_rest(kerasfound, tmp_
     assert re.search(r"ok +backend +tensorflow on cpu", doctor.stdout)
     assert re.search(r"-- +TFDS_DATA_DIR .*no such folder", doctor.stdout)
     assert re.search(r"ok +data digits", doctor.stdout)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder with two images, one of them in a sub-folder, and two other files."""
+    folder = tmp_path / "pictures"
+    (folder / "more").mkdir(parents=True)
+    for name in ("a.png", "more/B.PNG"):
+        Image.fromarray(np.zeros((8, 8), "uint8")).save(folder / name)
+    (folder / "Thumbs.db").write_text("")
+    (folder / ".hidden.png").write_text("")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.json"])
+def test_a_folder_is_predicted_into_a_file(kerasfound, digits_run, pictures, tmp_path, name):
+    finished = kerasfound("predict", digits_run.folder, pictures, "--out", tmp_path / name)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout == f"2 predictions: {tmp_path / name}\n"
+    assert finished.stderr == f"{pictures}: left out Thumbs.db, which this run cannot read.\n"
+    if name == "p.csv":
+        rows = list(csv.DictReader((tmp_path / name).open()))
+        probabilities = [[float(row[f"probability of {label}"]) for label in digits_run.schema.labels] for row in rows]
+    else:
+        rows = json.loads((tmp_path / name).read_text())
+        probabilities = [list(row["probabilities"].values()) for row in rows]
+    assert [row["input"] for row in rows] == [str(pictures / "a.png"), str(pictures / "more" / "B.PNG")]
+    assert np.sum(probabilities, axis=1) == pytest.approx([1, 1], abs=1e-4)
+    assert {row["label"] for row in rows} == {digits_run.schema.labels[np.argmax(probabilities[0])]}
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [("p.txt", "--out p.txt: must end in .csv or .json"), ("nowhere/p.csv", "the folder nowhere does not exist")],
+)
+def test_a_file_that_cannot_be_written_is_refused(kerasfound, digits_run, pictures, out, message):
+    assert message in error_line(kerasfound("predict", digits_run.folder, pictures, "--out", out))
+
+
+def test_a_folder_without_readable_files_is_refused(kerasfound, digits_run, tmp_path):
+    (tmp_path / "a.txt").write_text("no image")
+    assert "no file in this folder ends in" in error_line(kerasfound("predict", digits_run.folder, tmp_path))
+
+
+def test_latest_names_the_newest_finished_run_and_the_runs_are_listed(tmp_path, monkeypatch, digits_run, capsys):
+    monkeypatch.chdir(tmp_path)
+    folders = []
+    for time in ("2026-01-01_00-00-00", "2026-01-02_00-00-00"):
+        shutil.copytree(digits_run.folder, tmp_path / "runs" / "mnist_cnn" / time)
+        settings = digits_run.settings | {"out": None}
+        (tmp_path / "runs" / "mnist_cnn" / time / "config.yaml").write_text(yaml.safe_dump(settings))
+        folders.append(Run.open(f"runs/mnist_cnn/{time}"))
+        folders[-1].mark_latest()
+    assert Run.open("runs/mnist_cnn/latest").folder == folders[1].folder
+    with pytest.raises(SystemExit):
+        cli.main(["list", "runs"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [str(run.folder) for run in folders]
+    assert all("accuracy 0." in line and "without a model" in line for line in lines)
+
+
+def test_a_missing_tensorboard_is_one_line(kerasfound, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as u\nfind = u.find_spec\n"
+        "u.find_spec = lambda name, *a: None if name == 'tensorboard' else find(name, *a)\n"
+    )
+    flags = ["--data", "digits", "--tensorboard", "--out", tmp_path / "run"]
+    finished = kerasfound("run", "mnist_cnn", *flags, PYTHONPATH=str(tmp_path))
+    assert 'which --tensorboard needs, is not installed: pip install "kerasfound[tensorboard]"' in error_line(finished)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_closed_output_pipe_is_no_error(digits_run):
