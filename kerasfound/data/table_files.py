@@ -85,7 +85,8 @@ def _read_csv(data: bytes, path: Path, header: bool | None, names: Sequence[str]
             raise UserError(f"{path}: not a table but {what}; give a CSV or Parquet file.")
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = text.rstrip("\n") + "\n"
+    if not text.endswith("\n"):
+        text += "\n"
     if text.isspace():
         raise UserError(f"{path}: empty; expected the names of the columns in the first row, and rows.")
     lines = text.split("\n", 2 * SAMPLE)[:-1]

@@ -207,7 +207,7 @@ def test_row_names_without_a_name_as_r_writes_them(read):
 
 def test_blank_lines_are_no_rows_but_in_a_single_column(read):
     assert read("a,b\n1,2\n\n  \n3,4\n\n\n")[1] == [["1", "2"], ["3", "4"]]
-    assert read("text\none, two\n\nthree\n\n")[1] == [["one, two"], [None], ["three"]]
+    assert read("text\none, two\n\nthree\n\n")[1] == [["one, two"], [None], ["three"], [None]]
 
 
 def test_windows_1252_is_read_with_a_word(read):
