@@ -83,7 +83,8 @@ class RowInputs(NamedTuple):
 
     def _unknown(self, name: str) -> str:
         known = [column.name for column in self.columns.values()]
-        near = difflib.get_close_matches(name, [*known, *self.columns], n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        near = near or difflib.get_close_matches(name, self.columns, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"the columns are {', '.join(map(repr, known))}"
         return f"no column {name!r}; {hint}"
 
