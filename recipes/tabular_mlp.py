@@ -57,7 +57,7 @@ class Config(kf.training.Config):
     steps: int = kf.training.bounded(1600, at_least=1)
     """Batches in all epochs together, if `epochs` is not set. Training stops early when it no longer improves."""
     batch_size: int | None = kf.training.bounded(None, at_least=1)
-    """Rows in one step. Defaults to a fiftieth of the training rows, at least 16 and at most 256."""
+    """Rows in one step. Defaults to a fiftieth of the training rows, at least 32 and at most 256."""
     learning_rate: float = kf.training.bounded(6e-3, above=0)
     """AdamW's step size at the peak of the cycle."""
     members: int = kf.training.bounded(10, at_least=2)
@@ -70,15 +70,15 @@ class Config(kf.training.Config):
     """Maximum number of bins of a number."""
     pairs: int = kf.training.bounded(6, at_least=0)
     """Maximum number of pairs of numbers whose sum and difference become features."""
-    dropout: float = kf.training.bounded(0.1, at_least=0)
-    """Share of a layer's units that is dropped in training, below 1."""
+    dropout: float | None = kf.training.bounded(None, at_least=0)
+    """Share of a layer's units dropped in training, below 1. Defaults to 0.1, or to 0.3 for fewer than 5,000 rows."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.categorical, self.keep = (
             tuple(name for names in columns for name in names.split(",")) for columns in (self.categorical, self.keep)
         )
-        if self.dropout >= 1:
+        if (self.dropout or 0) >= 1:
             raise UserError(f"`dropout` must be below 1, got {self.dropout}.")
 
 
@@ -133,9 +133,10 @@ def train(config: Config, run: kf.training.Run) -> kf.training.Trained:
     table = kf.data.load_table(config.data, config.data_dir, **settings)
     print(kf.data.describe(table))
     x, y = (np.concatenate(arrays) for arrays in zip(table.train, table.validation, strict=True))
-    batch_size = config.batch_size or int(np.clip(len(y) // 50, 16, 256))
+    batch_size = config.batch_size or int(np.clip(len(y) // 50, 32, 256))
     epochs = config.epochs or max(1, round(config.steps * batch_size / len(y)))
-    config = dataclasses.replace(config, epochs=epochs, batch_size=batch_size)
+    dropout = (0.3 if len(y) < 5000 else 0.1) if config.dropout is None else config.dropout
+    config = dataclasses.replace(config, epochs=epochs, batch_size=batch_size, dropout=dropout)
     run.start(table, config)
 
     is_classification = bool(table.schema.labels)

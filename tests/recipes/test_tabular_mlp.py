@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -143,6 +144,55 @@ def test_a_changed_table_is_not_evaluated(run):
             evaluation.evaluate(run)
     finally:
         file.write_text(original)
+
+
+def test_rare_and_unknown_categories_share_a_code_and_the_others_are_ordered_by_frequency():
+    codes = np.repeat([1, 2, 3, 4], [20, 300, 2, 78])[:, None].astype("float32")  # of 400 rows, 4 make a code
+    row = keras.Input((1,))
+    numbered, sizes = tabular_features.frequent_categories(row, [0], codes)
+    new = np.array([[2], [4], [1], [3], [0], [9]], "float32")
+    assert keras.Model(row, numbered).predict(new, verbose=0).ravel().tolist() == [1, 2, 3, 0, 0, 0]
+    assert sizes == [4]
+
+
+def test_a_missing_number_is_smaller_than_all_others_for_trees():
+    x = np.array([[-5.0], [7.0], [np.nan]], "float32")
+    row = keras.Input((1,))
+    filled = keras.Model(row, tabular_features.filled_below(row, [0], x)).predict(x, verbose=0).ravel()
+    assert filled[:2].tolist() == [-5, 7]
+    assert filled[2] < -5
+
+
+def table(folder, lines):
+    (folder / "table.csv").write_text("\n".join(lines) + "\n")
+    return {"data": str(folder / "table.csv"), "target": "y", "out": str(folder / "run")}
+
+
+def test_a_target_that_is_a_sum_of_columns_is_predicted_exactly(tmp_path):
+    counts = np.random.default_rng(0).integers(0, 1000, (300, 2))
+    lines = ["a,b,y", *(f"{a},{b},{a + b + 5}" for a, b in counts)]
+    config = tabular_mlp.Config(**table(tmp_path, lines), **SMALL | {"epochs": 1})
+    metrics = kf.training.execute(tabular_mlp, config).results["test"]
+    assert metrics["rmse"] < 0.05 * counts.sum(axis=1).std()
+
+
+def test_balanced_classes_find_more_rows_of_the_rare_class(tmp_path):
+    x = np.random.default_rng(0).normal(size=600)
+    y = x + np.random.default_rng(1).normal(size=600) > 2
+    settings = table(tmp_path, ["x,y", *(f"{a:.4f},{'rare' if b else 'common'}" for a, b in zip(x, y, strict=True))])
+    recalls = []
+    for class_weight in (None, "balanced"):
+        options = settings | SMALL | {"epochs": 2, "out": str(tmp_path / f"run-{class_weight}")}
+        run = kf.training.execute(tabular_mlp, tabular_mlp.Config(class_weight=class_weight, **options))
+        recalls.append(run.results["test"]["recall"])
+    assert recalls[1] > recalls[0] + 0.2
+
+
+@pytest.mark.parametrize("classes", ["aabbaabbaabbc", "aaaaaabbbbbb", "abcdabcdabcdabcd"])
+def test_a_table_of_few_rows_and_a_class_of_one_row_can_be_trained_on(tmp_path, classes):
+    lines = ["x,z,y", *(f"{i},{'uv'[i % 2]},{c}" for i, c in enumerate(classes))]
+    config = tabular_mlp.Config(**table(tmp_path, lines), **SMALL | {"epochs": 1})
+    assert kf.training.execute(tabular_mlp, config).finished
 
 
 def test_a_bin_ends_where_the_target_changes():
