@@ -1,5 +1,6 @@
 """A linear or logistic regression as a dense layer of a Keras model."""
 
+import functools
 from typing import Any
 
 import keras
@@ -9,6 +10,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 import kerasfound as kf
 
 from .cross_fitting import class_logits, cross_fit
+
+RIDGE_PENALTIES = (0.01, 1.0, 100.0)
+"""A linear regression takes the penalty that is best on the rows left out: a small one if the target is a sum."""
 
 
 def linear_model(
@@ -34,12 +38,12 @@ def linear_model(
     """
     x = keras.Model(row, features).predict(train.x, batch_size=500, verbose=0)
 
-    def make() -> Any:
-        if outputs == 1:
-            return Ridge()
-        return LogisticRegression(class_weight=class_weight, max_iter=300)
-
-    models, out_of_fold = cross_fit(make, x, train.y, fold, outputs)
+    if outputs > 1:
+        make = functools.partial(LogisticRegression, class_weight=class_weight, max_iter=300)
+        models, out_of_fold = cross_fit(make, x, train.y, fold, outputs)
+    else:
+        fitted = [cross_fit(functools.partial(Ridge, penalty), x, train.y, fold, 1) for penalty in RIDGE_PENALTIES]
+        models, out_of_fold = min(fitted, key=lambda pair: np.square(pair[1][:, 0] - train.y).sum())
     layer = kf.layers.Dense(outputs, trainable=False, dtype="float32", name="linear_model")
     y = layer(features)
     layer.set_weights([np.mean(arrays, axis=0) for arrays in zip(*(weights(m, outputs) for m in models), strict=True)])

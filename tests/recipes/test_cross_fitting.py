@@ -85,6 +85,7 @@ def test_the_layers_compute_the_mean_of_the_models_of_all_folds(fit, rows, outpu
         return estimators, scores
 
     monkeypatch.setattr(f"{fit.__module__}.cross_fit", spy)
+    monkeypatch.setattr(linear_model, "RIDGE_PENALTIES", (1.0,))
     row = keras.Input((4,))
     fold = cross_fitting.deal_folds(rows.y, 3, outputs > 1, seed=0)
     y, out_of_fold = fit(row, row, rows, fold, outputs, None)
