@@ -3,6 +3,7 @@
     python benchmarks/recipes.py mnist-cnn --seeds 3            # TFDS_DATA_DIR points at the data
     python benchmarks/recipes.py own-images FOLDER              # FOLDER has a folder of photographs for each class
     python benchmarks/recipes.py imdb-lstm
+    python benchmarks/recipes.py own-texts FOLDER               # FOLDER has labelled texts as people have them
     python benchmarks/recipes.py tabular-mlp FOLDER             # FOLDER has the CSV files; needs xgboost, lightgbm,
                                                                 # catboost and pandas
     python benchmarks/recipes.py own-data FOLDER                # FOLDER has tables as people have them
@@ -76,9 +77,9 @@ def table_head(measures: list[str]) -> str:
     return f"{machine}\n\n| | {' | '.join(measures)} | s | GB |\n|---|{'---|' * (len(measures) + 2)}"
 
 
-def train_preset(name: str, preset: str, seeds: int) -> list[dict]:
-    flags = [] if preset == "default" else ["--preset", preset]
-    runs = [train_recipe(name, seed, *flags) for seed in range(seeds)]
+def train_preset(name: str, preset: str, seeds: int, *flags: str) -> list[dict]:
+    selected = [] if preset == "default" else ["--preset", preset]
+    runs = [train_recipe(name, seed, *selected, *flags) for seed in range(seeds)]
     return [run | run["test"] for run in runs]
 
 
@@ -220,6 +221,28 @@ def without_columns(file: Path, names: tuple[str, ...], folder: Path) -> Path:
         writer.writeheader()
         writer.writerows(rows)
     return folder / file.name
+
+
+TEXTS = {"sms_spam.tsv": "", "airline_tweets.csv": "--text text --target airline_sentiment"}
+"""Files of labelled texts and their flags."""
+
+
+@app.command
+def own_texts(folder: Path, seeds: int = 3, presets: list[str] | None = None) -> None:
+    """Test accuracy on labelled texts as people have them, compared with TF-IDF and a linear support vector machine.
+
+    Args:
+        folder: has the files of `TEXTS`.
+        seeds: number of seeds.
+        presets: of imdb_lstm. Defaults to the default settings and `best`.
+    """
+    print(table_head(["accuracy"]))
+    for file, flags in TEXTS.items():
+        (reference,) = run_references("own_texts", str(folder / file), *flags.split())
+        print(table_row(f"{file}, {reference['model']}", [reference], ["accuracy"]), flush=True)
+        for preset in presets or ["default", "best"]:
+            runs = train_preset("imdb_lstm", preset, seeds, "--data", str(folder / file), *flags.split())
+            print(table_row(f"{file}, imdb_lstm, {preset}", runs, ["accuracy"]), flush=True)
 
 
 @app.command

@@ -2,8 +2,7 @@
 
 Shows: word vectors from counts, LSTM in both directions, masks, pooling over time, word dropout, n-gram features.
 Costs: 3 to 4 minutes on 2 CPU cores with TensorFlow, 4 to 5 with the n-grams, which read 800 words of a text.
-Reaches: 90.1% on the test reviews (3 seeds: 89.9 to 90.4), 92.2% with the n-grams (92.2 to 92.3);
-benchmarks/RESULTS.md.
+Reaches: 90.1% of the test reviews (3 seeds: 89.9 to 90.4), 92.2% with n-grams (92.2 to 92.3); benchmarks/RESULTS.md.
 
     kerasfound run imdb_lstm                      # 50,000 film reviews, through TFDS
     kerasfound run imdb_lstm --preset best        # with n-grams
@@ -15,7 +14,7 @@ benchmarks/RESULTS.md.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import kerasfound as kf
 from kerasfound import _lazy
@@ -46,9 +45,9 @@ class Config(kf.training.Config):
     header: bool | None = None
     """Whether the first row of a CSV file has the names of the columns. The default is inferred."""
     epochs: int | None = kf.training.bounded(None, at_least=1)
-    """Passes over the training texts. Defaults to 3, or to 8 for fewer than 10,000 texts."""
-    batch_size: int = kf.training.bounded(50, at_least=1)
-    """Texts in one step."""
+    """Passes over the training texts. Defaults to as many as make 1,440 steps: 3 for 22,500 texts, at most 30."""
+    batch_size: int | None = kf.training.bounded(None, at_least=1)
+    """Texts in one step. Defaults to 50, or to fewer for less than 2,000 training texts."""
     learning_rate: float = kf.training.bounded(4e-3, above=0)
     """Adam's step size at the peak of the cycle."""
     vocabulary: int = kf.training.bounded(30_000, at_least=3)
@@ -59,25 +58,26 @@ class Config(kf.training.Config):
     """Length of a word vector."""
     units: int = kf.training.bounded(64, at_least=1)
     """Units of the LSTM in each direction."""
-    dropout: float = kf.training.bounded(0.6, at_least=0)
-    """Share of the features of the word vectors, and of the pooled features, that is dropped in training, below 1."""
+    dropout: float | None = kf.training.bounded(None, at_least=0)
+    """Share of the features dropped in training, below 1. Defaults to 0.6, or to 0 for five texts or more per word."""
     word_dropout: float | None = kf.training.bounded(None, at_least=0)
     """Share of the words dropped in training, below 1. Defaults to 0.2, or to 0 if most texts are below 50 words."""
     ngrams: int = kf.training.bounded(0, at_least=0)
     """Length of the longest n-grams for a support vector machine next to the LSTM. 0 turns it off."""
-    error_cost: float = kf.training.bounded(2.0, above=0)
-    """Cost of errors on the training texts for the support vector machine (scikit-learn's C)."""
+    evidence: Literal["log-ratio", "occurrence"] | None = None
+    """The feature of an n-gram: its log-count ratio, or 1. Defaults to log-ratio, or to occurrence for short texts."""
+    error_cost: float | None = kf.training.bounded(None, above=0)
+    """Cost of training errors for the support vector machine, scikit-learn's C. Defaults to 2, or 1 for short texts."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, share in (("dropout", self.dropout), ("word_dropout", self.word_dropout or 0)):
+        for name, share in (("dropout", self.dropout or 0), ("word_dropout", self.word_dropout or 0)):
             if share >= 1:
                 raise kf.errors.UserError(f"`{name}` must be below 1, got {share}.")
 
 
 def build(schema: kf.bundle.Schema, train: kf.data.Split, config: Config) -> tuple[keras.Model, ...]:
-    """Return three models on token ids: the LSTM's logits, for training; the logits of the LSTM and the support vector
-    machine, stacked; and the probabilities of their weighted sum.
+    """Return three models on token ids: the LSTM's logits; those and the SVM's, stacked; their sum's probabilities.
 
     Args:
         schema: the schema of the data set, with the classes.
@@ -90,9 +90,8 @@ def build(schema: kf.bundle.Schema, train: kf.data.Split, config: Config) -> tup
     network = keras.Model(ids, lstm(ids, classes, vectors, config), name="network")
     outputs = [network.output]
     if config.ngrams:
-        outputs.append(
-            components.ngram_svm.ngram_svm(ids, classes, train, config.ngrams, config.error_cost, config.seed)
-        )
+        options: tuple[Any, ...] = config.ngrams, config.evidence, config.error_cost, config.seed
+        outputs.append(components.ngram_svm.ngram_svm(ids, classes, train, *options))
     logits = keras.layers.Activation("linear", dtype="float32", name="readers")(ops.stack(outputs, axis=1))
     equal = keras.initializers.Constant(1 / len(outputs))
     weighted_sum = keras.layers.EinsumDense(
@@ -112,15 +111,33 @@ def lstm(ids: keras.KerasTensor, classes: int, vectors: np.ndarray, config: Conf
     embedding.set_weights([vectors])
     x = kf.layers.Dropout(config.word_dropout or 0, noise_shape=(None, None, 1), name="word_dropout")(x)
     # drop whole features of a text: a single dropped number can be inferred from the other numbers of its word
-    x = keras.layers.SpatialDropout1D(config.dropout, name="feature_dropout")(x)
+    x = keras.layers.SpatialDropout1D(config.dropout or 0, name="feature_dropout")(x)
     layer = kf.layers.LSTM(config.units, return_sequences=True, name="lstm")
     x = kf.layers.Bidirectional(layer, name="both_directions")(x, mask=known)
     # pooling over time gives every word a short path to the loss; -1 is the smallest output of an LSTM
     known = ops.expand_dims(ops.cast(known, x.dtype), -1)
     maximum = ops.max(x * known - (1 - known), axis=1)
     mean = ops.sum(x * known, axis=1) / ops.maximum(ops.sum(known, axis=1), 1)
-    x = kf.layers.Dropout(config.dropout, name="dropout")(ops.concatenate([maximum, mean], axis=-1))
+    x = kf.layers.Dropout(config.dropout or 0, name="dropout")(ops.concatenate([maximum, mean], axis=-1))
     return kf.layers.Dense(classes, dtype="float32", name="logits")(x)
+
+
+def adapt(config: Config, words: int, lengths: np.ndarray) -> Config:
+    """Fill in the settings that follow from the number of words and the lengths: a short text says a thing once."""
+    rows = len(lengths)
+    batch_size = config.batch_size or min(50, max(8, rows // 40))
+    epochs = config.epochs or min(30, max(3, round(1_440 * batch_size / rows)))
+    # the order of words is learned late: at first the loss may stay the same for several epochs
+    patience = None if config.ema else max(3, epochs // 2)
+    defaults: dict[str, Any] = {"batch_size": batch_size, "epochs": epochs, "patience": patience}
+    # there is little to memorize if each word is in many texts, and noise would hide how the words belong together
+    defaults["dropout"] = 0.6 if rows < 5 * words else 0.0
+    if np.median(lengths) < 50:
+        defaults |= {"word_dropout": 0.0, "evidence": "occurrence", "error_cost": 1.0}
+    else:
+        defaults |= {"word_dropout": 0.2, "evidence": "log-ratio", "error_cost": 2.0}
+    unset = {name: value for name, value in defaults.items() if getattr(config, name) is None}
+    return dataclasses.replace(config, vocabulary=words, **unset)
 
 
 def train(config: Config, run: kf.training.Run) -> kf.training.Trained:
@@ -134,25 +151,22 @@ def train(config: Config, run: kf.training.Run) -> kf.training.Trained:
         header=config.header,
     )
     print(kf.data.describe(texts))
-    epochs = config.epochs or (3 if len(texts.train.y) >= 10_000 else 8)
-    short = np.median([text.count(" ") for text in texts.train.x]) < 50
-    word_dropout = (0.0 if short else 0.2) if config.word_dropout is None else config.word_dropout
-    config = dataclasses.replace(config, epochs=epochs, word_dropout=word_dropout)
-    run.start(texts, config)
-    run.save_tokenizer(kf.preprocessing.train_tokenizer(texts.train.x, config.vocabulary, config.length))
-    tokens = dataclasses.replace(
-        texts,
-        train=kf.training.prepare_split(run, texts.train),
-        validation=kf.training.prepare_split(run, texts.validation),
-        test=kf.training.prepare_split(run, texts.test),
+    tokenizer = kf.preprocessing.train_tokenizer(texts.train.x, config.vocabulary, config.length)
+    train, validation, test = (
+        kf.data.Split(kf.preprocessing.encode_texts(tokenizer, split.x), split.y)
+        for split in (texts.train, texts.validation, texts.test)
     )
-
+    tokens = dataclasses.replace(texts, train=train, validation=validation, test=test)
+    config = adapt(config, tokenizer.get_vocab_size(), lengths := (train.x > 0).sum(axis=1))
+    run.start(texts, config)
+    run.save_tokenizer(tokenizer)
+    assert config.batch_size  # `adapt` has set it, and the number of epochs
+    assert config.epochs
     network, all_logits, model = build(texts.schema, tokens.train, config)
-    lengths = (tokens.train.x > 0).sum(axis=1)
     batches = kf.training.ShuffledBatches(tokens.train, config.batch_size, config.seed, lengths=lengths)
     network.compile(
         optimizer=kf.optimizers.Adam(
-            kf.schedules.OneCycle(config.learning_rate, epochs * len(batches)), **config.optimizer_options()
+            kf.schedules.OneCycle(config.learning_rate, config.epochs * len(batches)), **config.optimizer_options()
         ),
         loss=kf.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
@@ -160,7 +174,6 @@ def train(config: Config, run: kf.training.Run) -> kf.training.Trained:
         steps_per_execution=config.steps_per_call,
     )
     kf.training.fit(network, batches, tokens.validation, run, config)
-
     # on texts that were not used for training, the weights also correct overconfidence
     logits = all_logits.predict(tokens.validation.x, batch_size=500, verbose=0)
     model.get_layer("weighed").set_weights([components.logit_weights.logit_weights(logits, tokens.validation.y)])

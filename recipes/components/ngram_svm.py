@@ -14,24 +14,34 @@ HASH_RANGE = 2**31
 
 
 def ngram_svm(
-    ids: keras.KerasTensor, classes: int, train: kf.data.Split, ngrams: int, error_cost: float, seed: int
+    ids: keras.KerasTensor,
+    classes: int,
+    train: kf.data.Split,
+    ngrams: int,
+    evidence: str,
+    error_cost: float,
+    seed: int,
 ) -> keras.KerasTensor:
     """Fit the machine to the training texts and return its margins for `ids`, `(batch, classes)`.
 
-    The feature of an n-gram is its log-count ratio from naive Bayes; its coefficient comes from a linear support vector
-    machine. Each text's feature vector is normalized to length 1, so that long texts do not get larger margins.
+    The feature of an n-gram in the text is its log-count ratio from naive Bayes, or 1; its coefficient comes from a
+    linear support vector machine. Each text's feature vector is normalized to length 1, so that long texts do not get
+    larger margins.
 
     Args:
         ids: token ids, `(batch, time)`.
         classes: number of classes.
         train: token ids and classes of the training texts.
         ngrams: length of the longest n-grams.
+        evidence: `"log-ratio"`, or `"occurrence"` for features of 1.
         error_cost: scikit-learn's `C`: a higher value tolerates fewer errors on the training texts.
         seed: seed of the optimization.
     """
     hashes = kf.layers.HashedNGrams(ngrams, HASH_RANGE, name="ngrams")(ids)
     occurs, known = occurrences(keras.Model(ids, hashes), train.x)
     ratios = log_ratios(occurs, train.y, classes)
+    if evidence == "occurrence":
+        ratios = np.ones_like(ratios)
     machines = [
         LinearSVC(C=error_cost, random_state=seed).fit(normalize(occurs.multiply(ratio)), train.y == c)
         for c, ratio in enumerate(ratios)

@@ -1,9 +1,13 @@
 """The recipe for labelled texts: it learns, predicts for texts of the user, exports, and is reproducible."""
 
+import json
+import unicodedata
+
 import keras
 import numpy as np
 import onnxruntime
 import pytest
+import tensorflow as tf
 from scipy.sparse import csr_matrix
 from sklearn.preprocessing import normalize
 from sklearn.svm import LinearSVC
@@ -14,6 +18,7 @@ from kerasfound.recipes import imdb_lstm
 from kerasfound.recipes.components import ngram_svm
 from kerasfound.recipes.components.logit_weights import logit_weights
 from kerasfound.recipes.components.word_vectors import word_vectors
+from kerasfound.serving.raw_inputs import find_raw_inputs
 
 SMALL = {"epochs": 6, "width": 16, "units": 8, "batch_size": 10, "learning_rate": 1e-2, "dropout": 0.2}
 WORDS = {"praise": ("fine", "lovely", "great"), "criticism": ("poor", "sad", "bad")}
@@ -125,16 +130,15 @@ def test_all_ngrams_are_known_if_no_texts_share_one():
     assert occurs.shape == (2, 4)
 
 
-def test_the_keras_svm_has_the_margins_of_scikit_learn():
+@pytest.mark.parametrize("evidence", ["log-ratio", "occurrence"])
+def test_the_keras_svm_has_the_margins_of_scikit_learn(evidence):
     rng = np.random.default_rng(0)
     train = kf.data.Split(rng.integers(2, 9, (60, 6)).astype("int32"), np.arange(60) % 3)
     ids = keras.Input((None,), dtype="int32")
-    margins = keras.Model(ids, ngram_svm.ngram_svm(ids, 3, train, ngrams=2, error_cost=0.5, seed=0)).predict(
-        train.x, verbose=0
-    )
+    margins = keras.Model(ids, ngram_svm.ngram_svm(ids, 3, train, 2, evidence, 0.5, seed=0)).predict(train.x, verbose=0)
     occurs, _ = ngram_svm.occurrences(keras.Model(ids, kf.layers.HashedNGrams(2, 2**31)(ids)), train.x)
     for c, ratio in enumerate(ngram_svm.log_ratios(occurs, train.y, 3)):
-        x = normalize(occurs.multiply(ratio))
+        x = normalize(occurs.multiply(ratio) if evidence == "log-ratio" else occurs)
         machine = LinearSVC(C=0.5, random_state=0).fit(x, train.y == c)
         np.testing.assert_allclose(margins[:, c], machine.decision_function(x), atol=1e-5)
 
@@ -170,6 +174,82 @@ def test_vectors_may_have_more_features_than_there_are_words():
     vectors = word_vectors(np.array([[2, 3, 2]]), vocabulary=4, width=16, seed=0)
     assert vectors.shape == (4, 16)
     assert np.isfinite(vectors).all()
+
+
+def test_long_texts_are_trained_as_film_reviews():
+    config = imdb_lstm.adapt(imdb_lstm.Config(), 30_000, np.full(22_500, 230))
+    assert (config.epochs, config.batch_size, config.dropout, config.word_dropout) == (3, 50, 0.6, 0.2)
+    assert (config.evidence, config.error_cost) == ("log-ratio", 2)
+
+
+def test_short_texts_keep_all_words_and_few_texts_get_more_passes():
+    few, many = (imdb_lstm.adapt(imdb_lstm.Config(), 500, np.full(rows, 20)) for rows in (350, 200_000))
+    assert (few.epochs, few.batch_size, few.evidence) == (30, 8, "occurrence")
+    assert (many.epochs, many.batch_size) == (3, 50)
+    assert few.word_dropout == 0
+    assert few.vocabulary == 500
+
+
+def test_texts_with_few_different_words_are_trained_without_dropout():
+    grammar, tweets = (imdb_lstm.adapt(imdb_lstm.Config(), words, np.full(6_000, 30)) for words in (130, 8_000))
+    assert (grammar.dropout, grammar.epochs) == (0, 12)
+    assert tweets.dropout == 0.6
+
+
+def test_settings_of_the_user_are_kept():
+    config = imdb_lstm.Config(dropout=0.0, epochs=1, batch_size=3, error_cost=9.0)
+    adapted = imdb_lstm.adapt(config, 500, np.full(350, 20))
+    assert (adapted.dropout, adapted.epochs, adapted.batch_size, adapted.error_cost) == (0.0, 1, 3, 9.0)
+
+
+OPINIONS = {
+    "Chinese": (
+        "{}这部{}真的{}。",
+        ("我觉得", "昨天看的", ""),
+        ("电影", "小说", "连续剧"),
+        ("很好看", "很精彩", "不无聊"),
+        ("很难看", "很无聊", "不精彩"),
+    ),
+    "Thai": (
+        "{}{}เรื่องนี้{}",
+        ("ฉันว่า", "เมื่อวาน", ""),
+        ("หนัง", "ละคร", "นิยาย"),
+        ("สนุกมาก", "ดีจริง", "ไม่น่าเบื่อ"),
+        ("น่าเบื่อมาก", "แย่จริง", "ไม่สนุก"),
+    ),
+}
+"""For each language a sentence, its beginnings, its subjects, and its predicates of praise and of criticism."""
+
+
+def opinions(language, count):
+    """Rows of a text and its label. The same words are in both classes, with and without a negation."""
+    sentence, *parts = OPINIONS[language]
+    rng, rows = np.random.default_rng(0), []
+    for i in range(count):
+        beginning, subject, praise, criticism = (rng.choice(words) for words in parts)
+        rows.append((sentence.format(beginning, subject, (criticism, praise)[i % 2]), ("critic", "fan")[i % 2]))
+    return rows
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="graphs are exported from the TensorFlow backend")
+@pytest.mark.parametrize("language", OPINIONS)
+def test_a_script_without_spaces_is_learned_exported_and_served(language, tmp_path):
+    rows, data = opinions(language, 400), tmp_path / "opinions.csv"
+    data.write_text("\n".join(map(",".join, [("text", "label"), *rows])) + "\n")
+    config = imdb_lstm.Config(data=str(data), out=str(tmp_path / "run"), epochs=3, width=16, units=8, ngrams=3)
+    run = kf.training.execute(imdb_lstm, config)
+    assert run.results["test"]["accuracy"] > 0.95
+
+    folder = kf.export.bundle(run, tmp_path / "models", name="opinions")
+    texts = [text for text, _ in rows[:20]] + ["", "好", "\x00", unicodedata.normalize("NFD", rows[0][0])]
+    expected = run.load_model().predict(kf.preprocessing.encode_texts(run.tokenizer, texts), verbose=0)
+    served = find_raw_inputs(kf.bundle.manifest.read(folder / "manifest.json"), folder)
+    ids = served["ids"].from_json(json.dumps(texts).encode())
+    (from_onnx,) = onnxruntime.InferenceSession(folder / "model.onnx").run(None, {"ids": ids})
+    (from_saved_model,) = tf.saved_model.load(folder).signatures["text"](text=tf.constant(texts)).values()
+    np.testing.assert_allclose(from_onnx, expected, atol=1e-5)
+    np.testing.assert_allclose(from_saved_model, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("option", ["dropout", "word_dropout"])
