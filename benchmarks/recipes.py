@@ -200,9 +200,10 @@ def own_table_row(file: Path, target: str | None, without: tuple[str, ...], seed
     means = {name: statistics.mean(values) for name, values in errors.items()}
     cells = [f"{means[name]:.5g} ({' '.join(f'{value:.4g}' for value in values)})" for name, values in errors.items()]
     name = file.stem + (f" without {' and '.join(without)}" if without else "")
-    ratio = means["tabular_mlp"] / means["HistGradientBoosting"]
+    reference = means["HistGradientBoosting"]
+    ratio = f"{means['tabular_mlp'] / reference:.3f}" if reference else ""
     seconds = " ".join(f"{run['CPU s']:.0f}" for run in runs)
-    return f"| {name} | {' | '.join(cells)} | {ratio:.3f} | {seconds} | {max(run['GB'] for run in runs):.1f} |"
+    return f"| {name} | {' | '.join(cells)} | {ratio} | {seconds} | {max(run['GB'] for run in runs):.1f} |"
 
 
 def test_error(metrics: dict) -> float:
