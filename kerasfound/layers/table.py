@@ -249,7 +249,8 @@ class DecisionTrees(keras.layers.Layer):
     Example:
         >>> layer = DecisionTrees(trees=1, nodes=1)
         >>> layer.build((None, 2))
-        >>> layer.set_weights([[[[10.0], [20.0]]], [[1]], [[0.5]], [[[-1, 1]]], [[0, 1]]])  # is feature 1 above 0.5?
+        >>> weights = [[[10.0], [20.0]]], [[1]], [[0.5]], [[[-1, 1]]], [[0, 1]]  # is feature 1 above 0.5?
+        >>> layer.set_weights([np.array(w) for w in weights])
         >>> [float(v) for v in layer(ops.array([[9.0, 0.0], [9.0, 1.0]]))[:, 0]]
         [10.0, 20.0]
 

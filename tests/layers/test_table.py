@@ -77,7 +77,8 @@ def test_each_tree_adds_the_value_of_the_leaf_that_the_row_reaches():
     layer.build((None, 2))
     paths = np.array([[[-1, 1, 1], [0, -1, 1]], [[-1, 1, 0], [0, 0, 0]]])
     values = np.array([[[1], [2], [3]], [[10], [20], [0]]])
-    layer.set_weights([values, [[0, 1], [1, 0]], [[0, 1], [5, 0]], paths, [[0, 1, 2], [0, 1, 1]]])
+    weights = values, [[0, 1], [1, 0]], [[0, 1], [5, 0]], paths, [[0, 1, 2], [0, 1, 1]]
+    layer.set_weights([np.array(w) for w in weights])
     rows = {(-1, 9): 1 + 20, (1, 0): 2 + 10, (1, 1): 2 + 10, (1, 2): 3 + 10}
     assert ops.convert_to_numpy(layer(np.array(list(rows), "float32")))[:, 0].tolist() == list(rows.values())
 

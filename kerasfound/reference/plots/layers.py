@@ -274,8 +274,8 @@ def _sorted_lookup() -> Figure:
 def _decision_trees() -> Figure:
     layer = layers.DecisionTrees(trees=2, nodes=1)
     layer.build((None, 1))
-    path, turns = [[[-1, 1]]] * 2, [[0, 1]] * 2
-    layer.set_weights([[[[0], [1]], [[0], [-3]]], [[0], [0]], [[-1], [1]], path, turns])
+    weights = [[[0], [1]], [[0], [-3]]], [[0], [0]], [[-1], [1]], [[[-1, 1]]] * 2, [[0, 1]] * 2
+    layer.set_weights([np.array(w) for w in weights])
     x = np.linspace(-3, 3, 601).astype("float32")
     figure, axes = new_figure("DecisionTrees: the sum of two trees with one node each")
     axes.plot(x, to_numpy(layer(x[:, None]))[:, 0])
