@@ -137,6 +137,11 @@ def exported_function(model: keras.Model, precision: str = "float32") -> Callabl
     return call
 
 
+def functional_form(model: keras.Model) -> keras.Model:
+    """A stack of layers as a functional model, which has the list of its operations; another model itself."""
+    return keras.Model(model.inputs, model.outputs, name=model.name) if type(model) is keras.Sequential else model
+
+
 def reference_function(model: keras.Model) -> Callable[..., dict[str, tf.Tensor]]:
     """The model as a function of its input tensors in the signature's order: named outputs, in inference mode.
 

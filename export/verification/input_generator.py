@@ -178,11 +178,23 @@ def _check_sizes(model: keras.Model, signature: traced_model.Signature, sizes: D
     Raises:
         ValueError: if a layer of a functional model cannot have these sizes.
     """
+    model = traced_model.functional_form(model)
     if hasattr(model, "operations"):
         shapes = {id(_symbolic_input(model, x.name)): shape(x, sizes) for x in signature.inputs}
-        inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+        input_shapes = keras.tree.map_structure(lambda x: shapes[id(x)], model.input)
         with contextlib.suppress(NotImplementedError), traced_model.without_softmax_warning():
-            model.compute_output_shape(keras.tree.map_structure(lambda x: shapes[id(x)], inputs))
+            model.compute_output_shape(input_shapes)
+            _check_adaptive_pooling(model, input_shapes)
+
+
+def _check_adaptive_pooling(model: keras.Model, input_shapes: Any) -> None:
+    """Keras does not check adaptive pooling: from fewer steps than it returns, TensorFlow ends the process."""
+    for layer in model.layers:
+        if type(layer).__name__.startswith("Adaptive") and hasattr(layer, "output_size"):
+            steps = keras.Model(model.input, layer.input).compute_output_shape(input_shapes)
+            steps = steps[1:-1] if layer.data_format == "channels_last" else steps[2:]
+            if any(size < wanted for size, wanted in zip(steps, layer.output_size, strict=True)):
+                raise ValueError(f"{layer.name} makes {layer.output_size} steps out of {steps}")
 
 
 def input_domain(model: keras.Model, tensor: Tensor, samples: np.ndarray | None) -> Domain:
@@ -209,6 +221,7 @@ def input_domain(model: keras.Model, tensor: Tensor, samples: np.ndarray | None)
 
 def num_ids(model: keras.Model, tensor: Tensor) -> int | None:
     """Return how many ids an input may hold, if a functional model looks them up without changing them."""
+    model = traced_model.functional_form(model)
     if _is_float(tensor) or tensor.dtype == "string" or not hasattr(model, "operations"):
         return None
     inputs = {id(_symbolic_input(model, tensor.name))}

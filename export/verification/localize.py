@@ -28,6 +28,7 @@ def first_differing_layer(model: keras.Model, file_format: str, case: RecordedCa
         case: inputs on which the file differs from the model.
         tolerance: the largest allowed difference.
     """
+    model = traced_model.functional_form(model)
     if not hasattr(model, "operations"):
         return f"{UNKNOWN}: the model is not functional."
     layer_outputs = [
@@ -36,9 +37,8 @@ def first_differing_layer(model: keras.Model, file_format: str, case: RecordedCa
         if not isinstance(operation, keras.layers.InputLayer)
         for y in keras.tree.flatten(operation.output)
     ]
-    inputs = model.inputs if isinstance(model, keras.Sequential) else model.input
     try:
-        probe = keras.Model(inputs, [y for _, y in layer_outputs], name="probe")
+        probe = keras.Model(model.input, [y for _, y in layer_outputs], name="probe")
         signature, exported = _export_and_run(probe, file_format, case)
         expected = traced_model.reference_function(probe)(*(case.inputs[x.name] for x in signature.inputs))
     except (UserError, ValueError, TypeError) as error:
