@@ -25,7 +25,7 @@ from ..tracing.unsupported import (
 from . import recurrent_operators, scan
 from .handlers import handler_table
 from .rewrite import pipeline
-from .tf2onnx_graph import convert_graph, freeze
+from .tf2onnx_graph import ASSIGN, convert_graph, freeze, large_variables
 
 if TYPE_CHECKING:
     import onnx
@@ -34,7 +34,6 @@ OPSET = 18
 """The newest version of ONNX's operators that tf2onnx writes; newer ones are converted from it."""
 MAX_BYTES = 2**31 - 1
 """The largest protocol buffer."""
-ASSIGN = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
 
 
 def trace_for_onnx(model: keras.Model, dynamic_shapes: DynamicShapes | None = None) -> TracedModel:
@@ -115,6 +114,7 @@ def _run_tf2onnx(traced: TracedModel) -> "onnx.ModelProto":
                 graph = tf2onnx.tf_loader.tf_optimize(inputs, list(outputs), graph)
         proto = convert_graph(
             graph,
+            large_variables(function),
             model.name,
             opset=OPSET,
             custom_op_handlers=handler_table.tf2onnx_handlers(tables) | recurrent_operators.HANDLERS,
