@@ -21,7 +21,8 @@ def show_run(run: "Run") -> None:
         for row in decisions.thresholds[1:]:
             print(
                 f"{decisions.positive!r} from probability {row.threshold:.3f} on ({row.choice})  precision "
-                f"{row.precision:.4f}  recall {row.recall:.4f}  F1 {row.f1:.4f}"
+                f"{row.precision:.4f}  recall {row.recall:.4f}  F1 {row.f1:.4f} "
+                f"(F1 {decisions.always_positive.f1:.4f} {decisions.always_positive.choice})"
             )
     print(f"run folder: {run.folder}")
     print(f"report: {run.report_file}")

@@ -3,17 +3,34 @@
 import math
 from typing import Any
 
+from kerasfound.bundle import Task
+
 RISE = 0.02
 """Overfitting: the validation loss rises by more than this share after the kept epoch."""
 FALL = 0.02
 """Underfitting: the validation loss still falls by more than this share in the last fifth of the epochs."""
 FEW_ROWS = 200
+SOLVED = 0.99
+"""Accuracy on the test rows from which on nothing is left to advise about the curves."""
+INPUTS = {
+    Task.IMAGE_CLASSIFICATION: "images",
+    Task.TEXT_CLASSIFICATION: "texts",
+    Task.TABULAR_CLASSIFICATION: "columns",
+    Task.TABULAR_REGRESSION: "columns",
+}
+"""What may not tell the target. The characters of a text tell at least something about the next one."""
 REGULARIZERS = ("dropout", "word_dropout", "shift")
 SIZES = ("width", "units", "layers")
 
 
 def advise(
-    history: list[dict[str, float]], kept: int | None, settings: dict[str, Any], rows: dict[str, int], verdict: str
+    history: list[dict[str, float]],
+    kept: int | None,
+    settings: dict[str, Any],
+    rows: dict[str, int],
+    verdict: str,
+    task: str,
+    test: dict[str, float],
 ) -> list[str]:
     """Sentences about a finished run, the most important first.
 
@@ -23,33 +40,41 @@ def advise(
         settings: of the run, which name the flags that it has.
         rows: the number of rows of each split.
         verdict: in which metrics the model is not better than its baseline; empty if it is better in all of them.
+        task: of the run.
+        test: the metrics on the test rows.
 
     Example:
         >>> history = [{"loss": 1 / e, "val_loss": 0.5 + 0.1 * abs(e - 3)} for e in range(1, 9)]
         >>> rows = {"train": 900, "validation": 300, "test": 300}
-        >>> for sentence in advise(history, 3, {"dropout": 0.1}, rows, ""):
+        >>> for sentence in advise(history, 3, {"dropout": 0.1}, rows, "", "text_classification", {"accuracy": 0.9}):
         ...     print(sentence)
         After epoch 3 the training loss falls and the validation loss rises: the model begins to memorize the training \
 rows (overfitting). The weights of epoch 3 are kept. Try more training rows or a larger --dropout.
     """
-    sentences = []
-    if verdict:
-        sentences.append(
-            f"The model is {verdict}. Check that the inputs can tell the target, then try more --epochs, another "
-            "--learning-rate or more training rows."
-        )
+    sentences = [_about_baseline(verdict, task)] if verdict else []
+    if test.get("accuracy", 0) >= SOLVED:
+        return sentences + _about_rows(rows)
     if kept and overfits(history, kept):
         sentences.append(
             f"After epoch {kept} the training loss falls and the validation loss rises: the model begins to memorize "
             f"the training rows (overfitting). The weights of epoch {kept} are kept. Try more training rows"
             f"{_options('a larger', REGULARIZERS, settings)}{_options('a smaller', SIZES, settings)}."
         )
-    elif underfits(history):
+    elif underfits(history) and not verdict:
         sentences.append(
             "The validation loss still falls at the end: the model has not learned all that it can (underfitting). Try "
             f"more --epochs{_options('a larger', SIZES, settings)}."
         )
     return sentences + _about_rows(rows)
+
+
+def _about_baseline(verdict: str, task: str) -> str:
+    if task not in INPUTS:
+        return f"The model is {verdict}. Try more --epochs, another --learning-rate or more training rows."
+    return (
+        f"The model is {verdict}. The {INPUTS[Task(task)]} may not tell the target: look at some of them beside their "
+        "targets. If they do, try another --learning-rate or more training rows."
+    )
 
 
 def overfits(history: list[dict[str, float]], kept: int) -> bool:

@@ -33,3 +33,15 @@ class Decisions(msgspec.Struct, frozen=True):
         """PR-AUC, and precision, recall and F1 of the more probable class."""
         half = self.thresholds[0]
         return {"pr_auc": self.pr_auc, "precision": half.precision, "recall": half.recall, "f1": half.f1}
+
+    @property
+    def always_positive(self) -> Threshold:
+        """What the same answer for all rows reaches: a threshold below every probability.
+
+        Example:
+            >>> Decisions("sold", 0.5, 0.8, []).always_positive.f1
+            0.666667
+        """
+        share, cost = self.positive_share, None if self.false_negative_cost is None else 1 - self.positive_share
+        f1 = round(2 * share / (1 + share), 6)
+        return Threshold(f"always answering {self.positive!r}", 0.0, share, share, float(share > 0), f1, cost)

@@ -76,7 +76,15 @@ def write(
         plots={name: data_url(plot) for name, plot in plots.items()},
         rows=rows["test"],
         kept=kept,
-        advice=advise(run.history, kept, run.settings, rows, baseline.verdict if baseline else ""),
+        advice=advise(
+            run.history,
+            kept,
+            run.settings,
+            rows,
+            baseline.verdict if baseline else "",
+            run.schema.task,
+            run.results["test"],
+        ),
         baseline=baseline,
         epochs=epochs_table(run.history),
         folded=FOLDED_ROWS,
@@ -123,14 +131,14 @@ def thresholds_section(decisions: Decisions) -> Section:
     text = (
         f"A row counts as {decisions.positive!r}, the rarer class of the training rows, from this probability on. The "
         "thresholds are chosen on the validation rows and measured on the test rows. The model, its export and "
-        "`kerasfound predict` answer with the more probable class, the first row."
+        "`kerasfound predict` answer with the more probable class, the first row. The last row needs no model."
     )
     if costs:
         text += f" A missed row costs {decisions.false_negative_cost:g}, a false alarm 1; the cost is a mean over rows."
     head = ("choice", "threshold", "accuracy", "precision", "recall", "F1", *(["cost"] if costs else []))
     rows = [
         (row.choice, *(format_number(value) for value in msgspec.structs.astuple(row)[1:] if value is not None))
-        for row in decisions.thresholds
+        for row in [*decisions.thresholds, decisions.always_positive]
     ]
     return Section("thresholds", "Thresholds", text, table=[head, *rows])
 

@@ -56,6 +56,7 @@ def test_the_page_has_the_baseline_the_thresholds_and_the_kept_epoch(tmp_path):
     assert "The weights of epoch 3 are kept." in page
     assert thresholds.SMALLEST_COST in page
     assert "A missed row costs 5, a false alarm 1" in page
+    assert "always answering &#39;yes&#39;" in page
 
 
 def test_long_tables_are_folded(tmp_path):
@@ -117,9 +118,9 @@ def test_a_class_is_listed_with_the_class_that_it_is_taken_for():
 ROWS = {"train": 900, "validation": 300, "test": 300}
 
 
-def advise(losses, kept, rows=ROWS, verdict="", **settings):
+def advise(losses, kept, rows=ROWS, verdict="", task="tabular_classification", accuracy=0.9, **settings):
     history = [{"loss": 1 / (i + 1), "val_loss": loss} for i, loss in enumerate(losses)]
-    return " ".join(advice.advise(history, kept, settings, rows, verdict))
+    return " ".join(advice.advise(history, kept, settings, rows, verdict, task, {"accuracy": accuracy}))
 
 
 def test_overfitting_names_the_kept_epoch_and_flags_that_the_run_has():
@@ -130,6 +131,22 @@ def test_overfitting_names_the_kept_epoch_and_flags_that_the_run_has():
 
 def test_underfitting_advises_more_epochs():
     assert "underfitting). Try more --epochs or a larger --width" in advise([0.9, 0.7, 0.5], 3, width=8)
+
+
+def test_a_solved_task_gets_no_advice():
+    assert advise([0.9, 0.7, 0.5], 3, accuracy=1.0) == ""
+    assert advise([0.6, 0.5, 0.55, 0.7], 2, accuracy=0.995) == ""
+
+
+@pytest.mark.parametrize(
+    ("task", "inputs"),
+    [("image_classification", "images"), ("text_classification", "texts"), ("tabular_regression", "columns")],
+)
+def test_a_model_that_is_not_better_than_its_baseline_is_not_told_to_train_longer(task, inputs):
+    said = advise([0.9, 0.7, 0.5], 3, verdict="not better than the mean", task=task)
+    assert f"The {inputs} may not tell the target" in said
+    assert "--epochs" not in said
+    assert "underfitting" not in said
 
 
 @pytest.mark.parametrize("losses", [[0.5], [0.9, 0.51, 0.5, 0.5, 0.5], [0.9, 0.5, 0.501]])

@@ -46,6 +46,15 @@ def test_a_higher_cost_of_missed_rows_lowers_the_threshold_and_raises_recall():
     assert cost.cost < half.cost
 
 
+def test_the_same_answer_for_all_rows_is_measured_as_any_threshold():
+    p, truth = rows(5)
+    decisions = thresholds.measure(p, truth, {"all": 0.0}, "yes", 5.0)
+    (measured,), same = decisions.thresholds, decisions.always_positive
+    assert [same.accuracy, same.precision, same.recall, same.f1, same.cost] == pytest.approx(
+        [measured.accuracy, measured.precision, measured.recall, measured.f1, measured.cost], abs=1e-5
+    )
+
+
 def test_rows_of_one_class_choose_nothing():
     p, _ = rows(4)
     assert thresholds.choose(p, np.zeros(len(p), bool), 2.0) == {"more probable class": 0.5}
