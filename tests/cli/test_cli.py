@@ -125,7 +125,7 @@ def test_a_run_on_jax_logs_nothing_to_stderr_and_can_be_exported(kerasfound, tmp
 def test_an_invalid_backend_in_the_environment_is_an_error_where_a_backend_is_needed(kerasfound):
     assert kerasfound("--help", KERAS_BACKEND="numpy").returncode == 0
     assert "got 'numpy'; see --backend and KERAS_BACKEND" in error_line(
-        kerasfound("explain", "relu", KERAS_BACKEND="numpy")
+        kerasfound("run", "mnist_cnn", "--data", "digits", KERAS_BACKEND="numpy")
     )
 
 
