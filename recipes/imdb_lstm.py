@@ -127,9 +127,7 @@ def adapt(config: Config, words: int, lengths: np.ndarray) -> Config:
     rows = len(lengths)
     batch_size = config.batch_size or min(50, max(8, rows // 40))
     epochs = config.epochs or min(30, max(3, round(1_440 * batch_size / rows)))
-    # the order of words is learned late: at first the loss may stay the same for several epochs
-    patience = None if config.ema else max(3, epochs // 2)
-    defaults: dict[str, Any] = {"batch_size": batch_size, "epochs": epochs, "patience": patience}
+    defaults: dict[str, Any] = {"batch_size": batch_size, "epochs": epochs}
     # there is little to memorize if each word is in many texts, and noise would hide how the words belong together
     defaults["dropout"] = 0.6 if rows < 5 * words else 0.0
     if np.median(lengths) < 50:
