@@ -169,7 +169,7 @@ def _from_table(
 ) -> tuple[Schema, np.ndarray, np.ndarray, str]:
     try:
         from . import table_files
-        from .table_target import encode_target, rows_with_target
+        from .table_target import encode_target, infer_target, rows_with_target
     except ImportError as error:
         raise UserError('tables are read with pyarrow: pip install "kerasfound[recipes]"') from error
 
@@ -187,8 +187,9 @@ def _from_table(
     known = rows_with_target(cells, "classification", notes.append, words_are_values=words_are_values)
     complete = (texts != "") & known
     _check_enough(path, int(complete.sum()))
-    rows = np.flatnonzero(complete)
-    _, labels, y = encode_target(target, cells.filter(complete), "classification", rows, notes.append)
+    cells = cells.filter(complete)
+    column = infer_target(target, cells, "classification")
+    _, labels, y = encode_target(column, cells, "classification", tell=notes.append)
     num_dropped = len(complete) - len(y)
     dropped = f"; {num_dropped:,} without a text or a label were dropped" if num_dropped else ""
     return make_schema(labels, text, target), texts[complete], y, f"{path.name}; {len(y):,} texts{dropped}"

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from kerasfound.bundle.schema import Column, ColumnKind
 from kerasfound.preprocessing import table_rows
-from kerasfound.preprocessing.column_inference import NO_CONVENTIONS, infer_together
+from kerasfound.preprocessing.column_inference import infer_together
 from kerasfound.preprocessing.readings import Conventions
 
 from .identifiers import identifier_reason
@@ -20,9 +20,10 @@ def infer_columns(
     categorical: Collection[str],
     keep: Collection[str],
     tell: Callable[[str], object],
-    conventions: Conventions = NO_CONVENTIONS,
-) -> list[Column]:
-    """Infer the kind of each column. Columns that are left out have a reason.
+    conventions: Conventions,
+    infer_target: Callable[[Conventions], Column],
+) -> tuple[list[Column], Column]:
+    """Infer the kind of each column and of the target. Columns that are left out have a reason.
 
     Args:
         cells: all columns but the target, all rows in the order of the file.
@@ -30,6 +31,7 @@ def infer_columns(
         keep: columns to keep that look like row numbers or ids.
         tell: receives a line about the row numbers and ids that are left out.
         conventions: how cells are written where the cells of no column decide it.
+        infer_target: infers the target with some conventions, to decide together with the columns.
     """
     ids = {
         name: reason
@@ -38,19 +40,22 @@ def infer_columns(
     }
     others = [name for name in cells.column_names if name not in ids]
 
-    def infer(names: Sequence[str]) -> dict[str, Column]:
+    def infer(names: Sequence[str]) -> tuple[dict[str, Column], Column]:
         flags = [(name, cells[name], name in categorical, name in keep) for name in names]
-        columns = infer_together(lambda shown: [_infer_column(*column, shown) for column in flags], conventions)
-        return dict(zip(names, columns, strict=True))
+        *columns, target = infer_together(
+            lambda shown: [*(_infer_column(*column, shown) for column in flags), infer_target(shown)], conventions
+        )
+        return dict(zip(names, columns, strict=True)), target
 
-    columns = infer(others)
+    columns, target = infer(others)
     if not any(column.width for column in columns.values()):  # a table of nothing but a counter is about it
-        return list(infer(cells.column_names).values())
+        columns, target = infer(cells.column_names)
+        return list(columns.values()), target
     if ids:
         reasons = ", ".join(f"{name} ({reason})" for name, reason in ids.items())
         tell(f"left out: {reasons}; --keep {','.join(ids)} keeps them")
     ignored = {name: _ignored(name, cells[name], reason) for name, reason in ids.items()}
-    return [(columns | ignored)[name] for name in cells.column_names]
+    return [(columns | ignored)[name] for name in cells.column_names], target
 
 
 def _infer_column(

@@ -62,35 +62,47 @@ def rows_with_target(
     return is_known
 
 
+def infer_target(
+    name: str, cells: pa.ChunkedArray, task: str | None, conventions: Conventions = NO_CONVENTIONS
+) -> Column:
+    """Infer how the cells of a target are written.
+
+    Args:
+        name: the name of the target column.
+        cells: its cells, all rows in the order of the file; those of rows without a target are null.
+        task: `"classification"`, `"regression"`, or None to infer the task from the cells.
+        conventions: how numbers are written where the cells do not decide it.
+
+    Raises:
+        UserError: if the cells are no numbers or texts, or all are equal.
+    """
+    if unreadable_reason(cells.type):
+        raise UserError(f"`target` {name}: holds {unreadable_reason(cells.type)}; expected numbers or texts.")
+    known = cells.drop_null()
+    if len(known.unique()) < 2:
+        raise UserError(f"`target` {name}: every row has {known[0].as_py()!r}; expected two or more different values.")
+    return table_rows.infer_column(name, cells, conventions=conventions._replace(amounts=task == "regression"))
+
+
 def encode_target(
-    name: str,
-    cells: pa.ChunkedArray,
-    task: str | None,
-    rows: np.ndarray | None = None,
-    tell: Tell = print,
-    conventions: Conventions = NO_CONVENTIONS,
+    column: Column, cells: pa.ChunkedArray, task: str | None, rows: np.ndarray | None = None, tell: Tell = print
 ) -> tuple[Task, tuple[str, ...], np.ndarray]:
     """Return the task, its labels, and the class or the number of each row.
 
     Args:
-        name: the name of the target column.
+        column: the target, as `infer_target` returns it.
         cells: its cells, without missing ones.
         task: `"classification"`, `"regression"`, or None to infer the task from the cells.
         rows: the number of each row in the file, from 0, for messages. Defaults to all rows in turn.
         tell: receives a line about each oddity: labels that differ in case only, classes of one or two rows.
-        conventions: how numbers are written where the cells do not decide it.
 
     Raises:
-        UserError: if all cells are equal, the cells do not fit the task, or nearly every row is a class by itself.
+        UserError: if the cells do not fit the task, or nearly every row is a class by itself.
     """
-    if unreadable_reason(cells.type):
-        raise UserError(f"`target` {name}: holds {unreadable_reason(cells.type)}; expected numbers or texts.")
-    distinct = len(cells.unique())
-    if distinct < 2:
-        raise UserError(f"`target` {name}: every row has {cells[0].as_py()!r}; expected two or more different values.")
-    column = table_rows.infer_column(name, cells, conventions=conventions._replace(amounts=task == "regression"))
-    is_amount = column.kind == ColumnKind.NUMBER and not column.missing  # `#N/A` is no amount
-    y = table_rows.parse_cells(column, cells)[:, 0] if is_amount else None
+    name, distinct = column.name, len(cells.unique())
+    y = table_rows.parse_cells(column, cells)[:, 0] if column.kind == ColumnKind.NUMBER else None
+    is_amount = y is not None and not np.isnan(y).any()  # `#N/A` is no amount
+    y = y if is_amount else None
     for note in column.notes if is_amount else ():
         tell(f"{name}: {note}")
     if y is not None and not (np.abs(y) <= np.finfo("float32").max).all():

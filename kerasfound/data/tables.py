@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from .named_tables import TABLES, Frame
 from .splits import stratified_split
 
 if TYPE_CHECKING:  # needs pyarrow
+    import pyarrow as pa
+
     from kerasfound.preprocessing.readings import Conventions
 
 MIN_ROWS = 10
@@ -68,10 +71,12 @@ def load_table(
     for name in (frame.target, *categorical, *keep):
         require_column(frame.cells.column_names, name, f"`data` {data}")
     conventions = _conventions(decimal, day_first)
-    known, task, labels, y = _read_target(frame, data, task, conventions, notes)
+    known = _rows_with_target(frame, data, task, notes)
+    inferred, column = _infer_columns(frame, known, task, categorical, keep, conventions, notes)
+    task, labels, y = _encode_target(frame, column, known, task, notes)
     stratify = task == Task.TABULAR_CLASSIFICATION
     splits = stratified_split(y, 0 if data in TABLES else seed, stratify=stratify, test=frame.test)
-    columns, x = _read_features(frame, known, categorical, keep, splits[0], conventions, notes)
+    columns, x = _encode_features(frame, inferred, known, splits[0])
     if not x.shape[1]:
         reasons = "; ".join(f"{column.name}: {column.reason}" for column in columns)
         raise UserError(f"`data` {data}: no column other than {frame.target!r} can be used ({reasons}).")
@@ -127,11 +132,8 @@ def _read_frame(data: str, data_dir: str | None, target: str | None, header: boo
     return Frame(cells, target, path.name, words_are_values=table_files.is_parquet(path))
 
 
-def _read_target(
-    frame: Frame, data: str, task: str | None, conventions: "Conventions", notes: list[str]
-) -> tuple[np.ndarray, Task, tuple[str, ...], np.ndarray]:
-    """Which rows have a target; the task, its labels, and the targets of these rows."""
-    from .table_target import encode_target, rows_with_target
+def _rows_with_target(frame: Frame, data: str, task: str | None, notes: list[str]) -> np.ndarray:
+    from .table_target import rows_with_target
 
     cells = frame.cells[frame.target]
     known = rows_with_target(cells, task, notes.append, words_are_values=frame.words_are_values)
@@ -139,28 +141,52 @@ def _read_target(
         raise UserError(
             f"`data` {data}: {known.sum()} rows with a target; expected {MIN_ROWS} or more for three splits."
         )
-    rows = np.flatnonzero(known)
-    return known, *encode_target(frame.target, cells.filter(known), task, rows, notes.append, conventions)
+    return known
 
 
-def _read_features(
+def _infer_columns(
     frame: Frame,
     known: np.ndarray,
+    task: str | None,
     categorical: tuple[str, ...],
     keep: tuple[str, ...],
-    train: np.ndarray,
     conventions: "Conventions",
     notes: list[str],
+) -> tuple[list[Column], Column]:
+    """The columns and the target, inferred together."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from .table_columns import infer_columns
+    from .table_target import infer_target
+
+    cells = pc.if_else(pa.array(known), frame.cells[frame.target], None)
+    infer = functools.partial(infer_target, frame.target, cells, task)
+    return infer_columns(_features(frame), categorical, keep, notes.append, conventions, infer)
+
+
+def _encode_target(
+    frame: Frame, column: Column, known: np.ndarray, task: str | None, notes: list[str]
+) -> tuple[Task, tuple[str, ...], np.ndarray]:
+    from .table_target import encode_target
+
+    return encode_target(column, frame.cells[frame.target].filter(known), task, known.nonzero()[0], notes.append)
+
+
+def _encode_features(
+    frame: Frame, columns: list[Column], known: np.ndarray, train: np.ndarray
 ) -> tuple[tuple[Column, ...], np.ndarray]:
     """The columns, and the encoded rows that have a target. The categories are those of the training rows."""
     from kerasfound.preprocessing import table_rows
 
-    from .table_columns import infer_columns
-
-    cells = frame.cells.drop_columns(frame.target)
-    names = cells.column_names
-    cells = cells.from_arrays([table_rows.normalize_missing(column) for column in cells.columns], names)
-    columns = infer_columns(cells, categorical, keep, notes.append, conventions)
-    rows = cells.filter(known)
+    rows = _features(frame).filter(known)
     learned = tuple(table_rows.with_categories_of(column, rows[column.name].take(train)) for column in columns)
     return learned, table_rows.encode_rows(learned, rows)
+
+
+def _features(frame: Frame) -> "pa.Table":
+    from kerasfound.preprocessing import table_rows
+
+    cells = frame.cells.drop_columns(frame.target)
+    columns = [table_rows.normalize_missing(column) for column in cells.columns]
+    return cells.from_arrays(columns, cells.column_names)

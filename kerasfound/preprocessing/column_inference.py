@@ -87,7 +87,8 @@ def infer_together(infer: Callable[[Conventions], Sequence[Column]], conventions
 
 
 def _decimal(form: NumberFormat) -> str | None:
-    return "comma" if form.decimal == "," else "point" if form.thousands == "," else None
+    has_point = form.thousands == "," or (form.decimal == "." and re.search(r"[0-9]\.[0-9]", form.example))
+    return "comma" if form.decimal == "," else "point" if has_point else None
 
 
 def _shown(columns: Sequence[Column], kind: type, convention: Callable) -> Any:

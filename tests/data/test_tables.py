@@ -308,3 +308,13 @@ def test_a_cell_that_keeps_a_column_from_being_numbers_is_described(table):
     text = "size,n,y\n" + "".join(f"{size},{n},{y}\n" for size, n, y in rows)
     description = data.describe(data.load_table(str(table(text)), target="y"))
     assert "note: size: ignored: 119 of 120 cells are numbers; row 8 has 'lots'" in description
+
+
+@pytest.mark.parametrize(("text", "other"), [("7.061", "0,26"), ("7,061", "0.26 €"), ("7,061", "$1,500.25")])
+@pytest.mark.parametrize("target", ["a", "b"])
+def test_the_target_and_the_columns_decide_together_how_numbers_are_written(table, text, other, target):
+    rows = "".join(f"{i}{text};{other.replace('2', str(i % 9 + 1))}\n" for i in range(1, 40))
+    dataset = data.load_table(str(table("a;b\n" + rows)), target=target)
+    values = dataset.train.y if target == "a" else dataset.train.x[:, 0]
+    assert (values > 10_000).all()
+    assert "nothing decides" not in data.describe(dataset)
