@@ -45,7 +45,8 @@ def predict(run: Run, files: list[Path], texts: Sequence[str] = ()) -> list[Clas
         run: an opened run folder of a classifier or of a regression on a table.
         files: images in any format of Pillow, which are scaled to the model's size (light on dark, like the training
             data); CSV or Parquet tables with the columns of the run, one prediction for each row; text files, or CSV or
-            Parquet tables with a column of texts; or folders of such files.
+            Parquet tables with a column of texts; or folders of such files. Up to 5% of the files in
+            folders, or one, may be unreadable, and texts in tables may be empty: the standard error names them.
         texts: texts, for a text classifier.
 
     Raises:
@@ -54,7 +55,8 @@ def predict(run: Run, files: list[Path], texts: Sequence[str] = ()) -> list[Clas
     read_inputs = TASKS[run.schema.task].read_inputs
     if read_inputs is None:
         raise UserError(f"{run.folder}: a language model; `kerasfound generate` continues a prompt with it.")
-    names, x = read_inputs(run, files_in(files, TASKS[run.schema.task].suffixes()), texts)
+    found = files_in(files, TASKS[run.schema.task].suffixes())
+    names, x = read_inputs(run, found, texts, set(found) - set(files))
     outputs = evaluation.predict_rows(run.load_model(), x)
     labels = run.schema.labels
     if not labels:

@@ -61,8 +61,9 @@ class TaskFunctions(NamedTuple):
     """Load the data set of a run again."""
     prepare: Callable[[Run, Split], Split] = keep_rows
     """Convert the rows of a data set to the inputs of the model."""
-    read_inputs: Callable[[Run, list[Path], Sequence[str]], tuple[list[str], np.ndarray]] | None = None
-    """Read files and texts for `predict`: a name and inputs for each row. None where `predict` is not possible."""
+    read_inputs: Callable[[Run, list[Path], Sequence[str], Collection[Path]], user_inputs.NamedRows] | None = None
+    """Read files and texts for `predict`: a name and inputs for each row. The files of the last argument come from
+    folders and may be left out. None where `predict` is not possible."""
     suffixes: Callable[[], Collection[str]] = tuple
     """The suffixes of the files that `predict` reads in a folder, in lower case."""
 

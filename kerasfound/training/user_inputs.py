@@ -1,14 +1,17 @@
 """Files and texts of the user, read as inputs of a run's model: a name and the inputs for each row."""
 
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from kerasfound.bundle import Schema
 from kerasfound.data import labelled_texts, table_files
+from kerasfound.data.image_splits import enumerate_some
+from kerasfound.data.images import MAX_UNREADABLE
 from kerasfound.errors import UserError
 from kerasfound.preprocessing import encode_rows, encode_texts, pixels
 
@@ -19,46 +22,81 @@ if TYPE_CHECKING:
 
 TABLES = (".csv", ".tsv", ".tab", ".parquet")
 """Suffixes of files with a text in each row. Any other file is one text."""
+HEADER_NAMES = {
+    "text", "texts", "review", "reviews", "comment", "comments", "message", "sentence", "content", "body", "tweet",
+    "document", "title", "description",
+}  # fmt: skip
+"""Usual names of a column of texts, in lower case."""
+
+T = TypeVar("T")
+NamedRows = tuple[list[str], np.ndarray]
 
 
-def read_images(run: Run, files: list[Path], texts: Sequence[str]) -> tuple[list[str], np.ndarray]:
+def read_images(run: Run, files: list[Path], texts: Sequence[str], found: Collection[Path]) -> NamedRows:
     """Each file's name and pixels."""
     _refuse_texts(run, texts)
     if not files:
         raise UserError("no image given; name one or more files after the run folder.")
-    return [str(file) for file in files], np.stack([pixels.read_image(file, run.schema.shape) for file in files])
+    images = _read_files(files, found, lambda file: pixels.read_image(file, run.schema.shape))
+    return [str(file) for file, _ in images], np.stack([image for _, image in images])
 
 
-def read_table_rows(run: Run, files: list[Path], texts: Sequence[str]) -> tuple[list[str], np.ndarray]:
+def read_table_rows(run: Run, files: list[Path], texts: Sequence[str], found: Collection[Path]) -> NamedRows:
     """Each row's `file:row`, counted from 1, and its encoded cells."""
     _refuse_texts(run, texts)
     if not files:
         raise UserError("no table given; name one or more CSV or Parquet files after the run folder.")
-    names, parts = [], []
-    for file in files:
+
+    def read(file: Path) -> np.ndarray:
         try:
-            parts.append(encode_rows(run.schema.columns, _read_table(file, run.schema)))
+            return encode_rows(run.schema.columns, _read_table(file, run.schema))
         except UserError as error:
             raise UserError(str(error) if str(error).startswith(str(file)) else f"{file}: {error}") from error
-        names += [f"{file}:{row}" for row in range(1, len(parts[-1]) + 1)]
+
+    parts = _read_files(files, found, read)
+    names = [f"{file}:{row}" for file, part in parts for row in range(1, len(part) + 1)]
     if not names:
         raise UserError(f"{files[0]}: the table has no rows; give a table with at least one row.")
-    return names, np.concatenate(parts)
+    return names, np.concatenate([part for _, part in parts])
 
 
-def read_texts(run: Run, files: list[Path], texts: Sequence[str]) -> tuple[list[str], np.ndarray]:
+def read_texts(run: Run, files: list[Path], texts: Sequence[str], found: Collection[Path]) -> NamedRows:
     """Each text, file name or `file:row`, and its token ids."""
     if not files and not texts:
         raise UserError('no text given; give one with --text "...", or name text files or tables after the run folder.')
+    if not all(text.strip() for text in texts):
+        raise UserError("`text`: the text is empty.")
     named_texts = [(text, text) for text in texts]
-    for file in files:
-        named_texts += _texts_in(file, run.schema)
+    for _, texts_of_file in _read_files(files, found, lambda file: _texts_in(file, run.schema)):
+        named_texts += texts_of_file
     if not named_texts:
         raise UserError(f"{files[0]}: the table has no texts; give a table with at least one row.")
-    for name, text in named_texts:
-        if not text.strip():
-            raise UserError(f"{name.strip() or '`text`'}: the text is empty.")
     return [name for name, _ in named_texts], encode_texts(run.tokenizer, [text for _, text in named_texts])
+
+
+def _read_files(files: list[Path], found: Collection[Path], read: Callable[[Path], T]) -> list[tuple[Path, T]]:
+    """Each file with what `read` returns for it, without the unreadable ones among the files found in folders.
+
+    Raises:
+        UserError: if a file that was named cannot be read, or more of those in folders than training leaves out.
+    """
+    results, reasons = [], []
+    for file in files:
+        try:
+            results.append((file, read(file)))
+        except UserError as error:
+            if file not in found:
+                raise
+            reasons.append(str(error).rstrip("."))
+    if reasons:
+        what = f"{len(reasons):,} of {len(found):,} files cannot be read"
+        if len(reasons) > max(1, MAX_UNREADABLE * len(found)) or not results:
+            raise UserError(
+                f"{what}, and at most {MAX_UNREADABLE:.0%} may be unreadable; convert or remove them. "
+                f"{enumerate_some(reasons, '; ')}."
+            )
+        print(f"{what} and are left out. {enumerate_some(reasons, '; ')}.", file=sys.stderr)
+    return results
 
 
 def _refuse_texts(run: Run, texts: Sequence[str]) -> None:
@@ -90,6 +128,12 @@ def _texts_in(file: Path, schema: Schema) -> list[tuple[str, str]]:
         return [(str(file), text)]
     cells = table_files.read_table_file(file, names=[column.name for column in schema.columns], verbatim=True)
     name = schema.columns[0].name if schema.columns else labelled_texts.find_text_column(cells, file)
-    return [
-        (f"{file}:{row}", str(text)) for row, text in enumerate(labelled_texts.column_texts(cells, file, name), start=1)
-    ]
+    texts = [str(text) for text in labelled_texts.column_texts(cells, file, name)]
+    if texts and re.fullmatch(r"column_\d+", name) and texts[0].lower() in HEADER_NAMES:
+        print(f"{file}: the first row, {texts[0]!r}, is taken for the name of the column.", file=sys.stderr)
+        texts = texts[1:]
+    rows = [(f"{file}:{row}", text) for row, text in enumerate(texts, start=1)]
+    empty = [row for row, text in rows if not text]
+    if empty:
+        print(f"the text is empty, left out: {enumerate_some(empty)}.", file=sys.stderr)
+    return [(row, text) for row, text in rows if text]

@@ -299,6 +299,16 @@ def test_a_file_that_cannot_be_written_is_refused(kerasfound, digits_run, pictur
     assert message in error_line(kerasfound("predict", digits_run.folder, pictures, "--out", out))
 
 
+def test_a_damaged_image_of_a_folder_is_left_out_by_name(kerasfound, digits_run, pictures, tmp_path):
+    (pictures / "c.png").write_bytes(b"damaged")
+    finished = kerasfound("predict", digits_run.folder, pictures, "--out", tmp_path / "p.csv")
+    assert finished.stdout == f"2 predictions: {tmp_path / 'p.csv'}\n"
+    assert "1 of 3 files cannot be read and are left out. " in finished.stderr
+    assert f"{pictures / 'c.png'}: not an image that can be read." in finished.stderr
+    (pictures / "d.png").write_bytes(b"damaged")
+    assert "2 of 4 files cannot be read" in error_line(kerasfound("predict", digits_run.folder, pictures))
+
+
 def test_a_folder_without_readable_files_is_refused(kerasfound, digits_run, tmp_path):
     (tmp_path / "a.txt").write_text("no image")
     assert "no file in this folder ends in" in error_line(kerasfound("predict", digits_run.folder, tmp_path))

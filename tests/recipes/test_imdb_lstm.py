@@ -13,12 +13,14 @@ from sklearn.preprocessing import normalize
 from sklearn.svm import LinearSVC
 
 import kerasfound as kf
+from kerasfound.data.labelled_texts import make_schema
 from kerasfound.errors import UserError
 from kerasfound.recipes import imdb_lstm
 from kerasfound.recipes.components import ngram_svm
 from kerasfound.recipes.components.logit_weights import logit_weights
 from kerasfound.recipes.components.word_vectors import word_vectors
 from kerasfound.serving.raw_inputs import find_raw_inputs
+from kerasfound.training import user_inputs
 
 SMALL = {"epochs": 6, "width": 16, "units": 8, "batch_size": 10, "learning_rate": 1e-2, "dropout": 0.2}
 WORDS = {"praise": ("fine", "lovely", "great"), "criticism": ("poor", "sad", "bad")}
@@ -75,7 +77,7 @@ def test_predict_reads_texts_files_and_tables(run, tmp_path):
     [
         (None, [], "no text given"),
         (None, ["  "], "the text is empty"),
-        ("text\nfine\n\n", [], "new.csv:2: the text is empty"),
+        ("text,who\n,me\n,you\n", [], "no texts"),
         ("words\nfine\n", [], "no column 'text'"),
         ("text\n", [], "no text"),
     ],
@@ -86,6 +88,27 @@ def test_an_error_names_the_invalid_text(run, tmp_path, content, texts, message)
         path.write_text(content)
     with pytest.raises(UserError, match=message):
         kf.training.predict(run, [path] if content else [], texts)
+
+
+def test_an_empty_text_of_a_table_or_folder_is_left_out_by_name(run, tmp_path, capsys):
+    (tmp_path / "texts").mkdir()
+    for name, text in {"a.txt": "a great dog", "b.txt": "", "c.csv": "text,who\nfine,me\n,you\nsad,me\n"}.items():
+        (tmp_path / "texts" / name).write_text(text)
+    predictions = kf.training.predict(run, [tmp_path / "texts"])
+    assert [prediction.input.rpartition("/")[2] for prediction in predictions] == ["a.txt", "c.csv:1", "c.csv:3"]
+    said = capsys.readouterr().err
+    assert f"1 of 3 files cannot be read and are left out. {tmp_path}/texts/b.txt: the text is empty." in said
+    assert f"left out: {tmp_path}/texts/c.csv:2." in said
+
+
+def test_a_usual_name_above_texts_is_a_header_for_a_run_without_names(tmp_path, capsys):
+    path = tmp_path / "new.csv"
+    path.write_text("text\na sad man\na great dog\n")
+    schema = make_schema(("a", "b"), "column_1", "column_2")
+    assert user_inputs._texts_in(path, schema) == [(f"{path}:1", "a sad man"), (f"{path}:2", "a great dog")]
+    assert "'text', is taken for the name of the column" in capsys.readouterr().err
+    path.write_text("fine\na great dog\n")
+    assert len(user_inputs._texts_in(path, schema)) == 2
 
 
 def test_an_image_classifier_rejects_text(digits_run):
