@@ -1,18 +1,46 @@
 """Table rows: the columns of the training table behind the inputs of a model, under the file's own names."""
 
 import difflib
+import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from kerasfound.bundle.manifest import Manifest, Tensor
-from kerasfound.bundle.schema import Column, Schema
+from kerasfound.bundle.schema import Column, ColumnKind, Schema
 from kerasfound.preprocessing.cell_texts import can_be_read, cell_error, write_cell
+from kerasfound.preprocessing.missing_values import GAPS
 
 from .client_error import ClientError
 from .tensor_codec import Base64, TensorReader
+
+PLAIN_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
+
+
+class NumberReader(TensorReader):
+    """Reads the cells of a column of plain numbers: JSON numbers and `null`, and texts as in a file."""
+
+    def __init__(self, declared: Tensor, column: Column):
+        super().__init__(declared)
+        self.column = column
+        cells: Any = list[float | str | None] if self.nullable else list[float | str]
+        self._nested_decoder = self._flat_decoder = msgspec.json.Decoder(cells)
+
+    def _to_array(self, values: list) -> np.ndarray:
+        return super()._to_array(
+            [self._to_number(row, value) if isinstance(value, str) else value for row, value in enumerate(values)]
+        )
+
+    def _to_number(self, row: int, text: str) -> float:
+        if self.nullable and text.strip() in GAPS:
+            return math.nan
+        if not PLAIN_NUMBER.fullmatch(text.strip()):
+            raise ClientError(400, f"row {row}, column {self.column.name!r}: {cell_error(self.column, text)}")
+        return float(text)
 
 
 class CellReader(TensorReader):
@@ -57,9 +85,11 @@ class RowInputs(NamedTuple):
 
     def reader(self, declared: Tensor) -> TensorReader:
         """The reader of an input."""
-        return (
-            CellReader(declared, self.columns[declared.name]) if declared.dtype == "string" else TensorReader(declared)
-        )
+        column = self.columns[declared.name]
+        if declared.dtype == "string":
+            return CellReader(declared, column)
+        is_plain = column.kind == ColumnKind.NUMBER and declared.dtype.startswith("float") and len(declared.shape) == 1
+        return NumberReader(declared, column) if is_plain else TensorReader(declared)
 
     def input_names(self, names: Iterable[str]) -> dict[str, str]:
         """Return the input of each column, given by its own name or by the input's; no entry for those left out.

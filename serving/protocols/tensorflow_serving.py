@@ -41,6 +41,8 @@ class ClassifyRequest(msgspec.Struct):
     signature_name: str = SIGNATURE
 
 
+_IMAGES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM")
+"""How the files of JPEG, PNG, GIF, WebP and BMP images begin. No JSON begins so."""
 _PREDICT = msgspec.json.Decoder(PredictRequest)
 _CLASSIFY = msgspec.json.Decoder(ClassifyRequest)
 _NAMED = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -81,6 +83,7 @@ async def metadata(state: ServerState, request: Request, **which: str) -> Respon
 async def predict(state: ServerState, request: Request, **which: str) -> Response:
     """Run a model. The response of a classifier also has the most likely label of each row."""
     model = state.repository.get(**which)
+    _refuse_image(request)
     parsed = decode(_PREDICT, request.body, "the request")
     _check_signature(model, parsed.signature_name)
     by_row, by_column = bytes(parsed.instances), bytes(parsed.inputs)
@@ -98,6 +101,7 @@ async def predict(state: ServerState, request: Request, **which: str) -> Respons
 async def classify(state: ServerState, request: Request, **which: str) -> Response:
     """Every label of each row with its score."""
     model = state.repository.get(**which)
+    _refuse_image(request)
     parsed = decode(_CLASSIFY, request.body, "the request")
     _check_signature(model, parsed.signature_name)
     feeds = await _read_feeds(model, bytes(parsed.examples), _read_rows, parsed.context)
@@ -107,6 +111,13 @@ async def classify(state: ServerState, request: Request, **which: str) -> Respon
         raise ClientError(400, f"model {model.name!r} is no classifier with labels; use :predict")
     labels = model.manifest.labels
     return http.json({"results": [[*zip(labels, row, strict=True)] for row in to_json("scores", scores)]})
+
+
+def _refuse_image(request: Request) -> None:
+    if request.headers.get(b"content-type", b"").startswith(b"image/") or request.body.startswith(_IMAGES):
+        raise ClientError(
+            400, 'the request is an image file; send it as base64 in JSON: {"instances": [{"b64": "..."}]}'
+        )
 
 
 def _check_signature(model: Model, name: str) -> None:

@@ -111,6 +111,34 @@ def test_json_numbers_and_booleans_are_cells_of_columns_that_are_read_as_text(co
     assert "|".join(reader.read_nested(text.encode())) == expected
 
 
+@pytest.mark.parametrize(("cell", "number"), [("12.5", 12.5), ("3e-9", 3e-9), (" -4 ", -4), (7, 7)])
+def test_a_text_with_a_plain_number_is_a_cell_of_a_number_column(call, cell, number):
+    row = {"age": cell, "city": "Rom"}
+    (predicted,) = call("POST", "/v1/models/persons:predict", {"instances": [row]}).json()["predictions"]
+    assert predicted["its_age"] == pytest.approx(number)
+    inputs = [
+        {"name": "age", "shape": [1], "datatype": "FP32", "data": [cell]},
+        {"name": "city", "shape": [1], "datatype": "BYTES", "data": ["Rom"]},
+    ]
+    outputs = call("POST", "/v2/models/persons/infer", {"inputs": inputs}).json()["outputs"]
+    assert {output["name"]: output["data"][0] for output in outputs}["its_age"] == pytest.approx(number)
+
+
+@pytest.mark.parametrize("cell", ["old", "1,5", "0x10", "1_000", "inf"])
+def test_another_text_in_a_number_column_is_an_error_with_its_place(call, cell):
+    rows = [{"age": 3, "city": "Rom"}, {"age": cell, "city": "Rom"}]
+    response = call("POST", "/v1/models/persons:predict", {"instances": rows})
+    assert response.status == 400
+    assert f"row 1, column 'Alter (Jahre)': {cell!r} is not a number" in response.json()["error"]
+
+
+@pytest.mark.parametrize(("body", "kind"), [(b"\xff\xd8\xff\xe0", "text/plain"), (b"II*", "image/tiff")])
+def test_an_image_file_as_the_body_is_answered_with_the_json_form(call, body, kind):
+    response = call("POST", "/v1/models/persons:predict", body, {"content-type": kind})
+    assert response.status == 400
+    assert '{"instances": [{"b64": "..."}]}' in response.json()["error"]
+
+
 def test_the_page_shows_how_cells_are_written(tmp_path, bundle, make_app):
     city = Column("Preis", "number", format=NumberFormat(",", ".", unit="€", example="1.234,50 €"))
     (model,) = serve(tmp_path, bundle, make_app, (COLUMNS[0], city))("GET", "/models").json()
