@@ -169,8 +169,8 @@ def compare_file(
         UserError: if the file cannot be opened, or its inputs and outputs are not the declared ones.
     """
     name = f"{expected.name}: {file_format}"
-    calls = [case.inputs for case in expected.cases]
     recorded_cases.measure_scales(expected.cases)
+    calls = [case.inputs for case in expected.cases]
     outputs = subprocess_session.run_file(name, file_format, file, calls, expected.signature)
     absolute = relative = scaled = 0.0
     equal: list[bool] = []
@@ -189,7 +189,7 @@ def compare_file(
     return Verification(
         format=file_format,
         batch_sizes=batch_sizes,
-        num_inputs=sum(len(next(iter(inputs.values()))) for inputs in calls),
+        num_inputs=sum(len(next(iter(case.inputs.values()))) for case in expected.cases),
         max_absolute_difference=absolute,
         max_relative_difference=relative,
         equal_decisions=float(np.mean(equal)),

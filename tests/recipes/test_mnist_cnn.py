@@ -65,8 +65,8 @@ def test_the_trained_model_depends_on_the_seed(tmp_path):
 
 
 def test_a_model_with_neighbours_averages_over_shifts_by_one_pixel():
-    schema = kf.data.load("digits").schema
-    network = mnist_cnn.build(schema, mnist_cnn.Config(width=4))
+    images = kf.data.load("digits")
+    network = mnist_cnn.build(images.schema, mnist_cnn.complete(mnist_cnn.Config(width=4), images))
     model = mnist_cnn.with_neighbours(network)
     x = np.random.default_rng(0).integers(0, 17, (3, 8, 8, 1)).astype("float32")
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))

@@ -56,7 +56,7 @@ def test_it_learns_classification_and_regression(run):
     metrics = run.results["test"]
     if run.schema.labels:
         assert metrics["accuracy"] > 0.8
-        assert set(metrics) == {"accuracy", "cross_entropy", "auc"}
+        assert set(metrics) == {"accuracy", "cross_entropy", "auc", "pr_auc", "precision", "recall", "f1"}
     else:
         assert metrics["r2"] > 0.6
         assert set(metrics) == {"rmse", "mae", "r2"}
