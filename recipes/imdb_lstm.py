@@ -32,7 +32,7 @@ else:  # imported at the first use, so that --help stays fast
 @dataclasses.dataclass(kw_only=True)
 class Config(kf.training.Config):
     PRESETS: ClassVar = {
-        "smoke": {"data": "grammar", "epochs": 2, "width": 32, "units": 16},
+        "smoke": {"data": "grammar", "epochs": 3, "batch_size": 16, "learning_rate": 0.01, "width": 32, "units": 16},
         "best": {"ngrams": 3, "length": 800},
     }
 
