@@ -11,7 +11,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 BLOCKS := tests/layers tests/optimizers tests/test_activations.py tests/test_backprop.py tests/test_every_block.py \
           tests/test_examples.py tests/test_gradients.py tests/test_initializers.py tests/test_losses.py \
-          tests/test_schedules.py
+          tests/test_schedules.py tests/labs
 
 .PHONY: demo test test-all lint types dev clean
 

@@ -5,6 +5,7 @@ from . import data as data
 from . import export as export
 from . import gradients as gradients
 from . import initializers as initializers
+from . import labs as labs
 from . import layers as layers
 from . import losses as losses
 from . import optimizers as optimizers

@@ -27,7 +27,19 @@ MAY_IMPORT = {
     "recipes": {"blocks", "bundle", "preprocessing", "data", "training"},
     "export": {"blocks", "bundle", "preprocessing", "training"},
     "serving": {"bundle", "preprocessing"},
-    "cli": {"blocks", "bundle", "preprocessing", "reference", "data", "training", "recipes", "export", "serving"},
+    "labs": {"blocks", "bundle", "preprocessing", "data", "training", "reference"},
+    "cli": {
+        "blocks",
+        "bundle",
+        "preprocessing",
+        "reference",
+        "data",
+        "training",
+        "recipes",
+        "export",
+        "serving",
+        "labs",
+    },
 }
 BACKENDS = {"keras", "tensorflow", "jax", "torch"}
 WITHOUT_KERAS = ("bundle", "preprocessing", "serving")

@@ -29,6 +29,11 @@ app = App(
 
 run = App(name="run", help="Train a recipe. Every setting of its Config is a flag.")
 app.command(run)
+app.command(
+    "kerasfound.cli.lab_commands:labs_app",
+    name="lab",
+    help="Test a claim of introductory deep learning by an experiment.",
+)
 
 
 @app.command(name="list")

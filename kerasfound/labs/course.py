@@ -1,0 +1,39 @@
+"""The labs in the order of the course."""
+
+import difflib
+import importlib
+
+from kerasfound.errors import UserError
+
+from .experiment import Lab
+
+COURSE = {
+    "neuron": ("xor",),
+}
+"""The names of the labs by chapter. Lab NAME of CHAPTER is the function NAME in `labs/CHAPTER/NAME.py`."""
+
+CHAPTERS = {name: chapter for chapter, names in COURSE.items() for name in names}
+
+
+def find(name: str) -> Lab:
+    """Import a lab.
+
+    Raises:
+        kerasfound.errors.UserError: if there is no such lab; the message suggests similar names.
+    """
+    key = name.replace("-", "_")
+    if key not in CHAPTERS:
+        close = difflib.get_close_matches(key, CHAPTERS, n=3) or [other for other in CHAPTERS if key in other][:3]
+        hint = f" Did you mean {' or '.join(close)}?" if close else ""
+        raise UserError(f'no lab "{name}".{hint}  See `kerasfound lab list`.')
+    lab: Lab = getattr(importlib.import_module(f"{__package__}.{CHAPTERS[key]}.{key}"), key)
+    return lab
+
+
+def names_of(chapter: str | None) -> tuple[str, ...]:
+    """The names of the labs of a chapter, or of all labs."""
+    if chapter is None:
+        return tuple(CHAPTERS)
+    if chapter not in COURSE:
+        raise UserError(f'no chapter "{chapter}" of labs; choose {", ".join(COURSE)}.')
+    return COURSE[chapter]

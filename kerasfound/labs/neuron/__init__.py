@@ -1,0 +1,1 @@
+"""Labs on the neuron and the perceptron."""
