@@ -7,8 +7,17 @@ from kerasfound.errors import UserError
 
 from .experiment import Lab
 
-COURSE = {
+COURSE: dict[str, tuple[str, ...]] = {
     "neuron": ("xor",),
+    "activations": (),
+    "losses": (),
+    "gradients": (),
+    "optimizers": (),
+    "initialization": (),
+    "depth": (),
+    "generalization": (),
+    "structure": (),
+    "limits": (),
 }
 """The names of the labs by chapter. Lab NAME of CHAPTER is the function NAME in `labs/CHAPTER/NAME.py`."""
 

@@ -1,0 +1,1 @@
+"""Labs on why networks are deep."""

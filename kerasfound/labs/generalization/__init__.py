@@ -1,0 +1,1 @@
+"""Labs on generalization and its cures."""

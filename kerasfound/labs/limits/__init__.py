@@ -1,0 +1,1 @@
+"""Labs on the limits of deep learning."""

@@ -1,0 +1,1 @@
+"""Labs on networks that use the structure of their inputs."""
