@@ -1,3 +1,4 @@
+from . import mnist1d as mnist1d
 from .dataset import Dataset as Dataset
 from .dataset import Split as Split
 from .description import describe as describe
