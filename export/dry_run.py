@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from kerasfound.errors import UserError
+from kerasfound.wording import counted
 
 from .converter import convert, recurrent_operators, scan
 from .converter.handlers import handler_table
@@ -138,7 +139,9 @@ def _changed_precisions(model: keras.Model) -> list[LayerChange]:
         layer.compute_dtype for layer in all_layers(model) if traced_model.has_unsupported_precision(layer)
     )
     return [
-        LayerChange(describe_layer(model), BOTH, "rewritten", f"{count} layers compute in float32, not in {dtype}")
+        LayerChange(
+            describe_layer(model), BOTH, "rewritten", f"computed in float32, not in {dtype}: {counted(count, 'layer')}"
+        )
         for dtype, count in counts.items()
     ]
 

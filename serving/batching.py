@@ -18,6 +18,7 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from kerasfound.bundle.recorded_cases import Tensors
+from kerasfound.wording import counted
 
 from .client_error import ClientError
 from .limits import Limits
@@ -97,7 +98,9 @@ class Batcher:
             self._record(result)
             return result.outputs[0]
         if self._workers and self._is_full():
-            reason = f"this model's queue is full ({self._limits.max_queue} requests, the limit of this server)"
+            reason = (
+                f"this model's queue is full ({counted(self._limits.max_queue, 'request')}, the limit of this server)"
+            )
             raise ClientError(429, f"{reason}; try again", (("retry-after", "1"),))
         deadline = asyncio.get_running_loop().time() + timeout_seconds
         try:
@@ -115,7 +118,8 @@ class Batcher:
             pieces.append(await self._enqueue(piece, deadline))
             values = max(y.size for y in pieces[0].values()) * rows // piece_rows
             if values > self._limits.max_values:
-                reason = f"the output for {rows} rows would have {values} values, more than {self._limits.max_values}"
+                for_rows = f"the output for {counted(rows, 'row')}"
+                reason = f"{for_rows} would have {values} values, more than {self._limits.max_values}"
                 raise ClientError(413, f"{reason}, the limit of this server; send fewer rows per request")
         return {name: np.concatenate([outputs[name] for outputs in pieces]) for name in pieces[0]}
 

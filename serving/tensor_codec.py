@@ -28,6 +28,7 @@ import simdjson
 
 from kerasfound.bundle.dtypes import DTYPES
 from kerasfound.bundle.manifest import Tensor
+from kerasfound.wording import counted
 
 from .client_error import ClientError
 
@@ -140,7 +141,7 @@ class TensorReader:
             return array
         values = self._decode(self._flat_decoder, text)
         if math.prod(shape) != len(values):
-            raise self.error(f"got {len(values)} elements for the shape {format_shape(shape)}")
+            raise self.error(f"got {counted(len(values), 'element')} for the shape {format_shape(shape)}")
         return self._to_array(values).reshape(shape)
 
     def read_binary(self, data: memoryview, shape: list[int]) -> np.ndarray:
@@ -151,7 +152,7 @@ class TensorReader:
             return np.array(self._read_strings(data, count), dtype=object).reshape(shape)
         dtype = np.dtype(self.dtype.numpy).newbyteorder("<")
         if count * dtype.itemsize != len(data):
-            raise self.error(f"got {len(data)} bytes for the shape {format_shape(shape)}")
+            raise self.error(f"got {counted(len(data), 'byte')} for the shape {format_shape(shape)}")
         array = np.frombuffer(data, np.uint8 if dtype.kind == "b" else dtype)
         if dtype.kind == "b":
             if array.max() > 1:
@@ -163,7 +164,7 @@ class TensorReader:
     def _read_strings(self, data: memoryview, count: int) -> list[str]:
         strings = split_strings(data, self.label)
         if len(strings) != count:
-            raise self.error(f"got {len(strings)} strings for a shape of {count} elements")
+            raise self.error(f"got {counted(len(strings), 'string')} for a shape of {counted(count, 'element')}")
         try:
             return [string.decode() for string in strings]
         except UnicodeDecodeError:

@@ -15,7 +15,7 @@ MAPPED = ("recipes", "export", "serving")
 BLOCKS = {
     "activations", "backprop", "gradients", "initializers", "layers", "losses", "optimizers", "saving", "schedules",
 }  # fmt: skip
-EVERYONE = {"_lazy", "_registration", "_stderr", "atomic", "errors", "rounding", "sampling"}
+EVERYONE = {"_lazy", "_registration", "_stderr", "atomic", "errors", "rounding", "sampling", "wording"}
 """Modules that every package may import: they import nothing of the package but each other."""
 MAY_IMPORT = {
     "bundle": set(),

@@ -14,6 +14,7 @@ import kerasfound
 from kerasfound import recipes
 from kerasfound.export.keras_archive import is_model_file
 from kerasfound.serving import serve
+from kerasfound.wording import counted
 
 from . import startup
 from .output import show_quantization, show_run, show_scores, show_verdict, show_verification
@@ -160,7 +161,7 @@ def predict(
     predictions = kerasfound.training.predict(opened, list(files), text or [])
     if out:
         prediction_files.write(predictions, out)
-        print(f"{len(predictions):,} predictions: {out}")
+        print(f"{counted(len(predictions), 'prediction')}: {out}")
         return
     for prediction in predictions:
         print(json_lines.dumps(dataclasses.asdict(prediction)) if json else prediction)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from kerasfound.data import SOURCES, cache
 from kerasfound.errors import NotInstalledError
 from kerasfound.training.run import devices, versions
+from kerasfound.wording import counted
 
 from . import startup
 
@@ -43,9 +44,14 @@ def report() -> None:
 
 def _machine() -> list[Check]:
     free = shutil.disk_usage(Path.cwd()).free / 2**30
+    cores = counted(os.cpu_count() or 1, "core")
     return [
         Check("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        Check("computer", f"{os.cpu_count()} cores, {free:.0f} GiB free disk", "" if free > 1 else "free disk space"),
+        Check(
+            "computer",
+            f"{cores}, {free:.0f} GiB free disk",
+            "" if free > 1 else "free disk space",
+        ),
     ]
 
 

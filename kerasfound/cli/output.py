@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerasfound.rounding import format_number
+from kerasfound.wording import counted
 
 if TYPE_CHECKING:
     from kerasfound.bundle.manifest import Baseline, Quantization, Verification
@@ -52,7 +53,7 @@ def show_verification(bundle: Path, checks: "list[Verification]", skipped: Itera
     """Print how much the outputs of each file of a bundle differ from the trained model."""
     for check in checks:
         print(
-            f"{check.format}: {check.num_inputs} inputs at batch {', '.join(map(str, check.batch_sizes))}; "
+            f"{check.format}: {counted(check.num_inputs, 'input')} at batch {', '.join(map(str, check.batch_sizes))}; "
             f"largest difference {check.max_scaled_difference:.1e} (allowed {check.tolerance:.0e}), "
             f"equal decisions {check.equal_decisions:.1%}"
         )
@@ -66,7 +67,7 @@ def show_quantization(quantization: "Quantization") -> None:
     """Print the metric, the size and the speed of the int8 model next to those of the original."""
     print(
         f"int8 ({quantization.scheme}): {quantization.metric} {quantization.score_after:.4f} instead of "
-        f"{quantization.score_before:.4f} on {quantization.rows} test rows, "
+        f"{quantization.score_before:.4f} on {counted(quantization.rows, 'test row')}, "
         f"{quantization.bytes_after / quantization.bytes_before:.2f} times the bytes, "
         f"{quantization.milliseconds_after / quantization.milliseconds_before:.2f} times the time for one row"
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from kerasfound.errors import UserError
+from kerasfound.wording import counted
 
 from .csv_dialect import is_blank, split_plainly
 
@@ -55,9 +56,12 @@ def read_rows(
         row = row_at(lines, place, separator, width)
         if len(row.cells) != width:
             line = before + place + 1
+            fix = "put double quotes around text with a separator in it"
+            if len(row.cells) < width:
+                fix = "add the others, which may be empty, or remove the row"
             raise UserError(
-                f"{name}: row {len(rows) + 1} of the data (line {line}) has {len(row.cells)} cells, not {width}; "
-                "fix the file, or put double quotes around text with a separator in it."
+                f"{name}: row {len(rows) + 1} of the data (line {line}) has {counted(len(row.cells), 'cell')} for "
+                f"{counted(width, 'column')}; {fix}."
             )
         if row.plain:
             plain.append(len(rows))

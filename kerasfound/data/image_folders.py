@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from kerasfound.errors import UserError
 from kerasfound.preprocessing import pixels
+from kerasfound.wording import counted
 
 SPLITS = {
     "train": "train",
@@ -71,9 +72,9 @@ def find_images(folder: Path, tell: Tell) -> list[FoundImage]:
             tell(f"{place.relative_to(root)} has no images and is ignored")
     loose = [file for file in _files(root) if _is_image(file)]
     if loose:
-        tell(f"{len(loose):,} images outside the folders of the classes are ignored, such as {loose[0].name}")
+        tell(f"ignored outside the folders of the classes: {counted(len(loose), 'image')}, such as {loose[0].name}")
     if ignored:
-        tell(f"{ignored.total():,} files that are not images are ignored ({', '.join(sorted(ignored)[:5])})")
+        tell(f"ignored, not an image: {counted(ignored.total(), 'file')} ({', '.join(sorted(ignored)[:5])})")
     return images
 
 

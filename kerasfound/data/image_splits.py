@@ -3,6 +3,7 @@
 import numpy as np
 
 from kerasfound.errors import UserError
+from kerasfound.wording import enumerate_some
 
 from .image_folders import Tell
 
@@ -10,8 +11,6 @@ SHARES = {"validation": 0.1, "test": 0.2}
 """The shares of a split that no folder holds."""
 FEW = 10
 """A class with fewer training images is named."""
-MAX_NAMES = 5
-"""Names in one message."""
 
 
 def split_images(y: np.ndarray, given: list[str]) -> dict[str, np.ndarray]:
@@ -69,9 +68,3 @@ def check_classes(y: np.ndarray, splits: dict[str, np.ndarray], labels: list[str
     few = [f"{labels[i]} ({counts['train'][i]})" for i in np.flatnonzero(counts["train"] < FEW)]
     if few:
         tell(f"fewer than {FEW} training images of {enumerate_some(few)}")
-
-
-def enumerate_some(names: list[str], separator: str = ", ") -> str:
-    """The first names, and how many more there are."""
-    more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
-    return separator.join(names[:MAX_NAMES]) + more

@@ -8,12 +8,13 @@ import numpy as np
 
 from kerasfound.bundle.schema import Schema, Task
 from kerasfound.errors import UserError
+from kerasfound.wording import counted, enumerate_some
 
 from . import tfds
 from .cache import Arrays, sha256
 from .dataset import Dataset
 from .image_folders import FoundImage, Tell, find_images
-from .image_splits import check_classes, enumerate_some, split_images
+from .image_splits import check_classes, split_images
 from .stored_images import LARGEST_SIDE, MIN_SIDE, store_images
 
 MNIST_VALIDATION = 5_000
@@ -101,7 +102,8 @@ def read_image_folder(folder: Path, image_size: int | None = None, strict: bool 
     for name, rows in splits.items():
         arrays |= {f"{name}_x": x[rows] if in_memory else x.take(rows), f"{name}_y": y[rows]}
     height, width = x.shape[1:3]
-    source = f"{len(y):,} images in {len(labels)} folders of {folder.name}, squeezed to {height} x {width} pixels"
+    source = f"{counted(len(y), 'image')} in {counted(len(labels), 'folder')} of {folder.name}"
+    source += f", squeezed to {height} x {width} pixels"
     schema = Schema(Task.IMAGE_CLASSIFICATION, "image", x.shape[1:], tuple(labels))
     return Dataset.from_arrays(str(folder), source, sha256(arrays), arrays, schema)
 
@@ -110,7 +112,9 @@ def _class_names(found: list[FoundImage], data: str) -> list[str]:
     """The names of the classes, sorted: those of the training images."""
     labels = sorted({image.label for image in found if image.split in ("", "train")})
     if len(labels) < 2:
-        raise UserError(f"{data}: has {len(labels)} folders with images; expected two or more, one for each class.")
+        raise UserError(
+            f"{data}: has {counted(len(labels), 'folder')} with images; expected two or more, one for each class."
+        )
     unknown = sorted({image.label for image in found} - set(labels))
     if unknown:
         raise UserError(
@@ -122,12 +126,10 @@ def _class_names(found: list[FoundImage], data: str) -> list[str]:
 
 def _report_unreadable(files: list[str], reasons: dict[int, str], data: str, strict: bool, tell: Tell) -> None:
     """Name the images that cannot be read; refuse the folder if they are too many."""
+    unreadable = f"{len(reasons):,} of {counted(len(files), 'image')}"
     lines = enumerate_some([f"{files[i]}: {reason}" for i, reason in reasons.items()], "; ")
     if len(reasons) > (0 if strict else max(1, MAX_UNREADABLE * len(files))):
         allowed = "`strict` allows none" if strict else f"at most {MAX_UNREADABLE:.0%} may be unreadable"
-        raise UserError(
-            f"{data}: {len(reasons):,} of {len(files):,} images cannot be read, and {allowed}; convert or remove them. "
-            f"{lines}."
-        )
+        raise UserError(f"{data}: {unreadable} cannot be read, and {allowed}; convert or remove them. {lines}.")
     if reasons:
-        tell(f"{len(reasons):,} of {len(files):,} images cannot be read and are left out. {lines}")
+        tell(f"{unreadable} cannot be read and are left out. {lines}")

@@ -8,6 +8,7 @@ import numpy as np
 
 from kerasfound.bundle.schema import Column, ColumnKind, Schema, Task, require_column
 from kerasfound.errors import UserError
+from kerasfound.wording import counted
 
 from . import synthetic_reviews, tfds
 from .cache import TEXT, Arrays, sha256
@@ -160,7 +161,7 @@ def _from_folder(folder: Path, notes: list[str]) -> tuple[Schema, np.ndarray, np
         texts.append(text)
         if remark:
             notes.append(f"{file.relative_to(folder)}: {remark}")
-    source = f"{len(y):,} texts in {len(files)} folders of {folder.name}"
+    source = f"{counted(len(y), 'text')} in {counted(len(files), 'folder')} of {folder.name}"
     return make_schema(tuple(files)), np.array(texts, TEXT), y, source
 
 
@@ -176,8 +177,9 @@ def _from_table(
     table = table_files.read_table_file(path, header, verbatim=True, tell=notes.append)
     if table.num_columns < 2 or not len(table):
         raise UserError(
-            f"`data` {path}: no table of labelled texts: {table.num_columns} columns, {len(table)} rows; expected "
-            "a table with a column of texts and a column of labels, or a folder with a folder of texts for each class."
+            f"`data` {path}: no table of labelled texts: {counted(table.num_columns, 'column')}, "
+            f"{counted(len(table), 'row')}; expected a table with a column of texts and a column of labels, or a "
+            "folder with a folder of texts for each class."
         )
     text = text or find_text_column(table, path)
     target = target or _find_target_column(table, text, path)
@@ -191,13 +193,13 @@ def _from_table(
     column = infer_target(target, cells, "classification")
     _, labels, y = encode_target(column, cells, "classification", tell=notes.append)
     num_dropped = len(complete) - len(y)
-    dropped = f"; {num_dropped:,} without a text or a label were dropped" if num_dropped else ""
-    return make_schema(labels, text, target), texts[complete], y, f"{path.name}; {len(y):,} texts{dropped}"
+    dropped = f"; {counted(num_dropped, 'row')} without a text or a label left out" if num_dropped else ""
+    return make_schema(labels, text, target), texts[complete], y, f"{path.name}; {counted(len(y), 'text')}{dropped}"
 
 
 def _check_enough(path: Path, rows: int) -> None:
     if rows < MIN_ROWS:
         raise UserError(
-            f"`data` {path}: {rows} labelled texts; expected {MIN_ROWS} or more for three splits, in a table with a "
-            "column of texts and a column of labels, or in a folder of text files for each class."
+            f"`data` {path}: {counted(rows, 'labelled text')}; expected {MIN_ROWS} or more for three splits, in a "
+            "table with a column of texts and a column of labels, or in a folder of text files for each class."
         )

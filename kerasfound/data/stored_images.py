@@ -14,6 +14,7 @@ import numpy as np
 from kerasfound.atomic import replacing
 from kerasfound.errors import UserError
 from kerasfound.preprocessing.pixels import read_head, read_image
+from kerasfound.wording import counted
 
 from . import cache
 from .image_folders import CAMERA_FORMATS, Tell
@@ -98,7 +99,7 @@ def store_images(files: list[Path], side: int | None, tell: Tell) -> tuple[Store
         try:
             _make_room(place, len(files) * int(np.prod(shape)))
             size = f"{shape[0]} x {shape[1]} pixels"
-            tell(f"{len(files):,} images are squeezed to {size}, whatever their proportions, and kept in {place}")
+            tell(f"squeezed to {size}, whatever their proportions, and kept in {place}: {counted(len(files), 'image')}")
             with replacing(pixels) as part:
                 unreadable |= _decode(files, shape, part, unreadable)
             index.write_text(json.dumps({"shape": shape, "unreadable": unreadable}))

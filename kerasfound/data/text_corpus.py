@@ -11,6 +11,7 @@ import numpy as np
 from kerasfound.bundle.schema import Schema, Task
 from kerasfound.errors import UserError
 from kerasfound.preprocessing.characters import encode_characters
+from kerasfound.wording import counted
 
 from . import tfds
 from .cache import Arrays, sha256
@@ -60,7 +61,7 @@ def read_text_corpus(path: Path) -> Dataset:
     characters = "".join(sorted(set(text)))
     if len(text) < MIN_CHARACTERS or len(characters) < 2:
         raise UserError(
-            f"`data` {path}: {len(text)} characters, {len(characters)} different ones; "
+            f"`data` {path}: {counted(len(text), 'character')}, {len(characters):,} different; "
             f"expected at least {MIN_CHARACTERS} characters, and two different ones."
         )
     arrays = _split(encode_characters(text, characters))
@@ -78,7 +79,7 @@ def windows(split: Split, block_size: int, stride: int = 1) -> Split:
     """
     if len(split.y) < block_size:
         raise UserError(
-            f"the text is too short: a split has {len(split.y)} characters, `block_size` is {block_size}; "
+            f"the text is too short: a split has {counted(len(split.y), 'character')}, `block_size` is {block_size}; "
             "make it smaller, or give a longer text."
         )
     x, y = (np.lib.stride_tricks.sliding_window_view(rows, block_size)[::stride] for rows in split)

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from kerasfound.errors import UserError, one_line
+from kerasfound.wording import counted
 
 PUNCTUATION = b"!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'"
 """The characters that Keras removes."""
@@ -150,6 +151,7 @@ def load_vectorizer(file: Path) -> TextVectorizer:
 def _zeros(rows: int, columns: int, dtype: str) -> np.ndarray:
     if rows * columns > MAX_VALUES:
         raise UserError(
-            f"{rows:,} texts become {columns:,} numbers each; expected at most {MAX_VALUES:,} in all, send fewer texts."
+            f"{counted(rows, 'text')} of {columns:,} numbers each; expected at most {MAX_VALUES:,} in all, "
+            "send fewer texts."
         )
     return np.zeros((rows, columns), dtype)

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from kerasfound.bundle import Task
+from kerasfound.wording import counted
 
 RISE = 0.02
 """Overfitting: the validation loss rises by more than this share after the kept epoch."""
@@ -96,7 +97,7 @@ def _options(how: str, names: tuple[str, ...], settings: dict[str, Any]) -> str:
 
 
 def _about_rows(rows: dict[str, int]) -> list[str]:
-    few = [f"{rows[split]:,} {split} rows" for split in ("validation", "test") if rows[split] < FEW_ROWS]
+    few = [counted(rows[split], f"{split} row") for split in ("validation", "test") if rows[split] < FEW_ROWS]
     if not few:
         return []
     effect = {"validation": "the choice of the epoch", "test": "every score"}

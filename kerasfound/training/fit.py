@@ -8,6 +8,7 @@ import keras
 
 from kerasfound.data import Split
 from kerasfound.errors import UserError
+from kerasfound.wording import counted
 
 from . import checkpoint
 from .callbacks import CheckpointLogger, InterruptHandler, ProgressBar
@@ -66,7 +67,7 @@ def fit(model: keras.Model, batches: ShuffledBatches, validation: Split, run: Ru
     if patience:
         _keep_best_epoch(model, run, config.epochs)
     else:
-        print(f"kept the moving average of the weights over all {config.epochs} epochs")
+        print(f"kept the moving average of the weights over {counted(config.epochs, 'epoch')}")
 
 
 def _keep_best_epoch(model: keras.Model, run: Run, epochs: int) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from kerasfound.bundle.dtypes import DTYPES
 from kerasfound.bundle.manifest import Tensor
+from kerasfound.wording import counted
 
 from .. import http, raw_inputs
 from ..batching import Tensors
@@ -163,9 +164,8 @@ def _split_body(request: Request) -> tuple[bytes, memoryview]:
         return request.body, memoryview(b"")
     length = request.headers[HEAD_LENGTH]
     if not length.isdigit() or len(length) > MAX_DIGITS or int(length) > len(request.body):
-        raise ClientError(
-            400, f"{HEAD_LENGTH.decode()} is {length.decode('latin-1')!r}, but the body has {len(request.body)} bytes"
-        )
+        size = counted(len(request.body), "byte")
+        raise ClientError(400, f"{HEAD_LENGTH.decode()} is {length.decode('latin-1')!r}, but the body has {size}")
     return request.body[: int(length)], memoryview(request.body)[int(length) :]
 
 
@@ -181,11 +181,13 @@ def _read_inputs(model: Model, inputs: list[Input], tensors: memoryview) -> Tens
             if (size is None) != bool(tensor.data):
                 raise reader.error("expected either `data` or `binary_data_size`")
             if (size or 0) > len(tensors):
-                raise reader.error(f"binary_data_size is {size}, but only {len(tensors)} bytes follow")
+                raise reader.error(
+                    f"binary_data_size is {size}, but the JSON is followed by {counted(len(tensors), 'byte')}"
+                )
             feeds[reader.name] = _read_input(model, reader, tensor, None if size is None else tensors[:size])
         tensors = tensors[size or 0 :]
     if tensors:
-        raise ClientError(400, f"{len(tensors)} bytes after the JSON belong to no input")
+        raise ClientError(400, f"{counted(len(tensors), 'byte')} after the JSON for no input")
     return feeds
 
 

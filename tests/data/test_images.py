@@ -147,8 +147,8 @@ def test_files_of_the_system_are_ignored_and_other_files_are_told(tmp_path, caps
     (folder / "empty").mkdir()
     assert sum(len(split.y) for split in splits_of(data.load(str(folder)))) == 8
     told = capsys.readouterr().err
-    assert "2 files that are not images are ignored (.csv, .txt)" in told
-    assert "1 images outside the folders of the classes are ignored, such as 0.png" in told
+    assert "ignored, not an image: 2 files (.csv, .txt)" in told
+    assert "ignored outside the folders of the classes: 1 image, such as 0.png" in told
     assert "empty has no images and is ignored" in told
     assert "Thumbs" not in told
 
@@ -182,7 +182,7 @@ def test_one_unreadable_image_of_a_small_folder_is_left_out(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("sizes", "remove", "message"),
     [
-        ([(9, 9)] * 4, "dark", "has 1 folders with images; expected two or more"),
+        ([(9, 9)] * 4, "dark", "has 1 folder with images; expected two or more"),
         ([(9, 9)] * 2, None, "too few images: bright has 2, dark has 2; each class needs three"),
     ],
 )

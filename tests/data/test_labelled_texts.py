@@ -61,7 +61,7 @@ def test_rows_without_a_text_or_a_label_are_dropped_and_counted(tmp_path):
     dataset = load(
         write_table(tmp_path, [*ROWS, "40,,good", "41,A story.,", "42,  ,bad"]), text="review", target="stars"
     )
-    assert "40 texts; 3 without a text or a label were dropped" in dataset.source
+    assert "40 texts; 3 rows without a text or a label left out" in dataset.source
 
 
 def test_a_folder_of_texts_for_each_class(tmp_path):
@@ -90,7 +90,7 @@ def test_a_folder_of_texts_for_each_class(tmp_path):
         (ROWS[:6], {"target": "stars"}, "6 labelled texts; expected 10 or more"),
         ([row.replace("good", "bad") for row in ROWS], {"target": "stars"}, "every row has 'bad'"),
         (ROWS, {"target": "id"}, "40 classes in 40 rows; use `task` regression"),
-        ([*ROWS, "1,2"], {"target": "stars"}, "row 41 of the data (line 42) has 2 cells, not 3"),
+        ([*ROWS, "1,2"], {"target": "stars"}, "row 41 of the data (line 42) has 2 cells for 3 columns"),
     ],
 )
 def test_a_table_that_cannot_be_learned_from_is_an_error(tmp_path, rows, columns, message):
@@ -119,7 +119,7 @@ def test_texts_without_a_header_are_read_whole(tmp_path):
 
 def test_one_text_is_no_table_of_texts(tmp_path):
     (tmp_path / "review.txt").write_text("Not a dull moment.\n")
-    with pytest.raises(UserError, match="no table of labelled texts: 1 columns, 0 rows; expected a table"):
+    with pytest.raises(UserError, match="no table of labelled texts: 1 column, 0 rows; expected a table"):
         load(tmp_path / "review.txt")
 
 

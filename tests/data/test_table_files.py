@@ -230,7 +230,7 @@ def test_windows_1252_is_read_with_a_word(read):
         ("version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 3\n", "a pointer of Git LFS"),
         ("a,b\n1,2,3,4\n2,3,4,5\n", "the header has 2 names, the rows have 4 cells"),
         ("Dear all, hello\nI am, as you know, here\nnot, there, or, so\nbye\n", "not a table: only 25% of its lines"),
-        ("a,b\n1,2\n1,2\n1,2,3\n", r"row 3 of the data \(line 4\) has 3 cells, not 2"),
+        ("a,b\n1,2\n1,2\n1,2,3\n", r"row 3 of the data \(line 4\) has 3 cells for 2 columns"),
     ],
 )
 def test_a_file_that_is_no_table_is_an_error(read, content, message):

@@ -51,8 +51,8 @@ def test_a_byte_order_mark_is_no_character_of_a_text(tmp_path, encoding):
     ("content", "message"),
     [
         (b"", "0 characters"),
-        (b"short", "5 characters, 5 different ones"),
-        (b"a" * 5000, "1 different ones"),
+        (b"short", "5 characters, 5 different"),
+        (b"a" * 5000, "5,000 characters, 1 different"),
         (b"abc" * 1000 + b"\xff\xfe", r"not UTF-8 text \(byte 3000\)"),
         (b"\x89PNG" + b"abc" * 1000, "not a text file but a PNG image"),
     ],

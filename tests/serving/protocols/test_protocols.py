@@ -509,8 +509,8 @@ def test_v2_bad_bodies_are_400(server, body, parts):
 @pytest.mark.parametrize(
     ("change", "binary_part", "length", "parts"),
     [
-        ({}, 71, None, ["'image'", "72", "only 71 bytes follow"]),
-        ({}, 73, None, ["1 bytes", "no input"]),
+        ({}, 71, None, ["'image'", "72", "followed by 71 bytes"]),
+        ({}, 73, None, ["1 byte after", "no input"]),
         ({}, 72, "-1", ["inference-header-content-length", "'-1'"]),
         ({}, 72, "1e2", ["inference-header-content-length"]),
         ({}, 72, "9" * 5000, ["inference-header-content-length"]),
@@ -548,7 +548,7 @@ def test_binary_numbers_that_are_not_finite_are_400(server, value):
 @pytest.mark.parametrize(
     ("binary_part", "part"),
     [
-        (b"\1\0\0\0a", "1 strings for a shape of 2"),
+        (b"\1\0\0\0a", "1 string for a shape of 2"),
         (b"\1\0\0\0a" * 3, "3 strings for a shape of 2"),
         (b"\1\0\0\0a\2\0\0\0b", "after the end of the tensor"),
         (b"\1\0\0\0a\xff\xff\xff\xff", "after the end of the tensor"),
