@@ -101,9 +101,9 @@ def build(
     row = keras.Input(schema.shape, name=schema.input)
     features = components.tabular_features.table_features(row, schema, rows, config.pairs, config.bins)
     networks = network(features, outputs, config)
-    settings = rows, fold, outputs, config.class_weight
-    linear, linear_scores = components.linear_model.linear_model(row, features.linear, *settings)
-    trees, tree_scores = components.boosted_trees.boosted_trees(row, features.trees, *settings)
+    folds = components.cross_fitting.Folds(rows, fold, outputs, config.class_weight)
+    linear, linear_scores = components.linear_model.linear_model(row, features.linear, folds)
+    trees, tree_scores = components.boosted_trees.boosted_trees(row, features.trees, folds)
     scores = ops.stack([ops.mean(networks, axis=1), linear, trees], axis=1)
     prediction = keras.layers.EinsumDense("brc,r->bc", (outputs,), dtype="float32", name="weighted_sum")(scores)
     if schema.labels:
@@ -176,5 +176,5 @@ def train(config: Config, run: kf.training.Run) -> kf.training.Trained:
         weighted_sum.set_weights([components.output_weights.output_weights(scores[:, :, 0], left_out.y)])
         number = keras.layers.Rescaling(deviation, mean, dtype="float32", name="number")(model.output)
         model = keras.Model(model.input, number, name="tabular_mlp")
-    predictions = keras.Model(weighted_sum.input, model.output).predict(scores, batch_size=500, verbose=0)
+    predictions = components.tabular_features.compute(weighted_sum.input, model.output, scores)
     return kf.training.Trained(model, table, kf.data.Split(predictions, left_out.y))

@@ -8,7 +8,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 
 import kerasfound as kf
 
-from .cross_fitting import class_logits, cross_fit
+from .cross_fitting import Folds, class_logits, cross_fit
+from .tabular_features import compute
 
 MAX_TREES = 300
 """Largest number of trees of one model. Each round has a tree for each class, so many classes get fewer rounds."""
@@ -17,10 +18,7 @@ MAX_TREES = 300
 def boosted_trees(
     row: keras.KerasTensor,
     columns: keras.KerasTensor,
-    train: kf.data.Split,
-    fold: np.ndarray,
-    outputs: int,
-    class_weight: str | None,
+    folds: Folds,
 ) -> tuple[keras.KerasTensor, np.ndarray]:
     """Fit one model without each of the folds.
 
@@ -28,15 +26,12 @@ def boosted_trees(
         row: encoded rows, `(batch, features)`.
         columns: the columns to split, `(batch, columns)`, without missing values and as they are in the row: after
             arithmetic, two runtimes may disagree on which side of a threshold a value is.
-        train: the rows of all folds, with classes or standardized numbers as targets.
-        fold: the fold of each row.
-        outputs: number of classes, or 1 for numbers.
-        class_weight: `"balanced"` or None. Only for classes.
+        folds: the rows, dealt out to folds.
 
     Returns:
         The mean of the models' logits or numbers, `(batch, outputs)`, and the scores out of fold, `(rows, outputs)`.
     """
-    x = keras.Model(row, columns).predict(train.x, batch_size=500, verbose=0)
+    (rows, fold, outputs, class_weight), x = folds, compute(row, columns, folds.rows.x)
 
     def make() -> Any:
         if outputs == 1:
@@ -46,7 +41,7 @@ def boosted_trees(
             max_iter=rounds, class_weight=class_weight, early_stopping=False, random_state=0
         )
 
-    models, out_of_fold = cross_fit(make, x, train.y, fold, outputs)
+    models, out_of_fold = cross_fit(make, x, rows.y, fold, outputs)
     return decision_trees(models, outputs)(columns), out_of_fold
 
 

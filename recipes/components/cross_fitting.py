@@ -1,16 +1,30 @@
 """Cross-fitting: each model is fitted without one fold of the rows, and these rows then show how good it is."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
 
+import kerasfound as kf
 from kerasfound.errors import UserError
 
 UNSEEN = -10.0
 """The logit of a class that has no training row."""
+
+
+class Folds(NamedTuple):
+    """What a model is fitted to, once without each of the folds."""
+
+    rows: kf.data.Split
+    """The rows of all folds, with classes or standardized numbers as targets."""
+    fold: np.ndarray
+    """The fold of each row."""
+    outputs: int
+    """Number of classes, or 1 for numbers."""
+    class_weight: str | None = None
+    """`"balanced"` or None. Only for classes."""
 
 
 def deal_folds(y: np.ndarray, folds: int, classes: bool, seed: int) -> np.ndarray:

@@ -9,7 +9,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 import kerasfound as kf
 
-from .cross_fitting import class_logits, cross_fit
+from .cross_fitting import Folds, class_logits, cross_fit
+from .tabular_features import compute
 
 RIDGE_PENALTIES = (0.01, 1.0, 100.0)
 """A linear regression takes the penalty that is best on the rows left out: a small one if the target is a sum."""
@@ -18,32 +19,26 @@ RIDGE_PENALTIES = (0.01, 1.0, 100.0)
 def linear_model(
     row: keras.KerasTensor,
     features: keras.KerasTensor,
-    train: kf.data.Split,
-    fold: np.ndarray,
-    outputs: int,
-    class_weight: str | None,
+    folds: Folds,
 ) -> tuple[keras.KerasTensor, np.ndarray]:
     """Fit one model without each of the folds.
 
     Args:
         row: encoded rows, `(batch, features)`.
         features: standardized numbers and one-hot categories, `(batch, features)`.
-        train: the rows of all folds, with classes or standardized numbers as targets.
-        fold: the fold of each row.
-        outputs: number of classes, or 1 for numbers.
-        class_weight: `"balanced"` or None. Only for classes.
+        folds: the rows, dealt out to folds.
 
     Returns:
         The mean of the models' logits or numbers, `(batch, outputs)`, and the scores out of fold, `(rows, outputs)`.
     """
-    x = keras.Model(row, features).predict(train.x, batch_size=500, verbose=0)
+    (rows, fold, outputs, class_weight), x = folds, compute(row, features, folds.rows.x)
 
     if outputs > 1:
         make = functools.partial(LogisticRegression, class_weight=class_weight, max_iter=300)
-        models, out_of_fold = cross_fit(make, x, train.y, fold, outputs)
+        models, out_of_fold = cross_fit(make, x, rows.y, fold, outputs)
     else:
-        fitted = [cross_fit(functools.partial(Ridge, penalty), x, train.y, fold, 1) for penalty in RIDGE_PENALTIES]
-        models, out_of_fold = min(fitted, key=lambda pair: np.square(pair[1][:, 0] - train.y).sum())
+        fitted = [cross_fit(functools.partial(Ridge, penalty), x, rows.y, fold, 1) for penalty in RIDGE_PENALTIES]
+        models, out_of_fold = min(fitted, key=lambda pair: np.square(pair[1][:, 0] - rows.y).sum())
     layer = kf.layers.Dense(outputs, trainable=False, dtype="float32", name="linear_model")
     y = layer(features)
     layer.set_weights([np.mean(arrays, axis=0) for arrays in zip(*(weights(m, outputs) for m in models), strict=True)])

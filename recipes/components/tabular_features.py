@@ -11,6 +11,8 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import kerasfound as kf
 
+BATCH = 2048
+"""Rows that features are computed for at a time."""
 MAX_CATEGORIES = 254
 """Largest number of categories of a column with a code of their own."""
 
@@ -61,6 +63,13 @@ def table_features(
         linear += [ops.one_hot(ops.cast(codes[:, j], "int32"), size, dtype="float32") for j, size in enumerate(sizes)]
         trees.append(codes)
     return Features(network, encoded, codes, sizes, join(linear), join(trees))
+
+
+def compute(inputs: keras.KerasTensor, outputs: keras.KerasTensor, x: np.ndarray) -> np.ndarray:
+    """The outputs for all rows of `x`. They are computed once: `Model.predict` would compile a function for that."""
+    model = keras.Model(inputs, outputs)
+    batches = [model(x[start : start + BATCH], training=False) for start in range(0, len(x), BATCH)]
+    return np.concatenate([ops.convert_to_numpy(batch) for batch in batches])
 
 
 def join(features: list[keras.KerasTensor]) -> keras.KerasTensor:
@@ -181,14 +190,11 @@ def tree_bins(
         The numbers with those of the pairs, and their piecewise linear encoding, `(batch, numbers, bins)`.
     """
 
-    def values() -> np.ndarray:
-        return keras.Model(row, numbers).predict(train.x, batch_size=500, verbose=0)
-
-    informative = informative_pairs(values(), train.y, classes)[:pairs]
+    informative = informative_pairs(compute(row, numbers, train.x), train.y, classes)[:pairs]
     if informative:
         numbers = add_pairs(numbers, informative)
     # thresholds of trees, not quantiles: a quantile puts all large values of a skewed column into the last bin
-    edges = [tree_edges(x, train.y, classes, bins) for x in values().T]
+    edges = [tree_edges(x, train.y, classes, bins) for x in compute(row, numbers, train.x).T]
     return numbers, kf.layers.PiecewiseLinearEncoding(edges, dtype="float32", name="bins")(numbers)
 
 

@@ -88,7 +88,7 @@ def test_the_layers_compute_the_mean_of_the_models_of_all_folds(fit, rows, outpu
     monkeypatch.setattr(linear_model, "RIDGE_PENALTIES", (1.0,))
     row = keras.Input((4,))
     fold = cross_fitting.deal_folds(rows.y, 3, outputs > 1, seed=0)
-    y, out_of_fold = fit(row, row, rows, fold, outputs, None)
+    y, out_of_fold = fit(row, row, cross_fitting.Folds(rows, fold, outputs))
     computed = keras.Model(row, y).predict(rows.x, verbose=0)
     if outputs == 1:
         expected = np.mean([model.predict(rows.x) for model in fitted], axis=0)[:, None]
@@ -105,7 +105,7 @@ def test_rows_next_to_a_threshold_reach_the_same_leaf_in_float32():
     x = np.repeat(values, 50)[:, None]
     rows = kf.data.Split(x, (x[:, 0] == values[1]).astype("float32"))
     row = keras.Input((1,))
-    y, _ = boosted_trees.boosted_trees(row, row, rows, np.arange(100) % 2, 1, None)
+    y, _ = boosted_trees.boosted_trees(row, row, cross_fitting.Folds(rows, np.arange(100) % 2, 1))
     low, high = keras.Model(row, y).predict(values[:, None], verbose=0)[:, 0]
     assert low < 0.1
     assert high > 0.9
@@ -115,7 +115,7 @@ def test_a_class_without_training_rows_is_improbable():
     rows = labelled_rows(classes=2)
     row, fold = keras.Input((4,)), np.arange(200) // 2 % 2
     for fit in (linear_model.linear_model, boosted_trees.boosted_trees):
-        logits, _ = fit(row, row, rows, fold, 3, None)
+        logits, _ = fit(row, row, cross_fitting.Folds(rows, fold, 3))
         p = ops.convert_to_numpy(ops.softmax(keras.Model(row, logits)(rows.x)))
         assert p[:, 2].max() < 0.01
 

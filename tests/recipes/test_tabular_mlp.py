@@ -155,6 +155,14 @@ def test_rare_and_unknown_categories_share_a_code_and_the_others_are_ordered_by_
     assert sizes == [4]
 
 
+def test_features_are_computed_without_compiling_a_function_for_one_use(monkeypatch):
+    """TensorFlow warns of retracing after five compiled functions."""
+    row = keras.Input((3,))
+    x = np.arange(3.0 * (tabular_features.BATCH + 5), dtype="float32").reshape(-1, 3)
+    monkeypatch.setattr(keras.Model, "make_predict_function", None)
+    np.testing.assert_array_equal(tabular_features.compute(row, row[:, 1:] * 2, x), x[:, 1:] * 2)
+
+
 def test_a_missing_number_is_smaller_than_all_others_for_trees():
     x = np.array([[-5.0], [7.0], [np.nan]], "float32")
     row = keras.Input((1,))
