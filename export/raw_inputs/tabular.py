@@ -21,6 +21,7 @@ from kerasfound.bundle.recorded_cases import RecordedCase, Tensors
 from kerasfound.preprocessing import encode_rows
 from kerasfound.preprocessing.boolean_words import FALSE, TRUE
 from kerasfound.preprocessing.cell_texts import can_be_read, parse_texts
+from kerasfound.preprocessing.date_formats import iso_form
 from kerasfound.preprocessing.date_formats import write as write_date
 from kerasfound.preprocessing.number_formats import write_variant
 from kerasfound.preprocessing.table_rows import normalize_missing
@@ -131,6 +132,8 @@ def _decode_cell(column: Column, numbers: np.ndarray, row: int) -> str:
 def _write_date(form: DateFormat, numbers: np.ndarray, row: int) -> str:
     earliest, latest = (-365, 36_000) if form.short_year else (-700_000, 2_900_000)
     minutes = int(np.clip(np.rint(numbers[-1] * 60), 0, 1439)) if form.hours else 0
+    if row % 5 == 4:
+        form = iso_form(form)
     text = write_date(form, int(np.clip(numbers[3], earliest, latest)), minutes, row)
     return text if form.hours or not form.separator or form.half_days else text + ("", " 23:59:59.5", " 00:30")[row % 3]
 

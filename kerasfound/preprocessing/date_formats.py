@@ -1,6 +1,7 @@
 """Dates as people write them: `31.12.2024`, `12/31/24 11:30 PM`, `1 Jan 2024`, `2024-12-31T23:30:00+01:00`.
 
 A `DateFormat` says how the dates of a column are written. Times with an offset become the same instant in UTC.
+ISO dates such as 2024-12-31, which have one meaning only, are read beside the dates of any form.
 """
 
 import datetime
@@ -46,17 +47,40 @@ def pattern(form: DateFormat) -> str:
     return rf"{date}(?:{before_time}{hour}{clock}{zone})?"
 
 
+def iso_form(form: DateFormat) -> DateFormat:
+    """The form of the ISO dates that are read beside the dates of this form; of ISO dates, the form itself."""
+    is_iso = pattern(form) == pattern(iso := DateFormat(hours=form.hours, zones=form.zones))
+    return form if is_iso else iso
+
+
 def parse(texts: TextOperations, form: DateFormat, x: Any) -> list[Any]:
-    """Return the `NUMBERS` of each date; NaN for missing values.
+    """Return the `NUMBERS` of each date, in this form or in ISO's; NaN for missing values.
 
     Example:
         >>> from kerasfound.preprocessing.text_operations import PlainTexts
         >>> parse(PlainTexts(), DateFormat("dmy", "/", hours=True), "31/12/2024 12:30")
         [2024.0, 12.0, 1.0, 20088.0, 12.5]
+        >>> parse(PlainTexts(), DateFormat("dmy", "/", hours=True), "2024-12-31")
+        [2024.0, 12.0, 1.0, 20088.0, 0.0]
     """
     missing = texts.matches(texts.lookup(x, dict.fromkeys(GAPS, ""), BAD), "")
-    valid = texts.select(texts.matches(x, pattern(form)), x, BAD)
-    date, time = _split_time(texts, form, texts.select(missing, write(form, 0), valid))
+    valid = texts.select(missing, write(form, 0), x)
+    if (iso := iso_form(form)) == form:
+        numbers = _calendar_numbers(texts, form, valid)
+    else:
+        is_iso = texts.matches(x, pattern(iso))
+        own = _calendar_numbers(texts, form, texts.select(is_iso, write(form, 0), valid))
+        others = _calendar_numbers(texts, iso, texts.select(is_iso, x, write(iso, 0)))
+        one = texts.to_integer(texts.select(is_iso, "1", "0"))
+        numbers = [a + one * (b - a) for a, b in zip(own, others, strict=True)]
+    year, month, days, *minutes = numbers
+    dates = [texts.divide(number, 1, missing) for number in (year, month, (days + 3) % 7, days)]
+    return [*dates, *(texts.divide(number, 60, missing) for number in minutes)]
+
+
+def _calendar_numbers(texts: TextOperations, form: DateFormat, x: Any) -> list[Any]:
+    """Year, month, days since 1970 and, in columns with times, minutes since midnight, of dates in one form."""
+    date, time = _split_time(texts, form, texts.select(texts.matches(x, pattern(form)), x, BAD))
     year, month, day = _date_numbers(texts, form, date)
     days = days_since_1970(year, month, day)
     in_month = day <= days_since_1970(year, month + 1, 1) - days_since_1970(year, month, 1)
@@ -67,9 +91,7 @@ def parse(texts: TextOperations, form: DateFormat, x: Any) -> list[Any]:
     if form.zones:
         days, minutes = days - 2 + (minutes // MINUTES_A_DAY), minutes % MINUTES_A_DAY
         year, month = year_and_month(days)
-    numbers = [year, month, (days + 3) % 7, days]
-    dates = [texts.divide(number, 1, missing) for number in numbers]
-    return [*dates, texts.divide(minutes, 60, missing)] if form.hours else dates
+    return [year, month, days, minutes] if form.hours else [year, month, days]
 
 
 def days_since_1970(year: Any, month: Any, day: Any) -> Any:

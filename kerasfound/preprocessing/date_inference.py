@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from kerasfound.bundle.cell_formats import DateFormat
 from kerasfound.bundle.schema import ColumnKind
+from kerasfound.wording import counted
 
 from . import date_formats
 from .readings import TEXTS, Conventions, Reading, Values
@@ -55,9 +56,11 @@ def infer_date(values: Values, conventions: Conventions) -> Reading | None:
 
 
 def _read(values: Values, form: DateFormat) -> Reading:
-    fits = values.matches(date_formats.pattern(form))
+    own = values.matches(date_formats.pattern(form))
+    is_iso = values.matches(date_formats.pattern(date_formats.iso_form(form))) & ~own
+    fits = own | is_iso
     if form.short_year and form.separator == "." and not form.month_names:
-        fits &= values.matches(r"[0-9]{2}\.[0-9]{2}\.[0-9]{2}(?:[, ].*)?")  # 1.10.12 may be a version
+        fits &= is_iso | values.matches(r"[0-9]{2}\.[0-9]{2}\.[0-9]{2}(?:[, ].*)?")  # 1.10.12 may be a version
     fitting = values.where(fits)
     try:
         date_formats.parse(TEXTS, form, fitting.texts)
@@ -67,17 +70,19 @@ def _read(values: Values, form: DateFormat) -> Reading:
     if not len(fitting.texts):
         return Reading(ColumnKind.DATE, fits)
     hours = fitting.any(TIME) and not (~fitting.matches(TIME) | fitting.matches(MIDNIGHT)).all()
-    example = fitting.texts[0].as_py()
-    form = msgspec.structs.replace(form, hours=hours, example=example)
-    return Reading(ColumnKind.DATE, fits, form, "; ".join(_notes(fitting, form)))
+    examples = values.where(fits & own).texts
+    form = msgspec.structs.replace(form, hours=hours, example=(examples if len(examples) else fitting.texts)[0].as_py())
+    return Reading(ColumnKind.DATE, fits, form, "; ".join(_notes(fitting, form, values.where(fits & is_iso))))
 
 
-def _notes(values: Values, form: DateFormat) -> Iterator[str]:
+def _notes(values: Values, form: DateFormat, iso: Values) -> Iterator[str]:
+    if len(iso.texts):
+        yield f"{counted(int(iso.rows.sum()), 'date')} in ISO form, such as {iso.texts[0].as_py()!r}"
     if form.short_year:
         yield "years of two digits are 1969 to 2068"
     without_zone = values.rows[values.matches(TIME) & ~values.matches(ZONE)].sum()
     if form.zones and without_zone:
-        yield f"{without_zone:,} times without a zone are read as UTC"
+        yield f"{counted(without_zone, 'time')} without a zone, read as UTC"
 
 
 def _is_date(form: DateFormat, text: str) -> bool:

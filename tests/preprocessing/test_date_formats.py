@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kerasfound.bundle.cell_formats import DateFormat
+from kerasfound.bundle.schema import Column, ColumnKind
 from kerasfound.preprocessing import date_formats, table_rows
 from kerasfound.preprocessing.column_inference import infer_column
 from kerasfound.preprocessing.date_inference import COMPACT, FORMS
@@ -85,11 +87,30 @@ def test_where_no_cell_decides_the_day_is_first_and_a_note_says_so():
     ("texts", "note"),
     [
         (("31/12/45", "01/02/99"), "years of two digits are 1969 to 2068"),
-        (("2024-12-31T23:30Z", "2024-12-31 10:00"), "1 times without a zone are read as UTC"),
+        (("2024-12-31T23:30Z", "2024-12-31 10:00"), "1 time without a zone, read as UTC"),
     ],
 )
 def test_what_is_assumed_about_dates_is_told(texts, note):
     assert infer_column("x", cells_of(*texts)).notes == (note,)
+
+
+@pytest.mark.parametrize("form", [*FORMS, COMPACT, DateFormat("mdy", "/", hours=True, half_days=True, zones=True)])
+def test_iso_dates_are_read_in_columns_of_any_form(form):
+    encoded = table_rows.encode_column(Column("x", ColumnKind.DATE, format=form), cells_of("2024-02-29", "1950-12-01"))
+    hour = [0] * form.hours
+    assert encoded.tolist() == [numbers(2024, 2, 29, *hour), numbers(1950, 12, 1, *hour)]
+
+
+def test_iso_times_are_read_in_columns_with_times():
+    column = Column("x", ColumnKind.DATE, format=DateFormat("dmy", "/", hours=True, half_days=True))
+    encoded = table_rows.encode_column(column, cells_of("2024-02-29T13:30", "29/02/2024 1:30 pm"))
+    assert encoded.tolist() == [numbers(2024, 2, 29, 13.5)] * 2
+
+
+def test_a_column_with_some_iso_dates_is_one_of_dates_and_they_are_counted():
+    column = infer_column("x", cells_of("31/12/2024", "01/02/2024", "2024-03-04"))
+    assert column.notes == ("1 date in ISO form, such as '2024-03-04'",)
+    assert encoded("31/12/2024", "01/02/2024", "2024-03-04")[-1] == numbers(2024, 3, 4)
 
 
 def test_a_day_that_no_calendar_has_is_named():

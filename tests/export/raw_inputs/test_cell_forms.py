@@ -51,6 +51,9 @@ ODD = [
     "yes",
     "x",
     "2024-02-29",
+    "2024-02-30",
+    "2024-02-29T10:30",
+    "2024-02-29 10:30:00Z",
     "12.5.7",
     "(",
     "1-",
@@ -115,3 +118,9 @@ def test_all_engines_refuse_the_same_cells(column_and_engines):
             else:
                 read.append(True)
         assert len(set(read)) == 1, (text, read)
+
+
+def test_all_engines_read_an_iso_date_in_a_column_of_any_form_of_dates(column_and_engines):
+    column, run = column_and_engines
+    for name, encode in run.items() if column.kind == "date" else ():
+        assert encode(["1950-12-01"])[0, :4].tolist() == [1950, 12, 4, -6971], name
