@@ -267,7 +267,7 @@ def _publish(version_folder: Path, model_folder: Path, manifest: Manifest, run: 
 
 def _write_manifest(folder: Path, manifest: Manifest, run: Run | None) -> None:
     """Write the model card, then the manifest with the checksums of all files."""
-    (folder / CARD).write_text(model_card.card(manifest, run.settings if run else None))
+    (folder / CARD).write_text(model_card.card(manifest, run.settings if run else None, run.schema if run else None))
     contract.write(msgspec.structs.replace(manifest, files=layout.checksums(folder)), folder / layout.MANIFEST)
 
 

@@ -5,26 +5,32 @@ from pathlib import Path
 from typing import Any
 
 from kerasfound.bundle.manifest import Manifest, Quantization, Tensor, Verification
+from kerasfound.bundle.schema import Column, ColumnKind, Schema
+from kerasfound.preprocessing.cell_texts import describe_column
 from kerasfound.rounding import format_number
+from kerasfound.wording import counted
 
 from .tasks import TASKS
 
 PATH_SETTINGS = ("data", "data_dir", "out")
 """Settings with paths of the training machine. They are private and not useful elsewhere."""
+CELLS_HEAD = "| input | column | cells |\n|---|---|---|"
 NO_TRAINING = "The export had no information about the training. Ask the author of the model before you rely on it."
 
 
-def card(manifest: Manifest, settings: dict[str, Any] | None = None) -> str:
+def card(manifest: Manifest, settings: dict[str, Any] | None = None, schema: Schema | None = None) -> str:
     """Describe a bundle in words.
 
     Args:
         manifest: of the bundle.
         settings: of the run that trained the model, if it is known.
+        schema: of the data, if it is known.
     """
     parts = [
         f"# {manifest.name}, version {manifest.version}",
         f"{_describe_task(manifest.task)}, exported {manifest.created}.",
         *_section("Inputs and outputs", _tensors(manifest)),
+        *(_section("Cells", _cells(manifest, schema)) if schema and schema.is_tabular else []),
         *_section("Training", _training(manifest, settings)),
         *_section("Metrics", _metrics(manifest)),
         *_section("Limits", _limits(manifest)),
@@ -57,6 +63,27 @@ def _tensors(manifest: Manifest) -> list[str]:
     return [table, *labels, *(steps if manifest.preprocessing else [])]
 
 
+def _cells(manifest: Manifest, schema: Schema) -> list[str]:
+    """How the cells of each column are written that is an input of the model."""
+
+    def cells(column: Column) -> str:
+        if column.kind == ColumnKind.CATEGORY:
+            return f"one of {_join(map(repr, column.categories))}; another cell counts as missing"
+        return describe_column(column)
+
+    used = [column for column in schema.columns if column.width]
+    rows = [
+        f"| `{tensor.name}` | {_in_table(column.name)} | {_in_table(cells(column))} |"
+        for tensor, column in zip(manifest.inputs, used, strict=True)
+    ]
+    note = "Empty cells are missing. ISO dates such as 2024-12-31 are read in every column of dates."
+    return ["The cells of the training table, as they were read:", "\n".join([CELLS_HEAD, *rows]), note]
+
+
+def _in_table(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
 def _training(manifest: Manifest, settings: dict[str, Any] | None) -> list[str]:
     if not manifest.measured_on or settings is None:
         return [NO_TRAINING]
@@ -78,7 +105,7 @@ def _metrics(manifest: Manifest) -> list[str]:
 
     head = ["| metric | value | without a model |", "|---|---|---|"]
     table = "\n".join([*head, *(row(name, value) for name, value in manifest.metrics.items())])
-    split = [f"Measured once, on the {source.rows} rows of the {source.split} split."] if source else []
+    split = [f"Measured once, on the {counted(source.rows, 'row')} of the {source.split} split."] if source else []
     without = [f"Without a model: {baseline.name}."] if baseline else []
     verdict = [f"**The model is {baseline.verdict}.**"] if baseline and baseline.verdict else []
     return [*split, table, *without, *verdict]
@@ -120,7 +147,10 @@ def _quantization(record: Quantization) -> list[str]:
             row("model.int8.onnx", record.score_after, record.bytes_after, record.milliseconds_after),
         ]
     )
-    return [f"Measured on {record.rows} test rows; {record.equal_decisions:.1%} of the decisions are equal.", table]
+    return [
+        f"Measured on {counted(record.rows, 'test row')}; {record.equal_decisions:.1%} of the decisions are equal.",
+        table,
+    ]
 
 
 def _join(items: Iterable[Any], limit: int = 20) -> str:
