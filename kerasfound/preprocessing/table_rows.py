@@ -1,11 +1,16 @@
 """The cells of a table as numbers: the encoding of each kind of column."""
 
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from kerasfound.bundle.schema import Column, ColumnKind, require_column
 from kerasfound.errors import UserError
+from kerasfound.wording import counted, enumerate_some
 
 from .arrow_texts import ArrowTexts
 from .cell_texts import cell_error, parse_texts
@@ -18,6 +23,34 @@ from .missing_values import GAPS, MISSING_VALUES
 EPOCH = np.datetime64("1970-01-01")
 UNKNOWN_CATEGORY = "(unknown)"
 TEXTS = ArrowTexts()
+MAX_NAMED, MAX_COUNTED = 10, 1000
+"""Cells that cannot be read: how many an error names, and how many it counts in each column."""
+
+
+class UnreadableCell(NamedTuple):
+    """A cell that does not fit its column; the row counts from 0."""
+
+    row: int
+    column: Column
+    text: str
+
+    def __str__(self) -> str:
+        return f"row {self.row + 1}, column {self.column.name!r}: {cell_error(self.column, self.text)}"
+
+
+class UnreadableCellsError(UserError):
+    """Cells do not fit their columns. The message has the first of them, by row, and how many there are.
+
+    Args:
+        cells: all of them, in any order; of each column at most `MAX_COUNTED` and one more.
+    """
+
+    def __init__(self, cells: Sequence[UnreadableCell]):
+        in_order = [str(cell) for cell in sorted(cells, key=lambda cell: cell.row)]
+        more_than = "more than " if len(cells) > MAX_COUNTED else ""
+        count = f"{more_than}{counted(len(cells) - bool(more_than), 'cell')} cannot be read: " if len(cells) > 1 else ""
+        super().__init__(f"{count}{enumerate_some(in_order, '; ', MAX_NAMED)}.")
+        self.cells = tuple(cells)
 
 
 def encode_column(column: Column, cells: pa.ChunkedArray) -> np.ndarray:
@@ -28,7 +61,7 @@ def encode_column(column: Column, cells: pa.ChunkedArray) -> np.ndarray:
         cells: its cells in any table with this column.
 
     Raises:
-        UserError: if a cell does not fit the kind of the column; the message has its row.
+        UnreadableCellsError: if cells do not fit the column.
 
     Example:
         >>> size = Column("size", ColumnKind.CATEGORY, ("large", "small"))
@@ -43,29 +76,39 @@ def encode_column(column: Column, cells: pa.ChunkedArray) -> np.ndarray:
     try:
         numbers = parse_cells(column, cells)
     except pa.ArrowInvalid as error:
-        row = _first_invalid(column, cells)
-        raise UserError(
-            f"row {row + 1}, column {column.name!r}: {cell_error(column, str(cells[row].as_py()))}."
-        ) from error
+        rows = itertools.islice(_unreadable_rows(column, cells), MAX_COUNTED + 1)
+        raise UnreadableCellsError([UnreadableCell(row, column, str(cells[row].as_py())) for row in rows]) from error
     with np.errstate(over="ignore"):
         numbers = numbers.astype("float32")
     return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
-def encode_rows(columns: tuple[Column, ...], table: pa.Table) -> np.ndarray:
+def encode_rows(columns: tuple[Column, ...], table: pa.Table, faults_are_missing: bool = False) -> np.ndarray:
     """Return all rows of a table as float32, the encoded columns side by side.
 
     Args:
         columns: the columns of a schema. The table may have more columns; they are not read.
         table: any rows.
+        faults_are_missing: take cells that do not fit their column for missing, as `infer_column` does. Defaults to
+            `False`: they are an error.
 
     Raises:
-        UserError: if a column is missing, or a cell does not fit the kind of its column.
+        UserError: if a column is missing.
+        UnreadableCellsError: if cells do not fit their columns.
     """
     used = [column for column in columns if column.width]
     for column in used:
         require_column(table.column_names, column.name, "the table")
-    parts = [encode_column(column, table[column.name]) for column in used]
+    parts, unreadable = [], list[UnreadableCell]()
+    for column in used:
+        try:
+            parts.append(encode_column(column, table[column.name]))
+        except UnreadableCellsError as error:
+            if faults_are_missing:
+                parts.append(encode_column(column, _without_faults(column, table[column.name])))
+            unreadable += error.cells
+    if unreadable and not faults_are_missing:
+        raise UnreadableCellsError(unreadable)
     return np.concatenate([np.empty((len(table), 0), "float32"), *parts], axis=1)
 
 
@@ -128,18 +171,23 @@ def _date_numbers(cells: pa.ChunkedArray, count: int) -> np.ndarray:
     return (numbers / [1, 1, 1, 1, 60])[:, :count]
 
 
-def _first_invalid(column: Column, cells: pa.ChunkedArray) -> int:
-    """The place of the first cell that cannot be parsed, by halving."""
-    start, count = 0, len(cells)
-    while count > 1:
-        half = count // 2
-        try:
-            parse_cells(column, cells.slice(start, half))
-        except pa.ArrowInvalid:
-            count = half
-        else:
-            start, count = start + half, count - half
-    return start
+def _unreadable_rows(column: Column, cells: pa.ChunkedArray, start: int = 0) -> Iterator[int]:
+    """The places of the cells that cannot be parsed, in order, by halving."""
+    try:
+        parse_cells(column, cells)
+    except pa.ArrowInvalid:
+        if len(cells) == 1:
+            yield start
+            return
+        half = len(cells) // 2
+        yield from _unreadable_rows(column, cells.slice(0, half), start)
+        yield from _unreadable_rows(column, cells.slice(half), start + half)
+
+
+def _without_faults(column: Column, cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    texts = pa.chunked_array([cells.unique()])
+    faults = texts.take(pa.array(_unreadable_rows(column, texts), pa.int64()))
+    return pc.if_else(pc.is_in(cells, value_set=faults.combine_chunks()), None, cells)
 
 
 def normalize_missing(cells: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -10,10 +10,10 @@ import numpy as np
 
 from kerasfound.bundle import Schema
 from kerasfound.data import labelled_texts, table_files
-from kerasfound.data.image_splits import enumerate_some
 from kerasfound.data.images import MAX_UNREADABLE
 from kerasfound.errors import UserError
 from kerasfound.preprocessing import encode_rows, encode_texts, pixels
+from kerasfound.wording import counted, enumerate_some
 
 from .run import Run
 
@@ -78,18 +78,22 @@ def _read_files(files: list[Path], found: Collection[Path], read: Callable[[Path
     """Each file with what `read` returns for it, without the unreadable ones among the files found in folders.
 
     Raises:
-        UserError: if a file that was named cannot be read, or more of those in folders than training leaves out.
+        UserError: if a file that was named cannot be read, or more of those in folders than training leaves out. The
+            message has all such files.
     """
-    results, reasons = [], []
+    results, reasons, errors = [], [], list[UserError]()
     for file in files:
         try:
             results.append((file, read(file)))
         except UserError as error:
             if file not in found:
-                raise
-            reasons.append(str(error).rstrip("."))
+                errors.append(error)
+            else:
+                reasons.append(str(error).rstrip("."))
+    if errors:
+        raise UserError(enumerate_some([str(error).rstrip(".") for error in errors], "; ") + ".") from errors[0]
     if reasons:
-        what = f"{len(reasons):,} of {len(found):,} files cannot be read"
+        what = f"{len(reasons):,} of {counted(len(found), 'file')} cannot be read"
         if len(reasons) > max(1, MAX_UNREADABLE * len(found)) or not results:
             raise UserError(
                 f"{what}, and at most {MAX_UNREADABLE:.0%} may be unreadable; convert or remove them. "
@@ -113,7 +117,7 @@ def _read_table(file: Path, schema: Schema) -> "pa.Table":
     missing = [name for name in used if name not in table.column_names]
     if len(missing) > len(used) / 2:
         raise UserError(
-            f"{file}: not a table for this run: {len(missing)} of its {len(used)} columns are missing, such as "
+            f"{file}: not a table for this run: it lacks {len(missing)} of {counted(len(used), 'column')}, such as "
             f"{', '.join(missing[:3])}."
         )
     return table

@@ -67,6 +67,23 @@ def test_a_cell_of_another_kind_is_an_error_with_its_row_and_column():
         table_rows.encode_column(Column("age", ColumnKind.NUMBER), cells_of("7", "old"))
 
 
+def test_all_bad_cells_of_a_table_are_counted_and_the_first_are_named_by_row():
+    table = {"number": ["1", "old", "3", "n.a."] * 10, "word": ["a;b"] * 40}
+    table |= {"flag": ["yes"] * 39 + ["perhaps"], "day": ["2024-02-30", *["2024-02-29"] * 39]}
+    with pytest.raises(UserError) as caught:
+        encode_rows(COLUMNS, pa.table(table))
+    message = str(caught.value)
+    first = "12 cells cannot be read: row 1, column 'day': '2024-02-30' is not a date; row 2, column 'number': 'old' is"
+    assert message.startswith(first)
+    assert message.count("is not a") == 10
+    assert message.endswith("and 2 more.")
+
+
+def test_of_very_many_bad_cells_the_count_has_a_limit():
+    with pytest.raises(UserError, match="more than 1,000 cells cannot be read: row 1, "):
+        table_rows.encode_column(Column("age", ColumnKind.NUMBER), cells_of(*["old"] * 100_000))
+
+
 def test_a_table_without_a_column_of_the_schema_is_an_error():
     with pytest.raises(UserError, match="the table: no column 'flag'; did you mean 'flags'"):
         encode_rows(COLUMNS[2:], pa.table({"flags": ["yes"], "day": ["2024-01-01"]}))
