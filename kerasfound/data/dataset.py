@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kerasfound.bundle.schema import Schema
+from kerasfound.bundle.schema import Column, Schema
 
 
 class Split(NamedTuple):
@@ -31,6 +31,7 @@ class Dataset:
         test: the rows that are used once, after all choices are made.
         schema: what one row is.
         notes: what a person should know about how the data was read, a line each.
+        target: how the target of a table was read; None for other data.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Dataset:
     test: Split
     schema: Schema
     notes: tuple[str, ...] = ()
+    target: Column | None = None
 
     @classmethod
     def from_arrays(

@@ -6,6 +6,7 @@ import numpy as np
 
 from kerasfound.bundle.schema import Column
 from kerasfound.preprocessing.cell_texts import describe_column
+from kerasfound.wording import counted
 
 from .dataset import Dataset
 
@@ -16,6 +17,8 @@ MAX_NAME, MAX_KIND = 30, 46
 EXAMPLE_ROWS = 50
 """Training rows that the examples are taken from."""
 MAX_CLASSES = 20
+MAX_VALUES = 5
+"""Numbers of a target."""
 
 
 def describe(dataset: Dataset) -> str:
@@ -27,7 +30,9 @@ def describe(dataset: Dataset) -> str:
     schema = dataset.schema
     paragraphs = [f"{dataset.name}: {dataset.source}", *_column_lines(dataset)]
     if schema.target or schema.labels:
-        paragraphs.append(f"target {schema.target}: {schema.task}{_classes(dataset)}".replace("target :", "target:"))
+        target = " ".join(filter(None, ["target", schema.target]))
+        line = f"{target}: {schema.task}{_target_form(dataset)}{_classes(dataset)}"
+        paragraphs.append(textwrap.fill(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
     notes = [f"{column.name}: {note}" for column in schema.columns for note in _column_notes(column)]
     for note in (*dataset.notes, *notes):
         paragraphs.append(textwrap.fill(note, WIDTH, initial_indent="note: ", subsequent_indent="      "))
@@ -71,6 +76,15 @@ def _examples(dataset: Dataset) -> list[str]:
     return [", ".join(dict.fromkeys(values.get(column.name, ()))) for column in columns]
 
 
+def _target_form(dataset: Dataset) -> str:
+    """How the target of a table was read, with the first numbers of a regression."""
+    if dataset.target is None:
+        return ""
+    values = () if dataset.schema.labels else dict.fromkeys(f"{y:.7g}" for y in dataset.train.y[:EXAMPLE_ROWS].tolist())
+    examples = f", such as {', '.join(list(values)[:MAX_VALUES])}" if values else ""
+    return f", read as {describe_column(dataset.target)}{examples}{',' if dataset.schema.labels else ''}"
+
+
 def _classes(dataset: Dataset) -> str:
     """The classes with their numbers of rows, the largest first."""
     labels = dataset.schema.labels
@@ -81,7 +95,7 @@ def _classes(dataset: Dataset) -> str:
     order = np.argsort(-counts, kind="stable")[:MAX_CLASSES]
     listed = ", ".join(f"{labels[i]} {counts[i]:,}" for i in order)
     more = f" and {len(labels) - MAX_CLASSES} more" if len(labels) > MAX_CLASSES else ""
-    return _shorten(f" with {len(labels)} classes: {listed}", 2 * WIDTH) + more
+    return _shorten(f" with {counted(len(labels), 'class', 'classes')}: {listed}", 2 * WIDTH) + more
 
 
 def _shorten(text: str, width: int) -> str:

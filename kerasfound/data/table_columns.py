@@ -6,13 +6,11 @@ import pyarrow as pa
 
 from kerasfound.bundle.schema import Column, ColumnKind
 from kerasfound.preprocessing import table_rows
-from kerasfound.preprocessing.column_inference import infer_together
+from kerasfound.preprocessing.column_inference import ALL_DIFFERENT, ONE_VALUE, infer_together
 from kerasfound.preprocessing.readings import Conventions
 
 from .identifiers import identifier_reason
 from .parquet_columns import unreadable_reason
-
-ONE_VALUE, ALL_DIFFERENT = "one value", "text, nearly all different"
 
 
 def infer_columns(
@@ -22,6 +20,7 @@ def infer_columns(
     tell: Callable[[str], object],
     conventions: Conventions,
     infer_target: Callable[[Conventions], Column],
+    target_cells: pa.ChunkedArray,
 ) -> tuple[list[Column], Column]:
     """Infer the kind of each column and of the target. Columns that are left out have a reason.
 
@@ -32,6 +31,7 @@ def infer_columns(
         tell: receives a line about the row numbers and ids that are left out.
         conventions: how cells are written where the cells of no column decide it.
         infer_target: infers the target with some conventions, to decide together with the columns.
+        target_cells: its cells.
     """
     ids = {
         name: reason
@@ -43,7 +43,9 @@ def infer_columns(
     def infer(names: Sequence[str]) -> tuple[dict[str, Column], Column]:
         flags = [(name, cells[name], name in categorical, name in keep) for name in names]
         *columns, target = infer_together(
-            lambda shown: [*(_infer_column(*column, shown) for column in flags), infer_target(shown)], conventions
+            lambda shown: [*(_infer_column(*column, shown) for column in flags), infer_target(shown)],
+            [*(cells[name] for name in names), target_cells],
+            conventions,
         )
         return dict(zip(names, columns, strict=True)), target
 

@@ -12,6 +12,7 @@ import pyarrow.parquet
 
 from kerasfound.errors import UserError, one_line
 from kerasfound.preprocessing.table_rows import normalize_missing
+from kerasfound.wording import counted, enumerate_some
 
 from .csv_dialect import SAMPLE, SPACE, Dialect, find_dialect, split_plainly
 from .csv_header import complete_names, has_header
@@ -62,7 +63,10 @@ def read_table_file(
     except pa.ArrowInvalid as error:
         raise UserError(f"{path}: not a Parquet file that can be read ({one_line(error)}).") from error
     clean = _strip if verbatim else normalize_missing
-    return pa.table([clean(column) for column in table.columns], names=table.column_names)
+    cleaned = pa.table([clean(column) for column in table.columns], names=table.column_names)
+    if verbatim:
+        _tell_spaces(table, cleaned, tell)
+    return cleaned
 
 
 def is_parquet(path: Path) -> bool:
@@ -93,8 +97,9 @@ def _read_csv(data: bytes, path: Path, header: bool | None, names: Sequence[str]
     dialect = find_dialect(lines)
     if dialect.consistency < 0.5:
         raise UserError(
-            f"{path}: not a table: only {dialect.consistency:.0%} of its lines have {dialect.width} cells separated by "
-            f"{dialect.separator!r}, others have more or fewer; put double quotes around text with a separator in it."
+            f"{path}: not a table: only {dialect.consistency:.0%} of its lines have {counted(dialect.width, 'cell')} "
+            f"separated by {dialect.separator!r}, others have more or fewer; put double quotes around text with a "
+            "separator in it."
         )
     if dialect.comments:
         tell(f"left out before the table, lines: {len(dialect.comments)}, such as {dialect.comments[0][:60]!r}")
@@ -134,7 +139,8 @@ def _columns(
         cells.insert(0, "")
     if len(cells) != width:
         raise UserError(
-            f"{file}: the header has {len(cells)} names, the rows have {width} cells; give each column one."
+            f"{file}: the header has {counted(len(cells), 'name')}, the rows have {counted(width, 'cell')}; "
+            "give each column one."
         )
     return complete_names(cells, tell), first + head.lines
 
@@ -177,7 +183,7 @@ def _read_slowly(text: str, dialect: Dialect, names: list[str], first: int, path
     rows, plain = read_rows(text.split("\n")[:-1], dialect.separator, len(names), first, str(path))
     if plain:
         tell(
-            f"{len(plain)} row{'s' if len(plain) > 1 else ''} with a double quote that encloses no cell, first row "
+            f"{counted(len(plain), 'row')} with a double quote that encloses no cell, first row "
             f"{plain[0] + 1}: it is read as a character"
         )
     columns = zip(*rows, strict=True) if rows else [()] * len(names)
@@ -194,6 +200,18 @@ def _without_repeated_header(table: pa.Table, tell: Tell) -> pa.Table:
         return table
     tell(f"rows that repeat the names of the columns are left out: {repeated}")
     return table.filter(pc.invert(is_header))
+
+
+def _tell_spaces(table: pa.Table, stripped: pa.Table, tell: Tell) -> None:
+    """Tell about the cells that were stripped: a label with a space is not what the file has any more."""
+    columns = []
+    for name in table.column_names:
+        if pa.types.is_string(table[name].type):
+            count = pc.sum(pc.not_equal(table[name], stripped[name])).as_py()  # empty cells are null: not counted
+            if count:
+                columns.append(f"{name} ({counted(count, 'cell')})")
+    if columns:
+        tell(f"spaces around cells are left out: {enumerate_some(columns)}")
 
 
 def _strip(cells: pa.ChunkedArray) -> pa.ChunkedArray:

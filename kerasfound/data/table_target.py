@@ -10,9 +10,12 @@ import pyarrow.compute as pc
 from kerasfound.bundle.schema import Column, ColumnKind, Task
 from kerasfound.errors import UserError
 from kerasfound.preprocessing import table_rows
-from kerasfound.preprocessing.column_inference import NO_CONVENTIONS
-from kerasfound.preprocessing.missing_values import MISSING_VALUES
+from kerasfound.preprocessing.cell_texts import describe_column
+from kerasfound.preprocessing.column_inference import ALL_DIFFERENT, NO_CONVENTIONS
+from kerasfound.preprocessing.missing_values import GAPS, MISSING_VALUES
+from kerasfound.preprocessing.number_inference import CODE_PROBLEMS
 from kerasfound.preprocessing.readings import Conventions
+from kerasfound.wording import counted, row_numbers
 
 from .parquet_columns import unreadable_reason
 
@@ -23,15 +26,15 @@ FREQUENT = 0.01
 """Share of the rows from which a word like None is a class, not a missing value."""
 FEW = 3
 """Rows of a class that are too few for three splits, and of a word like None that is not a class."""
-MOSTLY = 0.9
-"""Share of numbers in a target from which the other cells are taken for faults."""
-NUMBER = r"^[-+\x{2212}]?[^\w\s]?\s?\d[\d.,' ]*([eE][-+]?\d+)?\s?[^\w\s]?$"
+EVERY_CELL = NO_CONVENTIONS._replace(strict=True)
 
 
 def rows_with_target(
     cells: pa.ChunkedArray, task: str | None, tell: Tell, *, words_are_values: bool = False
 ) -> np.ndarray:
     """Return whether each row has a target. Words like None and NA that are frequent among classes are a class.
+
+    Beside numbers, and beside two classes, the words are those of columns of numbers, with `k.A.` and `#N/A`.
 
     Args:
         cells: the cells of the target, with these words.
@@ -41,7 +44,7 @@ def rows_with_target(
 
     Example:
         >>> rows_with_target(pa.chunked_array([["a", "NA", "b", None]]), None, print)
-        'NA' is the target of 1 row: left out
+        'NA' is the target of row 2: left out
         array([ True, False,  True, False])
     """
     is_known = np.asarray(cells.is_valid())
@@ -49,16 +52,23 @@ def rows_with_target(
         is_known &= ~np.asarray(pc.is_nan(cells).fill_null(True))
     if not pa.types.is_string(cells.type) or words_are_values:
         return is_known
-    is_word = np.asarray(pc.is_in(cells, value_set=pa.array(MISSING_VALUES)))
-    others = cells.filter(is_known & ~is_word)
-    are_amounts = task == "regression" or (task is None and len(others) > 0 and _are_amounts(others))
-    for count in pc.value_counts(cells.filter(is_word & is_known)).to_pylist():
-        word, rows = count["values"], count["counts"]
-        if any(map(str.isalpha, word)) and not are_amounts and rows >= max(FEW, FREQUENT * len(cells)):
-            tell(f"{word!r} is the target of {rows} rows: it is a class; remove these rows if theirs is not known")
+    is_gap = np.asarray(pc.is_in(cells, value_set=pa.array(GAPS)))
+    others = cells.filter(is_known & ~is_gap)
+    column = table_rows.infer_column("", others, conventions=EVERY_CELL)
+    are_amounts = task == "regression" or (task is None and _are_amounts(column, others))
+    is_plain = are_amounts or column.kind in (ColumnKind.NUMBER, ColumnKind.BOOLEAN) or len(others.unique()) == 2
+    words = GAPS if is_plain else MISSING_VALUES
+    for word in cells.filter(is_known & is_gap).unique().to_pylist():
+        has_word = np.asarray(pc.equal(cells, word).fill_null(False))
+        can_be_a_class = any(map(str.isalpha, word)) or word not in MISSING_VALUES
+        if word not in words:
+            continue
+        if can_be_a_class and not are_amounts and has_word.sum() >= max(FEW, FREQUENT * len(cells)):
+            rows = counted(int(has_word.sum()), "row")
+            tell(f"{word!r} is the target of {rows}: it is a class; remove these rows if theirs is not known")
         else:
-            tell(f"{word!r} is the target of {rows} row{'s' if rows > 1 else ''}: left out")
-            is_known &= ~np.asarray(pc.equal(cells, word).fill_null(False))
+            tell(f"{word!r} is the target of {row_numbers(has_word.nonzero()[0])}: left out")
+            is_known &= ~has_word
     return is_known
 
 
@@ -81,11 +91,15 @@ def infer_target(
     known = cells.drop_null()
     if len(known.unique()) < 2:
         raise UserError(f"`target` {name}: every row has {known[0].as_py()!r}; expected two or more different values.")
-    return table_rows.infer_column(name, cells, conventions=conventions._replace(amounts=task == "regression"))
+    conventions = conventions._replace(amounts=task == "regression", strict=True)
+    column = table_rows.infer_column(name, cells, conventions=conventions)
+    if pa.types.is_string(cells.type) and column.missing > cells.null_count:  # words like None that are a class
+        return table_rows.infer_column(name, cells, as_category=True)
+    return column
 
 
 def encode_target(
-    column: Column, cells: pa.ChunkedArray, task: str | None, rows: np.ndarray | None = None, tell: Tell = print
+    column: Column, cells: pa.ChunkedArray, task: str | None, tell: Tell = print
 ) -> tuple[Task, tuple[str, ...], np.ndarray]:
     """Return the task, its labels, and the class or the number of each row.
 
@@ -93,7 +107,6 @@ def encode_target(
         column: the target, as `infer_target` returns it.
         cells: its cells, without missing ones.
         task: `"classification"`, `"regression"`, or None to infer the task from the cells.
-        rows: the number of each row in the file, from 0, for messages. Defaults to all rows in turn.
         tell: receives a line about each oddity: labels that differ in case only, classes of one or two rows.
 
     Raises:
@@ -101,23 +114,18 @@ def encode_target(
     """
     name, distinct = column.name, len(cells.unique())
     y = table_rows.parse_cells(column, cells)[:, 0] if column.kind == ColumnKind.NUMBER else None
-    is_amount = y is not None and not np.isnan(y).any()  # `#N/A` is no amount
-    y = y if is_amount else None
-    for note in column.notes if is_amount else ():
+    for note in column.notes if y is not None else ():
         tell(f"{name}: {note}")
     if y is not None and not (np.abs(y) <= np.finfo("float32").max).all():
-        raise UserError(f"`target` {name}: some numbers are infinite or too large for float32; fix or remove them.")
-    if y is None and (task == "regression" or (task is None and distinct > MAX_CLASSES)):
-        _refuse_strangers(name, cells, rows)
-    if task == "regression" and y is None:
-        raise UserError(
-            f"`target` {name}: has {cells[0].as_py()!r}, not numbers; regression needs a target of numbers."
-        )
+        raise UserError(f"`target` {name}: some cells are infinite, NaN or too large for float32; fix or remove them.")
+    if y is None and task != "classification":
+        _refuse_almost_numbers(column, cells, task, distinct)
     if y is not None and (task == "regression" or (task is None and not _looks_like_classes(y, distinct))):
         return Task.TABULAR_REGRESSION, (), y.astype("float32")
     if distinct > max(2, len(cells) / 2):
         advice = "use `task` regression" if y is not None else "choose a target with fewer different values"
-        raise UserError(f"`target` {name}: {distinct} classes in {len(cells)} rows; {advice}.")
+        found = counted(distinct, "class", "classes")
+        raise UserError(f"`target` {name}: {found} in {counted(len(cells), 'row')}; {advice}.")
     labels, classes = _classes_of_numbers(y) if y is not None else _classes_of_texts(column, cells, tell)
     _tell_oddities(labels, np.bincount(classes, minlength=len(labels)), tell)
     return Task.TABULAR_CLASSIFICATION, labels, classes
@@ -160,21 +168,25 @@ def _tell_oddities(labels: tuple[str, ...], counts: np.ndarray, tell: Tell) -> N
         tell(f"classes with too few rows for training, validation and test: {', '.join(rare[:5])}{more}")
 
 
-def _refuse_strangers(name: str, cells: pa.ChunkedArray, rows: np.ndarray | None) -> None:
-    """Raise an error that names the first cell that is no number, if nearly all others are numbers."""
-    is_number = np.asarray(pc.match_substring_regex(table_rows.cast_to_text(cells), NUMBER))
-    if is_number.mean() < MOSTLY or is_number.all():
-        return
-    place = int(is_number.argmin())
-    row = place if rows is None else int(rows[place])
-    raise UserError(
-        f"`target` {name}: {is_number.sum()} of {len(cells)} cells are numbers; row {row + 1} has "
-        f"{cells[place].as_py()!r}; correct such cells, or empty them to leave out their rows."
-    )
+def _refuse_almost_numbers(column: Column, cells: pa.ChunkedArray, task: str | None, distinct: int) -> None:
+    """Raise an error for a target of dates, and for one that may be meant as numbers, with the cells in the way."""
+    target, as_classes = f"`target` {column.name}", "" if task else ", or use `task` classification if they are classes"
+    if column.kind == ColumnKind.DATE:
+        raise UserError(
+            f"{target}: a column of dates ({describe_column(column)}); a target has numbers or classes, so choose "
+            f"another column{as_classes}."
+        )
+    problem = "" if column.reason in (*CODE_PROBLEMS, ALL_DIFFERENT) else column.reason
+    if problem and (task or distinct > MAX_CLASSES):
+        raise UserError(f"{target}: {problem}; correct such cells, or empty them to leave out their rows{as_classes}.")
+    if task == "regression":
+        words = table_rows.cast_to_text(cells)
+        without_digits = words.filter(pc.invert(pc.match_substring_regex(words, r"\d")))
+        example = without_digits[0] if len(without_digits) else cells[0]
+        raise UserError(f"{target}: has {example.as_py()!r}, not numbers; regression needs a target of numbers.")
 
 
-def _are_amounts(cells: pa.ChunkedArray) -> bool:
-    column = table_rows.infer_column("", cells)
+def _are_amounts(column: Column, cells: pa.ChunkedArray) -> bool:
     if column.kind != ColumnKind.NUMBER:
         return False
     return not _looks_like_classes(table_rows.parse_cells(column, cells)[:, 0], len(cells.unique()))

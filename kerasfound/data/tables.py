@@ -10,6 +10,7 @@ import numpy as np
 
 from kerasfound.bundle.schema import Column, Schema, Task, require_column
 from kerasfound.errors import UserError
+from kerasfound.wording import counted
 
 from .cache import sha256
 from .dataset import Dataset, Split
@@ -81,17 +82,18 @@ def load_table(
         reasons = "; ".join(f"{column.name}: {column.reason}" for column in columns)
         raise UserError(f"`data` {data}: no column other than {frame.target!r} can be used ({reasons}).")
     num_dropped = len(known) - len(y)
-    dropped = f"; {num_dropped:,} without a target were dropped" if num_dropped else ""
+    dropped = f"; {counted(num_dropped, 'row')} without a target left out" if num_dropped else ""
     train, validation, test = (Split(x[split], y[split]) for split in splits)
     return Dataset(
         data,
-        f"{frame.source}; {len(y):,} rows{dropped}",
+        f"{frame.source}; {counted(len(y), 'row')}{dropped}",
         sha256({"x": x, "y": y, "train": splits[0], "validation": splits[1]}),
         train,
         validation,
         test,
         Schema(task, "row", (x.shape[1],), labels, columns, frame.target),
         tuple(notes),
+        column,
     )
 
 
@@ -122,8 +124,8 @@ def _read_frame(data: str, data_dir: str | None, target: str | None, header: boo
     cells = table_files.read_table_file(path, header, verbatim=True, tell=notes.append)
     if cells.num_columns < 2 or not len(cells):
         raise UserError(
-            f"`data` {data}: no table: {cells.num_columns} columns and {len(cells)} rows; expected the names of the "
-            "columns in the first row, the column to predict and others, and rows."
+            f"`data` {data}: no table: {counted(cells.num_columns, 'column')} and {counted(len(cells), 'row')}; "
+            "expected the names of the columns in the first row, the column to predict and others, and rows."
         )
     if target is None:
         raise UserError(
@@ -139,7 +141,7 @@ def _rows_with_target(frame: Frame, data: str, task: str | None, notes: list[str
     known = rows_with_target(cells, task, notes.append, words_are_values=frame.words_are_values)
     if known.sum() < MIN_ROWS:
         raise UserError(
-            f"`data` {data}: {known.sum()} rows with a target; expected {MIN_ROWS} or more for three splits."
+            f"`data` {data}: {counted(known.sum(), 'row')} with a target; expected {MIN_ROWS} or more for three splits."
         )
     return known
 
@@ -162,7 +164,7 @@ def _infer_columns(
 
     cells = pc.if_else(pa.array(known), frame.cells[frame.target], None)
     infer = functools.partial(infer_target, frame.target, cells, task)
-    return infer_columns(_features(frame), categorical, keep, notes.append, conventions, infer)
+    return infer_columns(_features(frame), categorical, keep, notes.append, conventions, infer, cells)
 
 
 def _encode_target(
@@ -170,7 +172,7 @@ def _encode_target(
 ) -> tuple[Task, tuple[str, ...], np.ndarray]:
     from .table_target import encode_target
 
-    return encode_target(column, frame.cells[frame.target].filter(known), task, known.nonzero()[0], notes.append)
+    return encode_target(column, frame.cells[frame.target].filter(known), task, notes.append)
 
 
 def _encode_features(
@@ -181,7 +183,7 @@ def _encode_features(
 
     rows = _features(frame).filter(known)
     learned = tuple(table_rows.with_categories_of(column, rows[column.name].take(train)) for column in columns)
-    return learned, table_rows.encode_rows(learned, rows)
+    return learned, table_rows.encode_rows(learned, rows, faults_are_missing=True)
 
 
 def _features(frame: Frame) -> "pa.Table":

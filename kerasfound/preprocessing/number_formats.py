@@ -20,6 +20,8 @@ MAX_SPACES = 10
 """Most spaces in a cell: between groups, and around signs and units."""
 MAX_DIGITS = {"whole": 18, "fraction": 12}
 """Most digits of a script other than ASCII."""
+PERCENT = ("%", "‰")
+"""Units whose numbers could also be shares of 1: 87% is 87 here, and never 0.87."""
 NEGATIVE = rf"[{MINUS}].*|.*[{MINUS}]|\(.*\)"
 
 
@@ -122,8 +124,12 @@ def describe(form: NumberFormat) -> str:
     Example:
         >>> describe(NumberFormat(",", ".", unit="€", example="1.234,56 €"))
         "number, decimal comma, '1.234,56 €'"
+        >>> describe(NumberFormat(unit="%", example="87%"))
+        "number, decimal point, '87%'; '87' is the same"
     """
-    return f"number, decimal {'comma' if form.decimal == ',' else 'point'}, {form.example!r}"
+    bare = form.example.replace(form.unit, "").strip() if form.unit in PERCENT else ""
+    likewise = f"; {bare!r} is the same" if bare else ""
+    return f"number, decimal {'comma' if form.decimal == ',' else 'point'}, {form.example!r}{likewise}"
 
 
 def _thousands(form: NumberFormat) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from kerasfound.bundle.cell_formats import NumberFormat
 from kerasfound.bundle.schema import Column, ColumnKind
+from kerasfound.wording import counted
 
 from . import number_formats
 from .cell_texts import parse_texts
@@ -41,6 +42,12 @@ SHAPE = re.compile(
     rf"[{SPACES}){DASHES}]*(?P<after>{CURRENCY}|{UNIT})?[{SPACES}){DASHES}]*"
 )
 ADDRESS = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
+LEADING_ZEROS = "codes with leading zeros, not amounts"
+ADDRESSES, PHONES = "the cells are network addresses", "the cells are telephone numbers"
+CODE_PROBLEMS = (LEADING_ZEROS, ADDRESSES, PHONES)
+"""Problems of columns of digits that are codes. There is nothing to fix in their cells."""
+MOSTLY = 0.9
+"""Share of numbers without a unit from which the cells with one are faults."""
 PHONE = rf"\+[0-9]{{1,3}}(?:[{SPACES}][0-9]+)+"
 
 
@@ -74,7 +81,12 @@ def infer_number(values: Values, conventions: Conventions) -> Reading | None:
     whole = [reading for reading in readings if reading.fits.all()]
     if len(whole) > 1:
         return _decide(values, whole, conventions)
-    return whole[0] if whole else max(readings, key=lambda reading: values.rows[reading.fits].sum())
+    if whole:
+        return whole[0]
+    best = max(readings, key=lambda reading: values.rows[reading.fits].sum())
+    if values.rows[best.fits].sum() >= MOSTLY * values.rows.sum():
+        return best
+    return next((reading for reading in readings if reading.problem), best)
 
 
 def have_leading_zeros(values: Values) -> bool:
@@ -85,7 +97,7 @@ def have_leading_zeros(values: Values) -> bool:
 def _read_plain(values: Values, fits: np.ndarray, conventions: Conventions) -> Reading:
     plain = Reading(ColumnKind.NUMBER, fits)
     if have_leading_zeros(values) and not conventions.amounts:
-        return plain._replace(problem="codes with leading zeros, not amounts")
+        return plain._replace(problem=LEADING_ZEROS)
     grouped = NumberFormat(",", ".")
     if not values.any(r".*\..*") or not values.matches(number_formats.pattern(grouped)).all():
         return plain
@@ -157,20 +169,23 @@ def _read(values: Values, form: NumberFormat, parts: _Parts, conventions: Conven
         and values.matches(ADDRESS).all()
         and not values.any(r".*(25[6-9]|2[6-9][0-9]|[3-9][0-9]{2}).*")
     ):
-        return reading._replace(problem="the cells are network addresses")
+        return reading._replace(problem=ADDRESSES)
     if form.thousands == " " and values.matches(PHONE).any():
-        return reading._replace(problem="the cells are telephone numbers")
+        return reading._replace(problem=PHONES)
     if have_leading_zeros(values) and not conventions.amounts:
-        return reading._replace(problem="codes with leading zeros, not amounts")
+        return reading._replace(problem=LEADING_ZEROS)
     return _check_unit(values, reading, form)
 
 
 def _check_unit(values: Values, reading: Reading, form: NumberFormat) -> Reading:
-    """Cells without the unit fit if it is a currency, or if they are 0."""
+    """Cells without the unit fit if it is a currency, or if they are 0. Beside 12% a 0.5 may be half of all."""
     if not form.unit or re.fullmatch(CURRENCY, form.unit):
         return reading
     with_unit = values.matches(f".*{re.escape(form.unit)}.*") | values.matches(r"0+(?:[.,]0+)?")
-    return reading._replace(fits=reading.fits & with_unit)
+    if with_unit.all():
+        return reading
+    cells, bare = counted(int(values.rows[with_unit].sum()), "cell"), int(values.rows[~with_unit].sum())
+    return reading._replace(fits=with_unit, problem=f"{cells} with the unit {form.unit!r}, {bare:,} without")
 
 
 def _decide(values: Values, readings: list[Reading], conventions: Conventions) -> Reading:

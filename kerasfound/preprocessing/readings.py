@@ -43,11 +43,13 @@ class Conventions(NamedTuple):
         decimal: `"comma"` or `"point"`.
         day_first: whether the day comes before the month.
         amounts: whether numbers are amounts even if they look like codes, with leading zeros.
+        strict: whether every cell must fit, as in a target; otherwise a few faults among many numbers are missing.
     """
 
     decimal: str | None = None
     day_first: bool | None = None
     amounts: bool = False
+    strict: bool = False
 
 
 class Reading(NamedTuple):

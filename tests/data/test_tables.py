@@ -150,8 +150,8 @@ def test_a_number_column_can_be_a_category(table):
 
 def test_rows_without_a_target_are_dropped_and_counted(table):
     dataset = data.load_table(str(table(rows() + "1,a,2,\n2,b,3,NA\n")), target="bought")
-    assert "60 rows; 2 without a target were dropped" in data.describe(dataset)
-    assert "'NA' is the target of 1 row: left out" in data.describe(dataset)
+    assert "60 rows; 2 rows without a target left out" in data.describe(dataset)
+    assert "'NA' is the target of row 62: left out" in data.describe(dataset)
 
 
 @pytest.mark.parametrize("word", ["None", "NA", "null", "N/A", "nan"])
@@ -170,8 +170,31 @@ def test_a_frequent_word_for_missing_is_a_class(tmp_path, word, suffix):
 def test_a_word_for_missing_among_amounts_is_missing(table):
     dataset = data.load_table(str(table(rows(target=lambda i: "NA" if i % 3 else i / 8))), target="bought")
     assert dataset.schema.task == Task.TABULAR_REGRESSION
-    assert "20 rows; 40 without a target were dropped" in dataset.source
-    assert dataset.notes == ("'NA' is the target of 40 rows: left out",)
+    assert "20 rows; 40 rows without a target left out" in dataset.source
+    assert dataset.notes == ("'NA' is the target of rows 2, 3, 5, 6, 8 and 35 more: left out",)
+
+
+@pytest.mark.parametrize("value", [lambda i: i % 2, lambda i: i / 8, lambda i: "ab"[i % 2]])
+def test_a_few_cells_without_a_target_are_named_by_row(table, value):
+    words = {3: "n/a", 9: "k.A.", 17: "None", 30: "#N/A"}
+    dataset = data.load_table(str(table(rows(400, lambda i: words.get(i, value(i))))), target="bought")
+    assert "396 rows; 4 rows without a target left out" in dataset.source
+    told = [note for note in dataset.notes if "left out" in note and "target" in note]
+    assert told == [f"{word!r} is the target of row {i + 1}: left out" for i, word in words.items()]
+
+
+def test_a_frequent_word_beside_two_classes_is_a_class_that_is_told(table):
+    dataset = data.load_table(str(table(rows(target=lambda i: "k.A." if i % 3 == 0 else i % 2))), target="bought")
+    assert dataset.schema.labels == ("0", "1", "k.A.")
+    assert dataset.notes == (
+        "'k.A.' is the target of 20 rows: it is a class; remove these rows if theirs is not known",
+    )
+
+
+def test_plus_and_minus_are_two_classes(table):
+    """The minus sign alone is also a mark of missing numbers."""
+    dataset = data.load_table(str(table(rows(target=lambda i: "+-"[i % 2]))), target="bought")
+    assert dataset.schema.labels == ("+", "-")
 
 
 @pytest.mark.parametrize(
@@ -205,9 +228,27 @@ def test_labels_that_differ_in_case_and_rare_classes_are_told(table):
 
 @pytest.mark.parametrize("task", [None, "regression"])
 def test_a_target_of_numbers_with_a_stranger_names_its_row(table, task):
-    text = "size,y\n" + "".join(f"{i % 7},{'#N/A' if i == 7 else i / 8}\n" for i in range(120))
-    with pytest.raises(UserError, match="119 of 120 cells are numbers; row 8 has '#N/A'; correct such cells"):
+    text = "size,y\n" + "".join(f"{i % 7},{'lots' if i == 7 else i / 8}\n" for i in range(120))
+    with pytest.raises(UserError, match="119 of 120 cells are numbers; row 8 has 'lots'; correct such cells"):
         data.load_table(str(table(text)), target="y", task=task)
+
+
+def test_a_target_of_numbers_with_many_strangers_counts_them(table):
+    text = "size,y\n" + "".join(f"{i % 7},{f'ca. {i}' if i % 7 == 0 else i * 1.7}\n" for i in range(240))
+    with pytest.raises(UserError, match=r"205 of 240 cells are numbers; row 1 has 'ca\. 0', and 34 more.*empty them"):
+        data.load_table(str(table(text)), target="y")
+    with pytest.raises(UserError, match="240 classes in 240 rows"):
+        data.load_table(str(table(text)), target="y", task="classification")
+
+
+@pytest.mark.parametrize("task", [None, "regression"])
+@pytest.mark.parametrize("form", ["{:%Y-%m-%d}", "{:%d.%m.%Y}"])
+def test_a_target_of_dates_is_said_to_be_one(table, task, form):
+    days = [form.format(datetime.date(2024, 1, 1) + datetime.timedelta(i % 90)) for i in range(240)]
+    path = str(table("size,y\n" + "".join(f"{i % 7},{day}\n" for i, day in enumerate(days))))
+    with pytest.raises(UserError, match=r"`target` y: a column of dates .*has numbers or classes, so choose another"):
+        data.load_table(path, target="y", task=task)
+    assert len(data.load_table(path, target="y", task="classification").schema.labels) == 90
 
 
 def test_row_numbers_and_ids_are_left_out_and_can_be_kept(table):
@@ -240,14 +281,23 @@ def test_a_description_fits_100_characters_and_shows_values(table):
     lines = data.describe(data.load_table(str(table(text)), target="bought")).splitlines()
     assert max(map(len, lines[1:])) <= 100
     assert "2024-01-0" in lines[3]
-    assert lines[4] == "target bought: tabular_classification with 2 classes: 0 30, 1 30"
+    assert lines[4] == "target bought: tabular_classification, read as number, with 2 classes: 0 30, 1 30"
+
+
+def test_a_description_shows_how_the_target_was_read(table):
+    text = "size;price\n" + "".join(f"{i % 7};1.{i + 100},5 €\n" for i in range(60))
+    dataset = data.load_table(str(table(text)), target="price")
+    first = ", ".join(f"{y:.7g}" for y in dataset.train.y[:5])
+    assert f"target price: tabular_regression, read as number, decimal comma, '1.100,5 €', such as {first}" in " ".join(
+        data.describe(dataset).split()
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        (rows() + "1,a\n", {}, "row 61 of the data .line 62. has 2 cells, not 4"),
-        (rows() + "1,a,2,yes,5\n", {}, "row 61 of the data .line 62. has 5 cells, not 4"),
+        (rows() + "1,a\n", {}, "row 61 of the data .line 62. has 2 cells for 4 columns; add the others"),
+        (rows() + "1,a,2,yes,5\n", {}, "row 61 of the data .line 62. has 5 cells for 4 columns; put double quotes"),
         (rows(), {"target": "bougt"}, "no column 'bougt'; did you mean 'bought'"),
         (rows(), {"target": None}, "with `target`; the columns are size, colour, age, bought"),
         (rows(), {"categorical": ("colur",)}, "no column 'colur'; did you mean 'colour'"),
@@ -256,7 +306,7 @@ def test_a_description_fits_100_characters_and_shows_values(table):
         (rows(target=lambda i: 4), {}, "every row has '4'; expected two or more different values"),
         (rows(), {"task": "regression"}, "has 'no', not numbers; regression needs a target of numbers"),
         (rows(target=lambda i: i / 8), {"task": "classification"}, "60 classes in 60 rows; use `task` regression"),
-        (rows(target=lambda i: "inf" if i == 3 else i / 8), {}, "infinite or too large"),
+        (rows(target=lambda i: "inf" if i == 3 else i / 8), {}, "infinite, NaN or too large"),
         ("same,bought\n" + "1,a\n1,b\n" * 9, {}, "no column other than 'bought' can be used .same: one value."),
         ("", {}, "empty; expected the names of the columns"),
     ],
@@ -303,11 +353,52 @@ def test_a_setting_decides_how_numbers_and_dates_are_read_where_the_cells_do_not
         first_row(decimal="semicolon")
 
 
-def test_a_cell_that_keeps_a_column_from_being_numbers_is_described(table):
-    rows = [("lots" if i == 7 else i / 8, i % 5, i % 2) for i in range(120)]
-    text = "size,n,y\n" + "".join(f"{size},{n},{y}\n" for size, n, y in rows)
-    description = data.describe(data.load_table(str(table(text)), target="y"))
-    assert "note: size: ignored: 119 of 120 cells are numbers; row 8 has 'lots'" in description
+def sizes(faults, count=300):
+    """A table whose sizes are numbers but for some rows."""
+    cells = [(faults.get(i, i % 40 + 0.5), i % 5, i % 2) for i in range(count)]
+    return "size,n,y\n" + "".join(f"{size},{n},{y}\n" for size, n, y in cells)
+
+
+def test_cells_that_keep_a_column_from_being_numbers_are_described(table):
+    faults = dict.fromkeys(range(7, 12), "lots")
+    dataset = data.load_table(str(table(sizes(faults))), target="y")
+    assert dataset.schema.columns[0].kind == "category"
+    note = "note: size: category: 295 of 300 cells are numbers; row 8 has 'lots', and 4 more cells are not"
+    assert note in " ".join(data.describe(dataset).split())
+
+
+def test_a_few_faults_among_many_numbers_are_missing_and_named_by_row(table):
+    path = str(table(sizes({7: "see below", 90: "see below", 200: "Total"})))
+    dataset = data.load_table(path, target="y")
+    size = dataset.schema.columns[0]
+    assert (size.kind, size.missing, size.format) == ("number", 3, None)
+    (note,) = size.notes
+    assert note.startswith("3 cells read as missing: 'see below' in rows 8, 91, 'Total' in row 201")
+    x = np.concatenate([dataset.train.x, dataset.validation.x, dataset.test.x])
+    assert np.isnan(x[:, 0]).sum() == 3
+    assert "--categorical size" in note
+    assert "Total" in data.load_table(path, target="y", categorical=("size",)).schema.columns[0].categories
+
+
+def test_a_rare_word_among_few_numbers_is_a_category(table):
+    text = "grade,n,y\n" + "".join(f"{'A' if i == 7 else i % 6},{i % 5},{i % 2}\n" for i in range(300))
+    assert "A" in data.load_table(str(table(text)), target="y").schema.columns[0].categories
+
+
+def test_a_column_of_plain_fractions_decides_what_a_comma_is(table):
+    text = "price;share;y\n" + "".join(
+        f"{i % 9 + 1},{i % 900 + 100};{i % 50 / 50 + 0.01:.2f};{i % 2}\n" for i in range(240)
+    )
+    dataset = data.load_table(str(table(text)), target="y")
+    assert np.nanmin(dataset.train.x[:, 0]) > 1000
+    assert not dataset.schema.columns[0].notes
+
+
+def test_spaces_that_labels_lose_are_told(table):
+    text = "size,y\n" + "".join(f"{i % 7},{chr(34)} yes {chr(34)}\n" if i % 2 else f"{i % 7},no\n" for i in range(60))
+    dataset = data.load_table(str(table(text)), target="y")
+    assert dataset.schema.labels == ("no", "yes")
+    assert dataset.notes == ("spaces around cells are left out: y (30 cells)",)
 
 
 @pytest.mark.parametrize(("text", "other"), [("7.061", "0,26"), ("7,061", "0.26 €"), ("7,061", "$1,500.25")])

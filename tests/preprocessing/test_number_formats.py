@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from kerasfound.bundle.cell_formats import NumberFormat
 from kerasfound.preprocessing import number_formats, table_rows
+from kerasfound.preprocessing.cell_texts import describe_column
 from kerasfound.preprocessing.column_inference import infer_column, infer_together
 from kerasfound.preprocessing.readings import Conventions
 from kerasfound.preprocessing.text_operations import PlainTexts
@@ -86,7 +87,8 @@ def test_numbers_as_people_write_them(texts, expected):
         (("12345-6789", "10501-0001"), ""),
         (("1.2.3", "1.10.12", "2.0.1"), ""),
         (("10-20", "20-30"), ""),
-        (("12%", "0.5", "7%"), ""),
+        (("12%", "0.5", "7%"), "2 cells with the unit '%', 1 without; row 2 has '0.5'"),
+        (("0.5", "0.25", "7%"), "1 cell with the unit '%', 2 without; row 1 has '0.5'"),
         (("A11", "A12"), ""),
     ],
 )
@@ -110,11 +112,12 @@ def test_where_no_cell_decides_a_note_says_what_was_read_and_how_to_change_it(te
     assert not infer_column("x", cells_of(text, "5" + text), conventions=Conventions("comma")).notes
 
 
-@pytest.mark.parametrize(("other", "number"), [("1,5 €", 1.234), ("$1,500.25", 1234)])
+@pytest.mark.parametrize(("other", "number"), [("1,5 €", 1.234), ("$1,500.25", 1234), ("0.26", 1234)])
 def test_the_other_columns_of_a_file_decide_where_the_cells_do_not(other, number):
     columns = {"a": cells_of("1,234", "5,678"), "b": cells_of(other, "2")}
     inferred = infer_together(
         lambda conventions: [infer_column(name, cells, conventions=conventions) for name, cells in columns.items()],
+        list(columns.values()),
         Conventions(),
     )
     assert not inferred[0].notes
@@ -124,7 +127,7 @@ def test_the_other_columns_of_a_file_decide_where_the_cells_do_not(other, number
 def test_the_errors_of_spreadsheets_are_missing_values_that_are_counted():
     column = infer_column("x", cells_of("1", "2,5", "3", "4", "#N/A", "#DIV/0!", "#N/A", "k.A.", None))
     assert (column.kind, column.missing) == ("number", 5)
-    assert column.notes == ("4 cells are read as missing: '#N/A' (2), '#DIV/0!', 'k.A.'",)
+    assert column.notes == ("4 cells read as missing: '#N/A' (2), '#DIV/0!', 'k.A.'",)
 
 
 def test_a_column_of_nearly_only_numbers_names_the_first_other_cell():
@@ -133,6 +136,12 @@ def test_a_column_of_nearly_only_numbers_names_the_first_other_cell():
         "ignored",
         "118 of 120 cells are numbers; row 120 has 'lots', and 1 more cell is not",
     )
+
+
+def test_a_percent_column_says_that_a_bare_number_is_percent_too():
+    column = infer_column("share", cells_of("87%", "30%"))
+    assert describe_column(column) == "number, decimal point, '87%'; '87' is the same"
+    assert table_rows.encode_column(column, cells_of("87", "87%"))[:, 0].tolist() == [87, 87]
 
 
 def test_a_cell_of_another_form_is_an_error_with_its_row_and_an_example():
