@@ -11,7 +11,7 @@ COURSE: dict[str, tuple[str, ...]] = {
     "neuron": ("xor",),
     "activations": (),
     "losses": (),
-    "gradients": (),
+    "gradients": ("chain_rule", "gradient_check", "gradient_noise"),
     "optimizers": (),
     "initialization": (),
     "depth": (),

@@ -84,13 +84,36 @@ class Learner:
 
     def gradients(self, x: Any, y: Any) -> list[np.ndarray]:
         """The derivative of the loss on these rows by each trainable variable."""
-        return gradients(self.model, lambda outputs: self.loss(ops.convert_to_tensor(y), outputs), x)
+        found = self._gradients(ops.convert_to_tensor(x), ops.convert_to_tensor(y))
+        return [np.asarray(ops.convert_to_numpy(gradient)) for gradient in found]
 
     def _steps(self, all_rows: bool) -> Callable[..., Any]:
         if all_rows not in self._compiled:
             make = _tensorflow_steps if keras.backend.backend() == "tensorflow" else _jax_steps
             self._compiled[all_rows] = make(self, all_rows)
         return self._compiled[all_rows]
+
+    @functools.cached_property
+    def _gradients(self) -> Callable[[Any, Any], Any]:
+        model, weights = self.model, self.model.trainable_variables
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            @tf.function(reduce_retracing=True, autograph=False)
+            def found(x: Any, y: Any) -> Any:
+                with tf.GradientTape() as tape:
+                    loss = self.loss(y, model(x, training=False))
+                return tape.gradient(loss, [v.value for v in weights], unconnected_gradients="zero")
+
+            return found
+
+        import jax
+
+        def loss_of(values: Any, fixed: Any, x: Any, y: Any) -> Any:
+            return self.loss(y, model.stateless_call(values, fixed, x, training=False)[0])
+
+        gradient = jax.jit(jax.grad(loss_of))
+        return lambda x, y: gradient([v.value for v in weights], [v.value for v in model.non_trainable_variables], x, y)
 
     @functools.cached_property
     def _infer(self) -> Callable[[Any], Any]:
@@ -109,25 +132,6 @@ def batches(rows: int, batch_size: int | None, steps: int, seed: int) -> np.ndar
     passes = -(-steps * batch_size // rows)
     order = np.concatenate([rng.permutation(rows) for _ in range(passes)])
     return order[: steps * batch_size].reshape(steps, batch_size).astype("int32")
-
-
-def gradients(model: Any, loss: Callable[[Any], Any], x: Any) -> list[np.ndarray]:
-    """The derivative of `loss(model(x))` by each trainable variable of the model, as NumPy."""
-    x = ops.convert_to_tensor(x)
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        with tf.GradientTape() as tape:
-            value = loss(model(x, training=False))
-        found = tape.gradient(value, [v.value for v in model.trainable_variables], unconnected_gradients="zero")
-    else:
-        import jax
-
-        fixed = [v.value for v in model.non_trainable_variables]
-        found = jax.grad(lambda weights: loss(model.stateless_call(weights, fixed, x, training=False)[0]))(
-            [v.value for v in model.trainable_variables]
-        )
-    return [np.asarray(ops.convert_to_numpy(gradient)) for gradient in found]
 
 
 def _tensorflow_steps(learner: Learner, all_rows: bool) -> Callable[..., Any]:

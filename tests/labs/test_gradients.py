@@ -1,0 +1,38 @@
+"""The labs on gradients, with small settings."""
+
+import pytest
+from keras import ops
+
+import kerasfound as kf
+
+
+def tanh_without_its_square(patch):
+    """1 - tanh instead of 1 - tanh squared."""
+    patch.setattr(kf.activations.tanh, "derivative", lambda x: 1 - kf.activations.tanh(x))
+
+
+def summed_cross_entropy(patch):
+    """The sum over the batch instead of its mean."""
+    right = kf.losses.SparseCategoricalCrossentropy.__call__
+
+    def summed(self, y, p):
+        return ops.cast(ops.shape(y)[0], "float32") * right(self, y, p)
+
+    patch.setattr(kf.losses.SparseCategoricalCrossentropy, "__call__", summed)
+
+
+CASES = {
+    "chain_rule": ({"units": 2, "depth": 3, "seeds": 5}, "holds if", tanh_without_its_square),
+    "gradient_check": ({"seeds": 10}, "holds if", tanh_without_its_square),
+    "gradient_noise": ({"draws": 20, "seeds": 3}, "holds if", summed_cross_entropy),
+}
+
+
+@pytest.mark.slow
+def test_the_verdict(case):
+    case.check()
+
+
+@pytest.mark.slow
+def test_a_wrong_block_turns_the_verdict(case, monkeypatch):
+    case.check_mutant(monkeypatch)
