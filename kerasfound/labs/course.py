@@ -12,7 +12,7 @@ COURSE: dict[str, tuple[str, ...]] = {
     "activations": (),
     "losses": (),
     "gradients": ("chain_rule", "gradient_check", "gradient_noise"),
-    "optimizers": (),
+    "optimizers": ("step_size", "momentum_memory", "momentum_oscillation", "overshooting", "saddle_escape"),
     "initialization": (),
     "depth": (),
     "generalization": (),
