@@ -20,8 +20,8 @@ else:
 class Series:
     """One curve, cloud of points or group of bars. `low` and `high` are the ends of its intervals."""
 
-    x: Sequence[Any]
-    y: Sequence[float]
+    x: Sequence[Any] | np.ndarray
+    y: Sequence[float] | np.ndarray
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
 

@@ -46,7 +46,7 @@ def gradient_noise(*, draws: Annotated[int, Between(10, 1000)] = 60, seeds: Seed
 
     Source: Bottou, Curtis and Nocedal, "Optimization Methods for Large-Scale Machine Learning", 2018.
     """
-    noise = {size: [] for size in (*SMALL, *LARGE)}
+    noise: dict[int, list[float]] = {size: [] for size in (*SMALL, *LARGE)}
     digits = datasets.load_digits()
     x, y = (digits.data[:ROWS] / 16).astype("float32"), digits.target[:ROWS]
 

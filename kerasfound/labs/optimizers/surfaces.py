@@ -1,6 +1,6 @@
 """Surfaces: functions of a position on which an optimizer walks, many walks at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -46,7 +46,7 @@ class Walk:
         )
         self.start = start
 
-    def path(self, steps: int, learning_rate: float | None = None, noise: Sequence[Any] | None = None) -> np.ndarray:
+    def path(self, steps: int, learning_rate: float | None = None, noise: np.ndarray | None = None) -> np.ndarray:
         """The positions before the first step and after each, of shape `(steps + 1, walks, dimensions)`.
 
         Args:
