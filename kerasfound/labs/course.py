@@ -16,8 +16,8 @@ COURSE: dict[str, tuple[str, ...]] = {
     "initialization": (),
     "depth": (),
     "generalization": (),
-    "structure": (),
-    "limits": (),
+    "structure": ("pooling_shifts", "receptive_field", "attention_lookup", "attention_scale", "positions"),
+    "limits": ("adversarial", "forgetting"),
 }
 """The names of the labs by chapter. Lab NAME of CHAPTER is the function NAME in `labs/CHAPTER/NAME.py`."""
 

@@ -1,0 +1,37 @@
+"""The labs on the limits of deep learning, with small settings."""
+
+import pytest
+from keras import ops
+
+import kerasfound as kf
+
+
+def relu_without_gradient(patch):
+    """ReLU whose derivative is zero everywhere: the hidden layer stays random, and no gradient reaches the input."""
+    patch.setattr(kf.activations, "relu", lambda x: ops.stop_gradient(ops.maximum(x, 0)))
+
+
+def adam_that_stops(patch):
+    """Adam whose rate is zero from step 100 on."""
+    right = kf.optimizers.Adam.update_step
+
+    def update_step(self, gradient, variable, rate):
+        right(self, gradient, variable, rate * ops.cast(self.iterations < 100, "float32"))
+
+    patch.setattr(kf.optimizers.Adam, "update_step", update_step)
+
+
+CASES = {
+    "forgetting": ({"seeds": 2, "steps": 100}, "false as stated", adam_that_stops),
+    "adversarial": ({"seeds": 3, "steps": 200}, "holds if", relu_without_gradient),
+}
+
+
+@pytest.mark.slow
+def test_the_verdict(case):
+    case.check()
+
+
+@pytest.mark.slow
+def test_a_wrong_block_turns_the_verdict(case, monkeypatch):
+    case.check_mutant(monkeypatch)

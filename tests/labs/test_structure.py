@@ -1,0 +1,58 @@
+"""The labs on the structure of networks, with small settings."""
+
+import pytest
+from keras import ops
+
+import kerasfound as kf
+
+
+def convolution_without_strides(patch):
+    """A convolution that visits every position, whatever its strides."""
+
+    def call(self, inputs):
+        return ops.conv(inputs, self.kernel, strides=1, padding=self.padding, data_format=self.data_format)
+
+    patch.setattr(kf.layers.Conv2D, "call", call)
+
+
+def pooling_without_maximum(patch):
+    """Pooling that keeps the first value of each window instead of the largest."""
+    patch.setattr(kf.layers.MaxPooling2D, "call", lambda self, x: x[:, :: self.pool_size[0]])
+
+
+def wrong_weights(change):
+    """A mutant: attention weights, changed."""
+
+    def mutant(patch):
+        right = kf.layers.attention_weights
+
+        def weights(query, key, mask=None):
+            return change(right, query, key, mask)
+
+        patch.setattr("kerasfound.layers.attention.attention_weights", weights)
+        patch.setattr(kf.layers, "attention_weights", weights)
+
+    return mutant
+
+
+negative = wrong_weights(lambda right, query, key, mask: right(-query, key, mask))
+divided_twice = wrong_weights(lambda right, query, key, mask: right(query / query.shape[-1] ** 0.5, key, mask))
+of_the_next_key = wrong_weights(lambda right, query, key, mask: ops.roll(right(query, key, mask), 1, axis=-1))
+
+CASES = {
+    "pooling_shifts": ({"seeds": 3}, "holds if", pooling_without_maximum),
+    "receptive_field": ({"seeds": 3, "depth": 5}, "holds if", convolution_without_strides),
+    "attention_lookup": ({"seeds": 3}, "holds if", negative),
+    "attention_scale": ({"seeds": 3}, "holds if", divided_twice),
+    "positions": ({"seeds": 4}, "holds if", of_the_next_key),
+}
+
+
+@pytest.mark.slow
+def test_the_verdict(case):
+    case.check()
+
+
+@pytest.mark.slow
+def test_a_wrong_block_turns_the_verdict(case, monkeypatch):
+    case.check_mutant(monkeypatch)
