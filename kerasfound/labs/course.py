@@ -8,9 +8,16 @@ from kerasfound.errors import UserError
 from .experiment import Lab
 
 COURSE: dict[str, tuple[str, ...]] = {
-    "neuron": ("xor",),
-    "activations": (),
-    "losses": (),
+    "neuron": ("perceptron_bound", "xor", "hidden_units", "bias", "weight_importance", "firing"),
+    "activations": (
+        "linear_collapse",
+        "relu_gradient",
+        "relu_sparsity",
+        "sigmoid_vanishing",
+        "tanh_is_sigmoid",
+        "softmax_probabilities",
+    ),
+    "losses": ("confidently_wrong", "outliers", "wrong_pairs", "proper_scores"),
     "gradients": ("chain_rule", "gradient_check", "gradient_noise"),
     "optimizers": ("step_size", "momentum_memory", "momentum_oscillation", "overshooting", "saddle_escape"),
     "initialization": (),

@@ -51,6 +51,8 @@ def _draw_panel(panel: Panel, ax: Any) -> None:
     if "y" in panel.log:
         ax.set_yscale("log")
     ax.set(title=panel.title, xlabel=panel.x, ylabel=panel.y)
+    if len(panel.series) > 1 and panel.kind == "bars":
+        ax.margins(y=0.3)  # room for the legend above the bars
     if len(panel.series) > 1 or panel.kind == "line":
         ax.legend(fontsize=8) if panel.series else None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import kerasfound as kf
 from kerasfound import _lazy
@@ -12,13 +13,13 @@ from ..experiment import Between, Seeds, lab
 from ..figure import Figure
 from ..learner import Learner
 from ..measured import Measured
+from ..networks import dense_network
 from ..panels import Panel, Series
 
 if TYPE_CHECKING:
-    import keras
     import numpy as np
 else:
-    keras, np = _lazy.module("keras"), _lazy.module("numpy")
+    np = _lazy.module("numpy")
 
 POINTS = ((-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0))
 CLASSES = (0.0, 1.0, 1.0, 0.0)
@@ -48,9 +49,9 @@ def xor(
     """
     x, y = np.array(POINTS, "float32"), np.array(CLASSES, "float32")[:, None]
     product = np.concatenate([x, x[:, :1] * x[:, 1:]], axis=1)
-    neuron = _correct_points(x, y, 0, steps, seeds)
-    with_product = _correct_points(product, y, 0, steps, seeds)
-    network = _correct_points(x, y, hidden, steps, seeds)
+    neuron = right_points(x, y, (), kf.activations.tanh, steps, seeds)
+    with_product = right_points(product, y, (), kf.activations.tanh, steps, seeds)
+    network = right_points(x, y, (hidden,), kf.activations.tanh, steps, seeds)
     found = Measured.share(network.count(4), seeds)
     return Evidence(
         numbers={
@@ -86,14 +87,15 @@ def xor(
     )
 
 
-def _correct_points(x: np.ndarray, y: np.ndarray, hidden: int, steps: int, seeds: int) -> list[int]:
+def right_points(
+    x: np.ndarray, y: np.ndarray, hidden: Sequence[int], activation: Callable[[Any], Any], steps: int, seeds: int
+) -> list[int]:
     """The number of right points after training, for each seed."""
-
-    def build() -> keras.Model:
-        layers = [kf.layers.Dense(hidden, activation=kf.activations.tanh)] if hidden else []
-        return keras.Sequential([keras.Input(x.shape[1:]), *layers, kf.layers.Dense(1)])
-
-    learner = Learner(build, kf.losses.BinaryCrossentropy(from_logits=True), kf.optimizers.Adam(0.1))
+    learner = Learner(
+        lambda: dense_network(x.shape[1], hidden, 1, activation),
+        kf.losses.BinaryCrossentropy(from_logits=True),
+        kf.optimizers.Adam(0.1),
+    )
     right = []
     for seed in range(seeds):
         learner.start(seed).learn(x, y, steps)

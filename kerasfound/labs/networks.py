@@ -1,0 +1,61 @@
+"""Networks of dense layers for the labs, made of the package's blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import kerasfound as kf
+from kerasfound import _lazy
+
+from .learner import gradients
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+else:
+    keras, np = _lazy.module("keras"), _lazy.module("numpy")
+
+Activation = Callable[[Any], Any] | None
+Initializer = Callable[[], Any] | None
+
+
+def dense_network(
+    inputs: int,
+    hidden: Sequence[int],
+    outputs: int,
+    activation: Activation = None,
+    initializer: Initializer = None,
+) -> keras.Model:
+    """Hidden layers of the given widths with an activation, and an output layer without one.
+
+    Args:
+        inputs: the number of inputs.
+        hidden: the number of units of each hidden layer.
+        outputs: the number of outputs.
+        activation: of the hidden layers.
+        initializer: makes the initializer of a hidden layer, such as `kf.initializers.HeNormal`. Defaults to
+            `kf.initializers.GlorotUniform`.
+    """
+    make = initializer or kf.initializers.GlorotUniform  # a new one for each layer: one object draws the same numbers
+    layers = [kf.layers.Dense(units, activation=activation, kernel_initializer=make()) for units in hidden]
+    last = kf.layers.Dense(outputs, kernel_initializer=kf.initializers.GlorotUniform())
+    return keras.Sequential([keras.Input((inputs,)), *layers, last])
+
+
+def hidden_outputs(model: keras.Model, x: Any) -> list[np.ndarray]:
+    """The outputs of each hidden layer of a `dense_network`."""
+    outputs = []
+    for layer in model.layers[:-1]:
+        x = layer(x)
+        outputs.append(np.asarray(keras.ops.convert_to_numpy(x)))
+    return outputs
+
+
+def signal_gradients(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    """The length of the derivative of the first output by the weighted sums of each layer, at one row `x`.
+
+    The bias is added to the weighted sum, so this is the gradient by the bias.
+    """
+    found = gradients(model, lambda outputs: keras.ops.sum(outputs[:, 0]), x[None])
+    return np.array([np.linalg.norm(bias) for bias in found[1::2]])

@@ -1,0 +1,50 @@
+"""The labs on activations, with small settings."""
+
+import keras
+import pytest
+
+import kerasfound as kf
+
+
+def swapped(name, other):
+    """The activation `name` replaced by another one."""
+
+    def mutant(patch):
+        patch.setattr(kf.activations, name, getattr(kf.activations, other))
+
+    return mutant
+
+
+def he_without_its_factor(patch):
+    """He's weights without the factor 2 for ReLU."""
+    patch.setattr(kf.initializers, "HeNormal", kf.initializers.LecunNormal)
+
+
+def steep_sigmoid(patch):
+    """A sigmoid with the slope 1."""
+    patch.setattr(kf.activations, "sigmoid", lambda x: keras.ops.sigmoid(4 * x))
+
+
+def sigmoids_of_logits(patch):
+    """A softmax that does not normalize."""
+    patch.setattr(kf.activations, "softmax", kf.activations.sigmoid)
+
+
+CASES = {
+    "linear_collapse": ({"steps": 100, "seeds": 3}, "holds if", swapped("linear", "tanh")),
+    "relu_gradient": ({"seeds": 4}, "holds if", he_without_its_factor),
+    "relu_sparsity": ({"samples": 300, "steps": 50, "seeds": 2}, "holds if", swapped("relu", "leaky_relu")),
+    "sigmoid_vanishing": ({"seeds": 4}, "holds if", steep_sigmoid),
+    "tanh_is_sigmoid": ({"samples": 300, "steps": 50, "seeds": 2}, "holds if", steep_sigmoid),
+    "softmax_probabilities": ({"seeds": 3}, "holds if", sigmoids_of_logits),
+}
+
+
+@pytest.mark.slow
+def test_the_verdict(case):
+    case.check()
+
+
+@pytest.mark.slow
+def test_a_wrong_block_turns_the_verdict(case, monkeypatch):
+    case.check_mutant(monkeypatch)
