@@ -1,0 +1,33 @@
+"""The labs on depth, with small settings."""
+
+import pytest
+from keras import ops
+
+import kerasfound as kf
+
+
+def linear_tanh(patch):
+    """tanh that is the identity."""
+    patch.setattr(kf.activations, "tanh", lambda x: x)
+
+
+def leaky_relu(patch):
+    """ReLU that lets a third of negative inputs through."""
+    patch.setattr(kf.activations, "relu", lambda x: ops.maximum(x, x / 3))
+
+
+CASES = {
+    "approximation": ({"seeds": 2, "steps": 200}, "holds if", linear_tanh),
+    "linear_pieces": ({}, "holds if", leaky_relu),
+    "sawtooth": ({"seeds": 2, "steps": 300}, "holds if", leaky_relu),
+}
+
+
+@pytest.mark.slow
+def test_the_verdict(case):
+    case.check()
+
+
+@pytest.mark.slow
+def test_a_wrong_block_turns_the_verdict(case, monkeypatch):
+    case.check_mutant(monkeypatch)

@@ -1,0 +1,35 @@
+"""The labs on generalization, with small settings."""
+
+import pytest
+
+import kerasfound as kf
+
+
+def linear_relu(patch):
+    """ReLU that is the identity."""
+    patch.setattr(kf.activations, "relu", lambda x: x)
+
+
+def dead_relu(patch):
+    """ReLU that returns zero for every input."""
+    patch.setattr(kf.activations, "relu", lambda x: 0 * x)
+
+
+CASES = {
+    "double_descent": ({"seeds": 3, "examples": 150}, "holds if", linear_relu),
+    "early_stopping": ({"seeds": 3}, "holds if", dead_relu),
+    "label_noise": ({"seeds": 2}, "holds if", dead_relu),
+    "shallow_memorizes": ({"seeds": 2}, "false as stated", dead_relu),
+    "data_need": ({"seeds": 4}, "false as stated", dead_relu),
+    "noise_dimensions": ({"seeds": 3}, "holds if", dead_relu),
+}
+
+
+@pytest.mark.slow
+def test_the_verdict(case):
+    case.check()
+
+
+@pytest.mark.slow
+def test_a_wrong_block_turns_the_verdict(case, monkeypatch):
+    case.check_mutant(monkeypatch)

@@ -1,0 +1,39 @@
+"""The labs on initial weights and normalization, with small settings."""
+
+import pytest
+from keras import ops
+
+import kerasfound as kf
+
+
+def he_like_glorot(patch):
+    """He's initializer without the factor 2 for ReLU."""
+    patch.setattr(kf.initializers.HeNormal, "__call__", kf.initializers.LecunNormal.__call__)
+
+
+def only_shifted(patch):
+    """Batch normalization that subtracts the mean but does not divide by the standard deviation."""
+    right = kf.layers.BatchNormalization._batch_statistics
+
+    def mean_and_one(self, x, mask):
+        mean, variance = right(self, x, mask)
+        return mean, ops.ones_like(variance)
+
+    patch.setattr(kf.layers.BatchNormalization, "_batch_statistics", mean_and_one)
+
+
+CASES = {
+    "signal_variance": ({"seeds": 3, "units": 128}, "holds if", he_like_glorot),
+    "stalled_network": ({"seeds": 3}, "holds if", he_like_glorot),
+    "batch_normalization": ({"seeds": 3, "steps": 60}, "holds if", only_shifted),
+}
+
+
+@pytest.mark.slow
+def test_the_verdict(case):
+    case.check()
+
+
+@pytest.mark.slow
+def test_a_wrong_block_turns_the_verdict(case, monkeypatch):
+    case.check_mutant(monkeypatch)
