@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import kerasfound as kf
 from kerasfound import _lazy
 
-from .learner import gradients
+from .learner import Learner
 
 if TYPE_CHECKING:
     import keras
@@ -52,10 +52,19 @@ def hidden_outputs(model: keras.Model, x: Any) -> list[np.ndarray]:
     return outputs
 
 
-def signal_gradients(model: keras.Model, x: np.ndarray) -> np.ndarray:
-    """The length of the derivative of the first output by the weighted sums of each layer, at one row `x`.
+def signal_learner(width: int, layers: int, activation: Activation, initializer: Initializer) -> Learner:
+    """Many equal hidden layers and one output; the "loss" is the output itself."""
+    return Learner(
+        lambda: dense_network(width, (width,) * layers, 1, activation, initializer),
+        lambda _, outputs: keras.ops.sum(outputs),
+        kf.optimizers.SGD(0.1),
+    )
+
+
+def signal_gradients(learner: Learner, x: np.ndarray) -> np.ndarray:
+    """The length of the derivative of the output by the weighted sums of each hidden layer, at one row `x`.
 
     The bias is added to the weighted sum, so this is the gradient by the bias.
     """
-    found = gradients(model, lambda outputs: keras.ops.sum(outputs[:, 0]), x[None])
-    return np.array([np.linalg.norm(bias) for bias in found[1::2]])
+    biases = learner.gradients(x[None], np.zeros((1, 1), "float32"))[1::2]
+    return np.array([np.linalg.norm(bias) for bias in biases[:-1]])

@@ -11,14 +11,13 @@ from ..evidence import Evidence, limit, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
 from ..measured import Measured
-from ..networks import Activation, Initializer, dense_network, signal_gradients
+from ..networks import signal_gradients, signal_learner
 from ..panels import Panel, Series
 
 if TYPE_CHECKING:
-    import keras
     import numpy as np
 else:
-    keras, np = _lazy.module("keras"), _lazy.module("numpy")
+    np = _lazy.module("numpy")
 
 
 @lab("ReLU cures vanishing gradients", who="Glorot, Bordes and Bengio, 2011 | introductions")
@@ -51,7 +50,8 @@ def relu_gradient(
     }
     curves, ratios = {}, {}
     for name, (activation, initializer) in networks.items():
-        norms = np.array([_norms(layers, width, activation, initializer, seed) for seed in range(seeds)])
+        learner = signal_learner(width, layers, activation, initializer)
+        norms = np.array([signal_gradients(learner.start(seed), _input(width, seed)) for seed in range(seeds)])
         curves[name] = np.log10(norms / norms[:, -1:])
         ratios[name] = Measured.over(curves[name][:, 0])
     glorot = 0.5 * (layers - 1) * np.log10(0.5)
@@ -87,9 +87,5 @@ def relu_gradient(
     )
 
 
-def _norms(layers: int, width: int, activation: Activation, initializer: Initializer, seed: int) -> np.ndarray:
-    """The gradient in each hidden layer, at one random input."""
-    keras.utils.set_random_seed(seed)
-    model = dense_network(width, (width,) * layers, 1, activation, initializer)
-    x = np.random.default_rng(seed).normal(size=width).astype("float32")
-    return signal_gradients(model, x)[:-1]
+def _input(width: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=width).astype("float32")

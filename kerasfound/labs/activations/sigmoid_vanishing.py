@@ -10,8 +10,9 @@ from kerasfound import _lazy
 from ..evidence import Evidence, limit, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
+from ..learner import Learner
 from ..measured import Measured
-from ..networks import dense_network, signal_gradients
+from ..networks import signal_gradients, signal_learner
 from ..panels import Panel, Series
 
 if TYPE_CHECKING:
@@ -51,8 +52,9 @@ def sigmoid_vanishing(
     """
     slope = _largest_slope()
     steps = list(range(layers - 1, -1, -1))
+    learner = signal_learner(width, layers, kf.activations.sigmoid, kf.initializers.GlorotNormal)
     curves = {
-        name: np.array([_gradients(layers, width, scale, seed) for seed in range(seeds)])
+        name: np.array([_gradients(learner, width, scale, seed) for seed in range(seeds)])
         for name, scale in (("weights of variance 1/n", USUAL), (f"weights {factor:g} times as large", factor))
     }
     usual, large = (Measured.over(runs[:, 0]) for runs in curves.values())
@@ -101,12 +103,9 @@ def _largest_slope() -> Measured:
     return Measured.over([float(np.max((y[10:] - y[:-10]) / 0.01))])
 
 
-def _gradients(layers: int, width: int, scale: float, seed: int) -> np.ndarray:
+def _gradients(learner: Learner, width: int, scale: float, seed: int) -> np.ndarray:
     """The logarithm of the gradient in each hidden layer, relative to the last, at one random input."""
-    keras.utils.set_random_seed(seed)
-    model = dense_network(width, (width,) * layers, 1, kf.activations.sigmoid, kf.initializers.GlorotNormal)
-    for layer in model.layers[:-1]:
+    for layer in learner.start(seed).model.layers[:-1]:
         layer.kernel.assign(layer.kernel * scale)
-    x = np.random.default_rng(seed).normal(size=width).astype("float32")
-    norms = signal_gradients(model, x)[:-1]
+    norms = signal_gradients(learner, np.random.default_rng(seed).normal(size=width).astype("float32"))
     return np.log10(norms / norms[-1])
