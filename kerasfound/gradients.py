@@ -9,6 +9,8 @@ import numpy as np
 from keras import ops
 from keras.src.backend.common import dtypes
 
+from . import autodiff
+
 EPSILON = float(np.finfo("float64").eps)
 _lock = threading.RLock()
 """Held by the thread that computes in float64."""
@@ -81,7 +83,9 @@ def check(layer_or_function, x, derivative=None, tolerance=1e-6, entries=200, **
             )
         r = np.random.default_rng(0).uniform(0.5, 1.5, output.shape)
         # a gradient for each array, and a function: index -> the weights of the sum of outputs that it belongs to
-        gradients = {"automatic": (_automatic(function, arrays, r), lambda place: r)}
+        weights = ops.convert_to_tensor(r)
+        automatic = autodiff.gradients(lambda *xs: ops.sum(weights * function(*xs)), arrays)
+        gradients = {"automatic": (automatic, lambda place: r)}
         derivative = derivative or getattr(layer_or_function, "derivative", None)
         if derivative is not None:
             gradients["analytic"] = _analytic(derivative, arrays[0], r)
@@ -287,29 +291,6 @@ def _is_precise(function, arrays):
         return np.any(changes) and np.any((np.abs(near) > 1.5e-4 * np.abs(far))[changes] | (near == 0)[changes])
 
     return not (looks_rounded(1) and looks_rounded(-1))  # a kink nearby shows on one side only
-
-
-def _automatic(function, arrays, r):
-    """Return the gradient of sum(r * function(*arrays)) by the automatic differentiation of the backend."""
-    if keras.config.backend() == "jax":
-        import jax
-
-        gradients = jax.grad(lambda xs: ops.sum(r * function(*xs)))([jax.numpy.asarray(a) for a in arrays])
-    elif keras.config.backend() == "torch":
-        import torch
-
-        tensors = [torch.tensor(a, requires_grad=True) for a in arrays]
-        total = ops.sum(ops.convert_to_tensor(r) * function(*tensors))
-        gradients = torch.autograd.grad(total, tensors, allow_unused=True, materialize_grads=True)
-    else:
-        import tensorflow as tf
-
-        tensors = [tf.constant(a) for a in arrays]
-        with tf.GradientTape() as tape:
-            tape.watch(tensors)
-            total = ops.sum(r * function(*tensors))
-        gradients = tape.gradient(total, tensors, unconnected_gradients="zero")
-    return [ops.convert_to_numpy(g) for g in gradients]
 
 
 def _analytic(derivative, x, r):

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from kerasfound import _lazy
 
 if TYPE_CHECKING:
-    import keras
     import numpy as np
     from keras import ops
+
+    from kerasfound import autodiff
 else:
-    keras, np, ops = _lazy.module("keras"), _lazy.module("numpy"), _lazy.module("keras.ops")
+    np, ops, autodiff = _lazy.module("numpy"), _lazy.module("keras.ops"), _lazy.module("kerasfound.autodiff")
 
 
 def input_gradient(function: Callable[[Any], Any], x: Any) -> np.ndarray:
@@ -22,16 +23,4 @@ def input_gradient(function: Callable[[Any], Any], x: Any) -> np.ndarray:
         >>> [float(d) for d in input_gradient(lambda x: ops.sum(x**2), np.array([1.0, 3.0], "float32"))]
         [2.0, 6.0]
     """
-    x = ops.convert_to_tensor(x)
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            value = function(x)
-        found = tape.gradient(value, x, unconnected_gradients="zero")
-    else:
-        import jax
-
-        found = jax.grad(function)(x)
-    return np.asarray(ops.convert_to_numpy(found))
+    return autodiff.gradients(function, [ops.convert_to_tensor(x)])[0]
