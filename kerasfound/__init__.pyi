@@ -1,10 +1,12 @@
 from . import activations as activations
+from . import autodiff as autodiff
 from . import backprop as backprop
 from . import bundle as bundle
 from . import data as data
 from . import export as export
 from . import gradients as gradients
 from . import initializers as initializers
+from . import interpretability as interpretability
 from . import labs as labs
 from . import layers as layers
 from . import losses as losses

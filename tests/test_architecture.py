@@ -13,7 +13,8 @@ ROOT = Path(__file__).parent.parent
 MAPPED = ("recipes", "export", "serving")
 """Folders at the root that are sub-packages of `kerasfound` (pyproject.toml)."""
 BLOCKS = {
-    "activations", "backprop", "gradients", "initializers", "layers", "losses", "optimizers", "saving", "schedules",
+    "activations", "autodiff", "backprop", "gradients", "initializers", "layers", "losses", "optimizers", "saving",
+    "schedules",
 }  # fmt: skip
 EVERYONE = {"_lazy", "_registration", "_stderr", "atomic", "errors", "rounding", "sampling", "wording"}
 """Modules that every package may import: they import nothing of the package but each other."""
@@ -27,6 +28,7 @@ MAY_IMPORT = {
     "recipes": {"blocks", "bundle", "preprocessing", "data", "training"},
     "export": {"blocks", "bundle", "preprocessing", "training"},
     "serving": {"bundle", "preprocessing"},
+    "interpretability": {"blocks", "bundle", "preprocessing", "data", "training", "reference"},
     "labs": {"blocks", "bundle", "preprocessing", "data", "training", "reference"},
     "cli": {
         "blocks",
@@ -38,6 +40,7 @@ MAY_IMPORT = {
         "recipes",
         "export",
         "serving",
+        "interpretability",
         "labs",
     },
 }

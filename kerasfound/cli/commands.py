@@ -35,6 +35,11 @@ app.command(
     name="lab",
     help="Test a claim of introductory deep learning by an experiment.",
 )
+app.command(
+    "kerasfound.cli.interpret_command:interpret_app",
+    name="interpret",
+    help="Show why a model predicts what it does, on a self-contained page.",
+)
 
 
 @app.command(name="list")

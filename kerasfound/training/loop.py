@@ -13,6 +13,7 @@ from kerasfound.errors import NotInstalledError
 
 from . import baseline, evaluation, report
 from .config import Config
+from .first_filters import filters_sections
 from .run import Run
 from .tasks import TASKS
 
@@ -101,6 +102,6 @@ def _write_results(trained: Trained, run: Run, config: Config) -> None:
         }
     )
     run.save_samples(test.x[:SAMPLES], test.y[:SAMPLES], outputs[:SAMPLES])
-    report.write(run, test, outputs, task.sections)
+    report.write(run, test, outputs, task.sections, filters_sections(model))
     run.save_model(model)
     run.mark_latest()

@@ -3,7 +3,7 @@
 import base64
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,7 +39,7 @@ MARKED_EPOCHS = 60
 class Section(NamedTuple):
     """A section of the page: a plot, which is also saved as `plots/<name>.svg`, or a table whose first row is its head.
 
-    `text` says what the plot or table shows.
+    `text` says what the plot or table shows, `alt` describes the plot to people who do not see it.
     """
 
     name: str
@@ -47,10 +47,15 @@ class Section(NamedTuple):
     text: str
     figure: Figure | None = None
     table: list[tuple[Any, ...]] | None = None
+    alt: str = ""
 
 
 def write(
-    run: Run, test: Split, outputs: np.ndarray, task_sections: Callable[[Split, np.ndarray, Run], list[Section]]
+    run: Run,
+    test: Split,
+    outputs: np.ndarray,
+    task_sections: Callable[[Split, np.ndarray, Run], list[Section]],
+    model_sections: Sequence[Section] = (),
 ) -> None:
     """Draw the plots and write the page.
 
@@ -59,6 +64,7 @@ def write(
         test: the test rows.
         outputs: the model's outputs for the test rows.
         task_sections: creates the sections that depend on the task.
+        model_sections: show the model itself.
     """
     kept, baseline, rows = run.results["kept_epoch"], run.baseline, run.environment["data"]["rows"]
     with matplotlib.rc_context(STYLE):
@@ -66,6 +72,7 @@ def write(
             curves_section(run),
             *([thresholds_section(run.decisions)] if run.decisions else []),
             *task_sections(test, outputs, run),
+            *model_sections,
         ]
         plots = {section.name: svg(section.figure) for section in sections if section.figure}
     for name, plot in plots.items():
@@ -155,9 +162,9 @@ def svg(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def template(name: str) -> jinja2.Template:
-    """A page template of this package."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+def template(name: str, folder: Path = Path(__file__).parent) -> jinja2.Template:
+    """A page template of a folder, which may include those of this package."""
+    loader = jinja2.FileSystemLoader([folder, Path(__file__).parent])
     environment = jinja2.Environment(loader=loader, autoescape=True)
     environment.filters["number"] = format_number
     return environment.get_template(name)
