@@ -46,16 +46,16 @@ def interpret(
     is_file = keras_archive.is_model_file(source)
     run = None if is_file else kerasfound.training.Run.open(source)
     startup.start(backend or (run.settings["backend"] if run else None))
-    from kerasfound.interpretability import explanation, page
+    from kerasfound.interpretability import model_sections, page
     from kerasfound.interpretability.subject import Subject
 
     out = out or (run.folder / "interpretability.html" if run else source.with_suffix(".interpretability.html"))
     page.check_out(out)
     subject = Subject.of_run(run) if run else Subject(str(source), keras_archive.load(source))
     names, x = subject.read(list(files), text or [])
-    if len(names) > explanation.MOST_INPUTS and (files or text):
-        print(f"{len(names)} inputs; the first {explanation.MOST_INPUTS} are explained.")
-    sections = explanation.sections(subject, names, x, subject.label(target), method or [], layer, data_dir)
+    if len(names) > model_sections.MOST_INPUTS and (files or text):
+        print(f"{len(names)} inputs; the first {model_sections.MOST_INPUTS} are explained.")
+    sections = model_sections.sections(subject, names, x, subject.label(target), method or [], layer, data_dir)
     if not sections:
         raise UserError(f"{source}: no method fits this model.")
     title = f"Why does {source} say so?"

@@ -12,8 +12,8 @@ from kerasfound.training.report import Section
 
 from .image_sections import show_image
 from .learned_filters import exciting_examples, exciting_images
-from .nearest_examples import nearest_examples
-from .temperature_scaling import Calibration, calibration, temperature_scaling
+from .similar_examples import nearest_examples
+from .temperature import Calibration, calibration, temperature_scaling
 
 SEARCHED = 2000
 """Training rows among which similar ones are searched."""

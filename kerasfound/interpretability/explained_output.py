@@ -12,7 +12,9 @@ from kerasfound import autodiff
 from kerasfound.errors import UserError
 
 BATCH = 256
-"""Largest number of rows in one call of the model."""
+"""Largest number of rows in one call of the model that computes a gradient."""
+PREDICTED = 1024
+"""Largest number of rows in one call without a gradient."""
 VALUES = 1 << 22
 """Largest number of values in the rows of one call: fewer rows of larger images, whose gradients need memory."""
 TINY = 1e-30
@@ -60,7 +62,7 @@ class ExplainedOutput:
             raise UserError(f"`scale` must be auto, log_odds or output, got {scale!r}.")
         self.model = model
         self.x = fitting(model, x)
-        self.outputs = in_batches(lambda rows: infer(model, rows), self.x)
+        self.outputs = predicted(model, self.x)
         if self.outputs.ndim != 2:
             raise UserError(
                 f"the model's outputs have the shape {self.outputs.shape}; expected (rows, classes). "
@@ -94,7 +96,8 @@ class ExplainedOutput:
     def values(self, x: Any = None, target: np.ndarray | None = None) -> np.ndarray:
         """$F$ of the rows, or of other rows `x` with their classes `target`."""
         x, target = self._rows(x, target)
-        return in_batches(lambda rows, classes: self.of(infer(self.model, rows), classes), x, target).astype("float64")
+        values = self.of(ops.convert_to_tensor(predicted(self.model, x)), target)
+        return np.asarray(ops.convert_to_numpy(values), "float64")
 
     def gradients(self, x: Any = None, target: np.ndarray | None = None) -> np.ndarray:
         """The gradient of $F$ by the input, of the shape of the rows.
@@ -168,9 +171,17 @@ def infer(model: keras.Model, rows: Any) -> Any:
     return flat[0]
 
 
-def in_batches(function: Callable[..., Any], *arrays: np.ndarray) -> np.ndarray:
+def predicted(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    """The outputs of the model for all rows, as NumPy; compiled, which repays from the second call on."""
+    outputs = keras.tree.flatten(model.predict_on_batch(x[:1]))
+    if len(outputs) > 1:
+        raise UserError(f"the model has {len(outputs)} outputs; these methods explain models with one output.")
+    return in_batches(model.predict_on_batch, x, most=PREDICTED)
+
+
+def in_batches(function: Callable[..., Any], *arrays: np.ndarray, most: int = BATCH) -> np.ndarray:
     """Call a function of rows on batches, and put its results together as NumPy."""
-    size = rows_of_a_call(arrays[0])
+    size = rows_of_a_call(arrays[0], most)
     parts = [
         ops.convert_to_numpy(function(*(array[start : start + size] for array in arrays)))
         for start in range(0, len(arrays[0]), size)
@@ -178,9 +189,9 @@ def in_batches(function: Callable[..., Any], *arrays: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def rows_of_a_call(x: np.ndarray) -> int:
+def rows_of_a_call(x: np.ndarray, most: int = BATCH) -> int:
     """How many rows of this size one call of the model takes."""
-    return int(np.clip(VALUES // max(1, math.prod(x.shape[1:])), 1, BATCH))
+    return int(np.clip(VALUES // max(1, math.prod(x.shape[1:])), 1, most))
 
 
 def copies_in_calls(x: np.ndarray, count: int) -> Iterator[slice]:

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from kerasfound.errors import UserError
 from kerasfound.training.report import Section
 
+from .class_activation_maps import grad_cam
 from .explained_output import ExplainedOutput, infer
-from .grad_cam import grad_cam
-from .integrated_gradients import integrated_gradients
-from .occlusion import occlusion
-from .saliency import input_times_gradient, saliency, smooth_grad
+from .occlusion_maps import occlusion
+from .path_gradients import integrated_gradients
+from .saliency_maps import input_times_gradient, saliency, smooth_grad
 
 COLUMNS = 4
 """Maps side by side."""

@@ -12,10 +12,10 @@ from kerasfound.bundle.schema import Column, ColumnKind
 from kerasfound.preprocessing import decode_row
 from kerasfound.training.report import Section
 
+from .column_dependence import PartialDependence, partial_dependence
+from .column_permutation import Importance, permutation_importance
 from .explained_output import ExplainedOutput
-from .partial_dependence import PartialDependence, partial_dependence
-from .permutation_importance import Importance, permutation_importance
-from .shapley_values import MOST_COLUMNS, shapley_values
+from .shapley import MOST_COLUMNS, shapley_values
 
 BACKGROUND = 30
 """Training rows that say what is usual."""

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from kerasfound.errors import UserError
 from kerasfound.training.report import Section
 
-from .attention_maps import attention_maps, attention_rollout
+from .attention_reading import attention_maps, attention_rollout
 from .explained_output import ExplainedOutput
-from .token_attribution import token_attribution
+from .token_contributions import token_attribution
 
 LINE = 88
 """Characters in a line of the figure."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from kerasfound.errors import UserError
 
-from .explained_output import TINY, fitting, in_batches, infer
+from .explained_output import TINY, fitting, predicted
 
 
 class Importance(NamedTuple):
@@ -84,11 +84,6 @@ def permutation_importance(
             increases.append(loss(predicted(model, shuffled), y) - before)
         found.append(Importance(name, float(np.mean(increases)), min(increases), max(increases)))
     return sorted(found, key=lambda one: -one.mean)
-
-
-def predicted(model: keras.Model, x: np.ndarray) -> np.ndarray:
-    """The outputs of the model for all rows, as NumPy."""
-    return in_batches(lambda rows: infer(model, rows), x)
 
 
 def cross_entropy(outputs: np.ndarray, y: np.ndarray) -> float:

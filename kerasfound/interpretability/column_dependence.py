@@ -8,8 +8,7 @@ import numpy as np
 
 from kerasfound.errors import UserError
 
-from .explained_output import fitting
-from .permutation_importance import predicted
+from .explained_output import fitting, predicted
 
 POINTS = 20
 

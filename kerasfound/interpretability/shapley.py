@@ -15,6 +15,8 @@ from .explained_output import ExplainedOutput, Scale, fitting
 
 MOST_COLUMNS = 10
 """Most columns: the number of predictions doubles with each."""
+MIXED = 1 << 15
+"""Mixed rows in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -88,26 +90,29 @@ def shapley_values(
             f"{m} columns need {2**m:,} times as many predictions; give at most {MOST_COLUMNS} in `columns`, some of "
             "them as one group of places."
         )
-    worth = _worth(explained, rows, others, [list(places) for places in columns.values()])
+    known = np.array(list(itertools.product((False, True), repeat=m)))  # a row for each subset
+    worth = _worth(explained, rows, others, list(columns.values()), known)
+    size, powers = known.sum(axis=1), 2 ** np.arange(m)[::-1]  # column j is the bit m - 1 - j of a subset's place
     phi = np.zeros((len(rows), m))
-    for subset in itertools.product((0, 1), repeat=m):
-        size = sum(subset)
-        for j in (j for j in range(m) if not subset[j]):
-            weight = math.factorial(size) * math.factorial(m - size - 1) / math.factorial(m)
-            phi[:, j] += weight * (worth[(*subset[:j], 1, *subset[j + 1 :])] - worth[subset])
-    return ShapleyValues(tuple(columns), phi, worth[(0,) * m], worth[(1,) * m])
+    for j in range(m):
+        without = np.flatnonzero(~known[:, j])
+        weight = [math.factorial(s) * math.factorial(m - s - 1) / math.factorial(m) for s in size[without]]
+        phi[:, j] = weight @ (worth[without + powers[j]] - worth[without])
+    return ShapleyValues(tuple(columns), phi, worth[0], worth[-1])
 
 
 def _worth(
-    explained: ExplainedOutput, rows: np.ndarray, others: np.ndarray, places: list[list[int]]
-) -> dict[tuple[int, ...], np.ndarray]:
-    """The worth of each subset of columns for each row."""
+    explained: ExplainedOutput, rows: np.ndarray, others: np.ndarray, places: list[Sequence[int]], known: np.ndarray
+) -> np.ndarray:
+    """The worth of each subset of columns for each row, `(subsets, rows)`."""
     n, count = len(rows), len(others)
-    target = explained.target.repeat(count)
-    worth = {}
-    for subset in itertools.product((0, 1), repeat=len(places)):
-        mixed = np.tile(others, (n, 1))
-        known = [place for group, is_known in zip(places, subset, strict=True) if is_known for place in group]
-        mixed[:, known] = rows.repeat(count, axis=0)[:, known]
-        worth[subset] = explained.values(mixed, target).reshape(n, count).mean(axis=1)
-    return worth
+    is_known = np.zeros((len(known), rows.shape[1]), bool)  # of each place
+    for j, group in enumerate(places):
+        is_known[:, list(group)] = known[:, j, None]
+    parts, size = [], max(1, MIXED // (n * count))
+    for start in range(0, len(known), size):
+        subsets = is_known[start : start + size, None, None]
+        mixed = np.where(subsets, rows[None, :, None], others[None, None]).reshape(-1, rows.shape[1])
+        target = np.tile(explained.target.repeat(count), len(subsets))
+        parts.append(explained.values(mixed, target).reshape(len(subsets), n, count).mean(axis=2))
+    return np.concatenate(parts)

@@ -9,7 +9,7 @@ from keras import ops
 from kerasfound.errors import UserError
 
 from .explained_output import ExplainedOutput, Scale, copies_in_calls
-from .integrated_gradients import IntegratedGradients, along_path
+from .path_gradients import IntegratedGradients, along_path
 from .tapped_layers import Tap, calls_of
 
 
