@@ -20,10 +20,12 @@ COURSE: dict[str, tuple[str, ...]] = {
     "losses": ("confidently_wrong", "outliers", "wrong_pairs", "proper_scores"),
     "gradients": ("chain_rule", "gradient_check", "gradient_noise"),
     "optimizers": ("step_size", "momentum_memory", "momentum_oscillation", "overshooting", "saddle_escape"),
-    "initialization": ("signal_variance", "stalled_network", "batch_normalization"),
+    "initialization": ("signal_variance", "stalled_network", "batch_normalization", "normalization_why"),
     "depth": ("approximation", "linear_pieces", "sawtooth"),
     "generalization": (
+        "overfitting",
         "early_stopping",
+        "random_labels",
         "shallow_memorizes",
         "label_noise",
         "data_need",

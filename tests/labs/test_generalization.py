@@ -15,8 +15,15 @@ def dead_relu(patch):
     patch.setattr(kf.activations, "relu", lambda x: 0 * x)
 
 
+def no_dropout(patch):
+    """Dropout that drops nothing in training."""
+    patch.setattr(kf.layers.Dropout, "call", lambda self, inputs, training=False: inputs)
+
+
 CASES = {
+    "random_labels": ({"seeds": 3}, "holds if", linear_relu),
     "double_descent": ({"seeds": 3, "examples": 150}, "holds if", linear_relu),
+    "overfitting": ({"seeds": 4}, "holds", no_dropout),
     "early_stopping": ({"seeds": 3}, "holds if", dead_relu),
     "label_noise": ({"seeds": 2}, "holds if", dead_relu),
     "shallow_memorizes": ({"seeds": 2}, "false as stated", dead_relu),

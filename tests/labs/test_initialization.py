@@ -22,10 +22,22 @@ def only_shifted(patch):
     patch.setattr(kf.layers.BatchNormalization, "_batch_statistics", mean_and_one)
 
 
+def minus_variance(patch):
+    """Batch normalization that divides by the root of minus the variance."""
+    right = kf.layers.BatchNormalization._batch_statistics
+
+    def with_minus(self, x, mask):
+        mean, variance = right(self, x, mask)
+        return mean, -variance - 1
+
+    patch.setattr(kf.layers.BatchNormalization, "_batch_statistics", with_minus)
+
+
 CASES = {
     "signal_variance": ({"seeds": 3, "units": 128}, "holds if", he_like_glorot),
     "stalled_network": ({"seeds": 3}, "holds if", he_like_glorot),
     "batch_normalization": ({"seeds": 3, "steps": 60}, "holds if", only_shifted),
+    "normalization_why": ({"seeds": 3, "steps": 80}, "false as stated", minus_variance),
 }
 
 
