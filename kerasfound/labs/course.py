@@ -32,8 +32,16 @@ COURSE: dict[str, tuple[str, ...]] = {
         "noise_dimensions",
         "double_descent",
     ),
-    "structure": ("pooling_shifts", "receptive_field", "attention_lookup", "attention_scale", "positions"),
-    "limits": ("adversarial", "forgetting"),
+    "structure": (
+        "pooling_shifts",
+        "receptive_field",
+        "attention_lookup",
+        "attention_scale",
+        "positions",
+        "superposition",
+        "parallel",
+    ),
+    "limits": ("calibration", "adversarial", "forgetting", "black_box", "training_cost"),
 }
 """The names of the labs by chapter. Lab NAME of CHAPTER is the function NAME in `labs/CHAPTER/NAME.py`."""
 

@@ -6,6 +6,11 @@ from keras import ops
 import kerasfound as kf
 
 
+def linear_relu(patch):
+    """A ReLU that lets negative numbers pass."""
+    patch.setattr(kf.activations, "relu", lambda x: x)
+
+
 def convolution_without_strides(patch):
     """A convolution that visits every position, whatever its strides."""
 
@@ -37,6 +42,7 @@ def wrong_weights(change):
 
 negative = wrong_weights(lambda right, query, key, mask: right(-query, key, mask))
 divided_twice = wrong_weights(lambda right, query, key, mask: right(query / query.shape[-1] ** 0.5, key, mask))
+not_masked = wrong_weights(lambda right, query, key, mask: right(query, key))
 of_the_next_key = wrong_weights(lambda right, query, key, mask: ops.roll(right(query, key, mask), 1, axis=-1))
 
 CASES = {
@@ -45,6 +51,8 @@ CASES = {
     "attention_lookup": ({"seeds": 3}, "holds if", negative),
     "attention_scale": ({"seeds": 3}, "holds if", divided_twice),
     "positions": ({"seeds": 4}, "holds if", of_the_next_key),
+    "superposition": ({"seeds": 2, "steps": 1500}, "holds if", linear_relu),
+    "parallel": ({"seeds": 3}, "holds if", not_masked),
 }
 
 
