@@ -38,7 +38,7 @@ def _draw_panel(panel: Panel, ax: Any) -> None:
     if panel.image is not None:
         ax.imshow(
             np.asarray(panel.image), extent=panel.extent, origin="lower" if panel.extent else "upper",
-            cmap="Greys", aspect="auto",
+            cmap="Greys", aspect="auto", alpha=0.4 if panel.series else 1.0,  # pale under curves and their legend
         )  # fmt: skip
         ax.grid(False)
     for i, (name, data) in enumerate(panel.series.items()):

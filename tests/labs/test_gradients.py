@@ -21,10 +21,16 @@ def summed_cross_entropy(patch):
     patch.setattr(kf.losses.SparseCategoricalCrossentropy, "__call__", summed)
 
 
+def dead_units(patch):
+    """Hidden units that are always 0."""
+    patch.setattr(kf.activations, "tanh", lambda x: 0.0 * x)
+
+
 CASES = {
     "chain_rule": ({"units": 2, "depth": 3, "seeds": 5}, "holds if", tanh_without_its_square),
     "gradient_check": ({"seeds": 10}, "holds if", tanh_without_its_square),
     "gradient_noise": ({"draws": 20, "seeds": 3}, "holds if", summed_cross_entropy),
+    "without_backprop": ({"steps": 40, "seeds": 3}, "false as stated", dead_units),
 }
 
 

@@ -76,8 +76,8 @@ def quadratic(curvatures: Any) -> Callable[[Any], Any]:
 
 
 def rosenbrock(p: Any) -> Any:
-    """A curved valley: (1 - x)^2 + 100 (y - x^2)^2, whose minimum is 0 at (1, 1)."""
-    return ops.square(1 - p[:, 0]) + 100 * ops.square(p[:, 1] - ops.square(p[:, 0]))
+    """A curved valley: (1 - x)^2 + 10 (y - x^2)^2, whose minimum is 0 at (1, 1); Rosenbrock had 100 for the 10."""
+    return ops.square(1 - p[:, 0]) + 10 * ops.square(p[:, 1] - ops.square(p[:, 0]))
 
 
 def saddle(p: Any) -> Any:
