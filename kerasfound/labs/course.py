@@ -11,9 +11,12 @@ COURSE: dict[str, tuple[str, ...]] = {
     "neuron": ("perceptron_bound", "xor", "hidden_units", "bias", "weight_importance", "firing"),
     "activations": (
         "linear_collapse",
+        "relu_cost",
         "relu_gradient",
         "relu_sparsity",
+        "dead_units",
         "sigmoid_vanishing",
+        "tanh_better",
         "tanh_is_sigmoid",
         "softmax_probabilities",
     ),

@@ -134,6 +134,17 @@ def batches(rows: int, batch_size: int | None, steps: int, seed: int) -> np.ndar
     return order[: steps * batch_size].reshape(steps, batch_size).astype("int32")
 
 
+def compiled(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The function, compiled by XLA. The weights that it uses are fixed by its first call."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, reduce_retracing=True, jit_compile=True)
+    import jax
+
+    return jax.jit(function)
+
+
 def _tensorflow_steps(learner: Learner, all_rows: bool) -> Callable[..., Any]:
     import tensorflow as tf
 

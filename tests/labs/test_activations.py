@@ -15,6 +15,17 @@ def swapped(name, other):
     return mutant
 
 
+def slow_gelu(patch):
+    """A GELU by many steps."""
+
+    def gelu(x):
+        for _ in range(6):
+            x = x * kf.activations.sigmoid(x) + 0.1 * kf.activations.tanh(x)
+        return x
+
+    patch.setattr(kf.activations, "gelu", gelu)
+
+
 def he_without_its_factor(patch):
     """He's weights without the factor 2 for ReLU."""
     patch.setattr(kf.initializers, "HeNormal", kf.initializers.LecunNormal)
@@ -31,12 +42,15 @@ def sigmoids_of_logits(patch):
 
 
 CASES = {
-    "linear_collapse": ({"steps": 100, "seeds": 3}, "holds if", swapped("linear", "tanh")),
+    "linear_collapse": ({"layers": 3, "seeds": 8}, "holds if", swapped("linear", "tanh")),
+    "relu_cost": ({"seeds": 4}, "false as stated", slow_gelu),
     "relu_gradient": ({"seeds": 4}, "holds if", he_without_its_factor),
-    "relu_sparsity": ({"samples": 300, "steps": 50, "seeds": 2}, "holds if", swapped("relu", "leaky_relu")),
+    "relu_sparsity": ({"samples": 200, "steps": 50, "seeds": 8}, "holds if", swapped("relu", "leaky_relu")),
+    "dead_units": ({"samples": 500, "steps": 80, "seeds": 4}, "holds if", swapped("relu", "leaky_relu")),
     "sigmoid_vanishing": ({"seeds": 4}, "holds if", steep_sigmoid),
+    "tanh_better": ({"samples": 300, "steps": 100, "seeds": 3}, "holds if", swapped("tanh", "sigmoid")),
     "tanh_is_sigmoid": ({"samples": 300, "steps": 50, "seeds": 2}, "holds if", steep_sigmoid),
-    "softmax_probabilities": ({"seeds": 3}, "holds if", sigmoids_of_logits),
+    "softmax_probabilities": ({"samples": 2000, "rows": 400, "steps": 150, "seeds": 3}, "holds if", sigmoids_of_logits),
 }
 
 

@@ -31,8 +31,8 @@ def relu_sparsity(
     width: Annotated[int, Between(8, 512)] = 64,
     samples: Annotated[int, Between(100, 5000)] = 1000,
     first_bias: Annotated[float, Between(-5.0, 5.0)] = 1.0,
-    steps: Annotated[int, Between(1, 5000)] = 200,
-    seeds: Seeds = 4,
+    steps: Annotated[int, Between(1, 5000)] = 150,
+    seeds: Seeds = 8,
 ) -> Evidence:
     r"""The share of zeros in three hidden layers on MNIST-1D, before and after training, and with a first bias.
 

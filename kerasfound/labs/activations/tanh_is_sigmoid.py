@@ -102,7 +102,7 @@ def tanh_is_sigmoid(
                     {
                         "tanh z": Series(z.tolist(), tanh.tolist()),
                         "sigmoid(z) - 1/2": Series(z.tolist(), (sigmoid - 0.5).tolist()),
-                        "2 sigmoid(2 z) - 1": Series(z[::10].tolist(), stretched[::10].tolist()),
+                        "2 sigmoid(2 z) - 1": Series(z[::20].tolist(), stretched[::20].tolist()),
                     },
                 ),
                 Panel(

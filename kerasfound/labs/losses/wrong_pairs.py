@@ -40,7 +40,8 @@ def wrong_pairs(
 
     With softmax and cross-entropy the gradient by the logits is $p - y$: large where the output is wrong. Softmax with
     the squared error multiplies it by the slope of softmax, which is small. A loss that expects logits but gets
-    probabilities applies softmax twice: its "logits" lie between 0 and 1, so it never becomes small. A loss that
+    probabilities applies softmax twice: its "logits" lie between 0 and 1, so it never becomes small. (On TensorFlow
+    Keras notices a softmax before such a loss, so the second one is explicit here.) A loss that
     expects probabilities but gets logits clips them: where a logit is negative, the gradient is 0.
 
     Args:
@@ -61,7 +62,7 @@ def wrong_pairs(
     pairs = {
         right: (softmax, crossentropy()),
         "softmax, squared error": (softmax, kf.losses.MeanSquaredError()),
-        "softmax, loss of logits": (softmax, crossentropy(from_logits=True)),
+        "softmax twice, cross-entropy": (lambda z: softmax(softmax(z)), crossentropy()),
         "logits, loss of probabilities": (None, crossentropy()),
     }
     curves = {}
