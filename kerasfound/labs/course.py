@@ -34,7 +34,7 @@ COURSE: dict[str, tuple[str, ...]] = {
         "adam_tuning",
     ),
     "initialization": ("signal_variance", "stalled_network", "batch_normalization", "normalization_why"),
-    "depth": ("approximation", "linear_pieces", "sawtooth"),
+    "depth": ("approximation", "linear_pieces", "sawtooth", "linear_probes"),
     "generalization": (
         "overfitting",
         "early_stopping",
@@ -42,6 +42,7 @@ COURSE: dict[str, tuple[str, ...]] = {
         "shallow_memorizes",
         "label_noise",
         "data_need",
+        "data_scaling",
         "noise_dimensions",
         "double_descent",
     ),

@@ -16,9 +16,15 @@ def leaky_relu(patch):
     patch.setattr(kf.activations, "relu", lambda x: ops.maximum(x, x / 3))
 
 
+def linear_relu(patch):
+    """ReLU that is the identity."""
+    patch.setattr(kf.activations, "relu", lambda x: x)
+
+
 CASES = {
     "approximation": ({"seeds": 2, "steps": 200}, "holds if", linear_tanh),
     "linear_pieces": ({}, "holds if", leaky_relu),
+    "linear_probes": ({"seeds": 4, "steps": 300}, "holds if", linear_relu),
     "sawtooth": ({"seeds": 2, "steps": 300}, "holds if", leaky_relu),
 }
 

@@ -15,6 +15,11 @@ def dead_relu(patch):
     patch.setattr(kf.activations, "relu", lambda x: 0 * x)
 
 
+def dead_tanh(patch):
+    """tanh that returns zero for every input."""
+    patch.setattr(kf.activations, "tanh", lambda x: 0 * x)
+
+
 def no_dropout(patch):
     """Dropout that drops nothing in training."""
     patch.setattr(kf.layers.Dropout, "call", lambda self, inputs, training=False: inputs)
@@ -28,6 +33,7 @@ CASES = {
     "label_noise": ({"seeds": 2}, "holds if", dead_relu),
     "shallow_memorizes": ({"seeds": 2}, "false as stated", dead_relu),
     "data_need": ({"seeds": 4}, "false as stated", dead_relu),
+    "data_scaling": ({}, "holds if", dead_tanh),
     "noise_dimensions": ({"seeds": 3}, "holds if", dead_relu),
 }
 
