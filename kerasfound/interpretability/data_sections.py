@@ -130,8 +130,8 @@ def filters_sections(model: keras.Model, examples: np.ndarray) -> list[Section]:
     for rank, axes in enumerate(grid[1:, 0], 1):
         axes.set_ylabel(f"example {rank}", fontsize=8)
     text = (
-        f"First row: an image made for each filter of {layer.name} by gradient ascent on its mean response. Below: the "
-        f"{found.places.shape[1]} of {len(examples):,} test images with its strongest responses."
+        f"First row: an image made for each filter of {layer.name} by gradient ascent on its response in the "
+        f"middle. Below: the {found.places.shape[1]} of {len(examples):,} test images with its strongest responses."
     )
     alt = "Responses to the strongest example: " + ", ".join(
         f"filter {number} {responses[0]:.3g}" for number, responses in zip(numbers, found.responses, strict=True)

@@ -172,16 +172,24 @@ def infer(model: keras.Model, rows: Any) -> Any:
 
 
 def predicted(model: keras.Model, x: np.ndarray) -> np.ndarray:
-    """The outputs of the model for all rows, as NumPy; compiled, which repays from the second call on."""
-    outputs = keras.tree.flatten(model.predict_on_batch(x[:1]))
-    if len(outputs) > 1:
-        raise UserError(f"the model has {len(outputs)} outputs; these methods explain models with one output.")
-    return in_batches(model.predict_on_batch, x, most=PREDICTED)
+    """The outputs of the model for all rows, as NumPy, compiled.
+
+    Each call has a power of two of rows, some of them repeated, because JAX compiles again for each number of rows.
+    """
+    size, parts = rows_of_a_call(x, PREDICTED), []
+    for start in range(0, len(x), size):
+        rows = x[start : start + size]
+        places = np.arange(1 << (len(rows) - 1).bit_length()).clip(max=len(rows) - 1)
+        outputs = keras.tree.flatten(model.predict_on_batch(rows[places]))
+        if len(outputs) > 1:
+            raise UserError(f"the model has {len(outputs)} outputs; these methods explain models with one output.")
+        parts.append(np.asarray(outputs[0])[: len(rows)])
+    return np.concatenate(parts)
 
 
-def in_batches(function: Callable[..., Any], *arrays: np.ndarray, most: int = BATCH) -> np.ndarray:
+def in_batches(function: Callable[..., Any], *arrays: np.ndarray) -> np.ndarray:
     """Call a function of rows on batches, and put its results together as NumPy."""
-    size = rows_of_a_call(arrays[0], most)
+    size = rows_of_a_call(arrays[0])
     parts = [
         ops.convert_to_numpy(function(*(array[start : start + size] for array in arrays)))
         for start in range(0, len(arrays[0]), size)

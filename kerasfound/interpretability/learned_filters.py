@@ -26,9 +26,9 @@ def exciting_images(
 ) -> np.ndarray:
     r"""An image for each filter that excites it most, by gradient ascent on the pixels.
 
-    With the mean $\bar A^k$ of the feature map of filter $k$ and pixels in `low` to `high`:
+    With the response $a_k$ of filter $k$ at the middle of its feature map and pixels in `low` to `high`:
 
-    $$x_{t+1} = \mathrm{clip}\Big(x_t + \eta_t\, \frac{\nabla_x \bar A^k(x_t)}{\max |\nabla_x \bar A^k(x_t)|}\Big)$$
+    $$x_{t+1} = \mathrm{clip}\Big(x_t + \eta_t\, \frac{\nabla_x a_k(x_t)}{\max |\nabla_x a_k(x_t)|}\Big)$$
     $$\eta_t = \frac{\text{high} - \text{low}}{4} \Big(1 - \frac{t}{\text{steps}}\Big)$$
 
     It starts from gray with a little noise.
@@ -74,7 +74,7 @@ def exciting_images(
         tap.run(model, rows)
         maps = tap.outputs[-1]
         chosen = ops.one_hot(filter_of_map, maps.shape[-1], dtype=maps.dtype)
-        return ops.sum(ops.mean(maps, axis=(1, 2)) * chosen)
+        return ops.sum(maps[:, maps.shape[1] // 2, maps.shape[2] // 2] * chosen)
 
     for step in range(steps):
         gradient = autodiff.gradients(excitement, [x])[0]

@@ -67,5 +67,5 @@ def in_words(kernel: np.ndarray, name: str) -> str:
     edges = int((np.abs(flat.sum(0)) < 0.5 * np.abs(flat).sum(0)).sum())
     return (
         f"{kernel.shape[-1]} filters of {name} as gray squares. In {edges} of them positive and negative weights "
-        "nearly cancel: they respond to edges, not to brightness."
+        "nearly cancel: they respond to differences between pixels, not to brightness."
     )
