@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
+from kerasfound.errors import UserError
 from kerasfound.training import first_filters
 from kerasfound.training.report import Section
 
@@ -79,7 +80,10 @@ def temperature_section(validation: tuple[np.ndarray, np.ndarray], test: tuple[n
         validation: probabilities and classes.
         test: probabilities and classes.
     """
-    temperature = temperature_scaling(*validation)
+    try:
+        temperature = temperature_scaling(*validation)
+    except UserError as error:
+        return Section("temperature_scaling", "Calibration and temperature", f"On validation rows: {error}")
     before, after = calibration(*test), calibration(temperature.scale(test[0]), test[1])
     figure = Figure(figsize=(8, 3.9), layout="constrained")
     for axes, (title, curve) in zip(

@@ -84,7 +84,8 @@ def _path(model: keras.Model, x: np.ndarray, target: int, layer: str | None) -> 
     result = integrated_gradients(model, x, target)
     note = (
         f"Contributions that sum to the change of the output since a black image: {result.total[0]:.3f} of "
-        f"{result.change[0]:.3f}, with {result.steps} steps."
+        f"{result.change[0]:.3f}, with {result.steps} steps"
+        f"{'.' if result.error <= 0.01 else ', too few for this model: take the map as rough.'}"
     )
     return ImageMap("integrated gradients", result.attributions[0].sum(-1), True, note)
 

@@ -8,7 +8,7 @@ from keras import ops
 
 from kerasfound.errors import UserError
 
-from .explained_output import BATCH, fitting, infer
+from .explained_output import BATCH, fitting, infer, predicted
 from .tapped_layers import calls_of, find_layer, views_of, wrapped
 
 
@@ -40,8 +40,8 @@ def nearest_examples(
         model: a Keras model.
         x: the rows to explain.
         examples: training rows.
-        layer: whose input are the features. Defaults to the last layer with weights and more features than the model
-            has outputs: what the final decision is made from.
+        layer: whose input are the features. Defaults to the last layer with weights that reads more than four times as
+            many features as the model has outputs, and not the input itself: what the decision is made from.
         count: number of examples. Defaults to `5`.
 
     Raises:
@@ -93,12 +93,16 @@ def _input_of(model: keras.Model, rows: np.ndarray, layer: keras.layers.Layer) -
 
 
 def _last_features(model: keras.Model, rows: np.ndarray) -> keras.layers.Layer:
-    outputs = infer(model, rows).shape[-1]
-    layers = [layer for layer, shape in calls_of(model, rows) if layer.weights and len(shape) == 2]
+    outputs = predicted(model, rows)[0].size
+    layers = [layer for layer, _ in calls_of(model, rows) if layer.weights]
     if not layers:
-        raise UserError("the model has no layer with weights and outputs (rows, features); choose a `layer`.")
-    wide = [layer for layer in layers if _input_of(model, rows, layer).shape[-1] > outputs]
-    return (wide or layers)[-1]
+        raise UserError("the model has no layer with weights, whose features could be compared.")
+    for layer in reversed(layers):
+        read = _input_of(model, rows, layer)
+        is_input = read.shape == rows.shape and np.array_equal(read, rows, equal_nan=True)
+        if read[0].size > 4 * outputs and not is_input:
+            return layer
+    return layers[-1]
 
 
 def _unit(values: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from kerasfound.training.report import Section
 
 from .column_dependence import PartialDependence, partial_dependence
 from .column_permutation import Importance, permutation_importance
-from .explained_output import ExplainedOutput
+from .explained_output import ExplainedOutput, predicted
 from .shapley import MOST_COLUMNS, shapley_values
 
 BACKGROUND = 30
@@ -189,9 +189,16 @@ def table_sections(
         sections.append(importance_section(importances, len(x), bool(schema.labels)))
     if "partial_dependence" in chosen:
         names = [one.column for one in importances]
-        output = (len(schema.labels) - 1 if target is None else target) if schema.labels else 0
+        output = _curve_output(model, rows[0][1], schema, target)
         sections.append(dependence_section(model, x[:100], schema, names, output))
     return sections
+
+
+def _curve_output(model: keras.Model, row: np.ndarray, schema: Schema, target: int | None) -> int:
+    """The output of the curves: the chosen class, the last of two classes, or the predicted class of the first row."""
+    if not schema.labels or target is not None:
+        return target or 0
+    return 1 if len(schema.labels) == 2 else int(predicted(model, row[None])[0].argmax())
 
 
 METHODS = ("shapley_values", "permutation_importance", "partial_dependence")

@@ -97,7 +97,8 @@ def temperature_scaling(probabilities: Any, y: Any) -> Temperature:
         A `Temperature`: its `value`, the calibration `before` and `after`, and `scale` for other rows.
 
     Raises:
-        UserError: if the probabilities or classes do not fit.
+        UserError: if the probabilities or classes do not fit, or no temperature is the best: if all rows are predicted
+            right, each lower temperature has a smaller cross-entropy.
 
     Example:
         >>> p = np.array([[0.99, 0.01]] * 4)  # 99% sure, right in three of four rows
@@ -118,6 +119,11 @@ def temperature_scaling(probabilities: Any, y: Any) -> Temperature:
         return float((q * z).sum(-1).mean() - z[np.arange(len(y)), y].mean())
 
     low, high = np.log(1 / HOTTEST), np.log(HOTTEST)
+    if slope(np.exp(low)) > 0 or slope(np.exp(high)) < 0:
+        share = (p.argmax(-1) == y).mean()
+        raise UserError(
+            f"{share:.0%} of the {len(y)} rows are predicted right: no temperature fits them best; give more rows."
+        )
     for _ in range(50):
         middle = (low + high) / 2
         low, high = (low, middle) if slope(np.exp(middle)) > 0 else (middle, high)

@@ -20,7 +20,7 @@ def token_attribution(
     method: Literal["integrated_gradients", "leave_one_out"] = "integrated_gradients",
     unknown: int = 0,
     tolerance: float = 0.02,
-    max_steps: int = 128,
+    max_steps: int = 512,
     scale: Scale = "auto",
 ) -> IntegratedGradients:
     r"""The contribution of each token to the output.
@@ -44,7 +44,7 @@ def token_attribution(
         method: `"integrated_gradients"` needs an embedding layer; `"leave_one_out"` fits every model.
         unknown: the id that says nothing. Defaults to `0`, the padding.
         tolerance: the largest relative error of the sum, for integrated gradients. Defaults to `0.02`.
-        max_steps: the largest number of points of the path. Defaults to `128`.
+        max_steps: the largest number of points of the path. Defaults to `512`.
         scale: of the output: `"auto"`, `"log_odds"` or `"output"`.
 
     Returns:

@@ -56,6 +56,7 @@ def text_section(
     label = labels[chosen]
     how = (
         f"They sum to {found.total[0]:.3f}; the output changes by {found.change[0]:.3f}, with {found.steps} steps"
+        f"{'' if found.error <= 0.02 else ', too few for this model: take the numbers as rough'}"
         if method == "integrated_gradients"
         else f"They sum to {found.total[0]:.3f}, where all tokens together change it by {found.change[0]:.3f}"
     )
@@ -119,12 +120,14 @@ def attention_sections(model: keras.Model, ids: np.ndarray, name: str, tokens: S
     panels.append(("rollout", attention_rollout(maps)[0]))
     across = min(3, len(panels))
     lines = -(-len(panels) // across)
-    figure = Figure(figsize=(4.4 * across, 4.4 * lines), layout="constrained")
+    figure = Figure(figsize=(4.4 * across, 4.9 * lines), layout="constrained")
     grid = figure.subplots(lines, across, squeeze=False).ravel()
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     for axes, (title, weights) in zip(grid, panels, strict=False):
-        axes.imshow(weights[-shown:, -shown:], cmap="Greys", vmin=0)
+        drawn = weights[-shown:, -shown:]
+        # the first positions have few others to read from: their large weights would leave all others white
+        axes.imshow(drawn, cmap="Greys", vmin=0, vmax=max(float(np.quantile(drawn, 0.98)), 1e-6))
         axes.set_xticks(range(shown), words, fontsize=6)
         axes.set_yticks(range(shown), words, fontsize=6)
         axes.set_title(title, fontsize=10)

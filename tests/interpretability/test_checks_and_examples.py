@@ -98,6 +98,11 @@ def test_the_calibration_error_of_an_honest_model_is_small_and_of_a_sure_one_wha
     assert interpretability.calibration(sure, np.arange(1000) % 4 == 0).error == pytest.approx(0.25)
 
 
+def test_rows_that_are_all_right_have_no_best_temperature():
+    with pytest.raises(UserError, match="100% of the 3 rows are predicted right"):
+        interpretability.temperature_scaling([[0.9, 0.1]] * 3, [0, 0, 0])
+
+
 def test_logits_are_no_probabilities():
     with pytest.raises(UserError, match="apply a softmax to logits"):
         interpretability.temperature_scaling([[3.0, -2.0]], [0])
