@@ -119,7 +119,7 @@ def temperature_scaling(probabilities: Any, y: Any) -> Temperature:
         return float((q * z).sum(-1).mean() - z[np.arange(len(y)), y].mean())
 
     low, high = np.log(1 / HOTTEST), np.log(HOTTEST)
-    if slope(np.exp(low)) > 0 or slope(np.exp(high)) < 0:
+    if slope(np.exp(low)) > 0 or slope(np.exp(high)) <= 0:
         share = (p.argmax(-1) == y).mean()
         raise UserError(
             f"{share:.0%} of the {len(y)} rows are predicted right: no temperature fits them best; give more rows."
