@@ -55,7 +55,7 @@ def test_rows_of_the_input_come_from_an_array_file(model_file, digits, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--method", "gradcam"], "--method gradcam: no such method for images; choose saliency"),
+        (["--method", "gradcam"], "--method gradcam: no such method for image classification; choose saliency"),
         (["--method", "grad_cam", "--layer", "secnd"], "some of its layers: second"),
         (["--target", "eleven"], "--target eleven: the model has no such class; give the number of an output"),
         (["--target", "11"], "--target 11: no such output; the model has 10"),
