@@ -3,6 +3,8 @@
 import re
 
 ARGUMENT = re.compile("`([a-z][a-z0-9_]*)`")
+TERMINAL_CODE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+"""Colors and other styles, which Keras puts into its errors."""
 
 
 class UserError(ValueError):
@@ -39,13 +41,14 @@ class NotInstalledError(UserError, ImportError):
 def one_line(text: str | BaseException, max_characters: int | None = None) -> str:
     """Put a text or the message of an exception on one line; without a message, the name of the exception.
 
-    In the message of another library's exception, quotes replace backticks, which mark arguments in a `UserError`.
+    Terminal codes such as colors are left out. In the message of another library's exception, quotes replace backticks,
+    which mark arguments in a `UserError`.
 
     Example:
         >>> one_line("many   spaces"), one_line(KeyError()), one_line(ValueError("Expected `int`"))
         ('many spaces', 'KeyError', "Expected 'int'")
     """
-    line = " ".join(str(text).split())
+    line = " ".join(TERMINAL_CODE.sub("", str(text)).split())
     if isinstance(text, BaseException) and not isinstance(text, UserError):
         line = line.replace("`", "'")
     if isinstance(text, BaseException) and not line:

@@ -1,10 +1,12 @@
 """User errors: the library names arguments, the command line names flags."""
 
+import keras
+import numpy as np
 import pytest
 
 from kerasfound.bundle import Schema
 from kerasfound.cli import main
-from kerasfound.errors import UserError
+from kerasfound.errors import UserError, one_line
 
 
 @pytest.mark.parametrize(
@@ -25,6 +27,18 @@ def test_the_text_of_another_library_names_no_flags(tmp_path):
     with pytest.raises(UserError, match="Expected 'object', got 'array'") as raised:
         Schema.load(tmp_path / "schema.json")
     assert raised.value.with_flags() == str(raised.value)
+
+
+def test_an_error_of_keras_is_shown_without_the_codes_of_its_colors():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dropout(0.5), keras.layers.Flatten()])
+    with pytest.raises(Exception, match=r"\x1b\[1m") as raised:  # bold
+        model(np.zeros((2, 4, 5)))
+    shown = one_line(raised.value)
+    assert "\x1b" not in shown
+    assert "[1m" not in shown
+    assert "(2, 4, 5)" in shown
+    assert one_line("\x1b[1;31mred\x1b[0m \x1b[38;5;2mgreen\x1b[K") == "red green"
+    assert one_line("x[1m]") == "x[1m]"
 
 
 def test_the_command_line_prints_an_error_on_one_line(capsys, monkeypatch):

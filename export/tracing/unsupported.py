@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 import keras
 import msgspec
 
-from kerasfound.errors import UserError
+from kerasfound.errors import UserError, one_line
 
 from . import patching
 
@@ -117,7 +117,7 @@ def layer_of_error(error: BaseException, model: keras.Model) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return one_line(next(iter(str(error).strip().splitlines()), type(error).__name__))
 
 
 @contextlib.contextmanager
