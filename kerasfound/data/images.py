@@ -8,6 +8,7 @@ import numpy as np
 
 from kerasfound.bundle.schema import Schema, Task
 from kerasfound.errors import UserError
+from kerasfound.preprocessing import pixels
 from kerasfound.wording import counted, enumerate_some
 
 from . import tfds
@@ -21,6 +22,10 @@ MNIST_VALIDATION = 5_000
 DIGITS_VALIDATION, DIGITS_TEST = 240, 360
 MAX_UNREADABLE = 0.05
 """Share of the images of a folder that may be unreadable; in a small folder, one of them may be."""
+MAX_BRIGHTNESS_FILES = 64
+"""Files, spread over the folder, that are searched for the largest 16-bit value."""
+DARK = 0.25
+"""Share of the 16-bit range. If no value exceeds it, the values have 14 bits or fewer."""
 MAX_BYTES_IN_MEMORY = 2**28
 """Pixels of a folder up to this size are arrays in memory; more are read from the cache batch by batch."""
 
@@ -72,7 +77,8 @@ def read_image_folder(folder: Path, image_size: int | None = None, strict: bool 
     validation and 20% for test, from a shuffle with a fixed seed.
 
     All images are squeezed to one size. They are gray if none has color. Files that are not images are ignored; up to
-    5% of the images, or one, may be unreadable. Lines on the standard error say what was left out.
+    5% of the images, or one, may be unreadable. Lines on the standard error say what was left out, and whether 16-bit
+    images use a small part of their range only.
 
     Args:
         folder: a folder with two or more folders, each with three or more images in any format that Pillow reads.
@@ -94,6 +100,7 @@ def read_image_folder(folder: Path, image_size: int | None = None, strict: bool 
     x, unreadable = store_images([image.path for image in found], image_size, tell)
     _report_unreadable([str(image.path.relative_to(folder)) for image in found], unreadable, data, strict, tell)
     found = [image for i, image in enumerate(found) if i not in unreadable]
+    _report_dark_images([image.path for image in found], tell)
     y = np.array([labels.index(image.label) for image in found])
     splits = split_images(y, [image.split for image in found])
     check_classes(y, splits, labels, data, tell)
@@ -133,3 +140,22 @@ def _report_unreadable(files: list[str], reasons: dict[int, str], data: str, str
         raise UserError(f"{data}: {unreadable} cannot be read, and {allowed}; convert or remove them. {lines}.")
     if reasons:
         tell(f"{unreadable} cannot be read and are left out. {lines}")
+
+
+def _report_dark_images(files: list[Path], tell: Tell) -> None:
+    """Say if the 16-bit images hold values of fewer bits, as those of many cameras and microscopes do.
+
+    They are not scaled by their largest value: an image alone, in a prediction or a request, does not show it.
+    """
+    sampled = files[:: -(-len(files) // MAX_BRIGHTNESS_FILES)]
+    found = [brightness for file in sampled if (brightness := pixels.read_brightness(file))]
+    share = max((largest / white for largest, white in found), default=1.0)
+    if 0 < share <= DARK:
+        largest, white = max(found)
+        bits, all_bits = largest.bit_length(), white.bit_length()
+        tell(
+            f"the 16-bit images have values of {bits} bits only (the largest of {counted(len(found), 'image')} is "
+            f"{largest:,}). In training, prediction and the server, 0 is read as black and {white:,} as white, so they "
+            f"are read as very dark: at most {255 * share:.0f} of 255. To use the full range, multiply the values of "
+            f"all images, also of those for predictions, by {2 ** (all_bits - bits)} and save them again"
+        )

@@ -52,6 +52,13 @@ class ImageHead(NamedTuple):
     color: bool
 
 
+class Brightness(NamedTuple):
+    """The largest value in an image, and the value that is read as white."""
+
+    largest: int
+    white: int
+
+
 def read_image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """Read an image file as pixels 0..255 of `shape`, which is `(height, width, channels)`.
 
@@ -93,6 +100,24 @@ def read_head(path: Path) -> ImageHead:
         )
         height, width = (image.width, image.height) if lying else (image.height, image.width)
         return ImageHead(height, width, not _is_gray(image))
+
+
+def read_brightness(path: Path) -> Brightness | None:
+    """The largest value of an image with 16 bits, gray or in color; `None` for other images.
+
+    Raises:
+        UserError: if it is missing, is not an image, or has too many pixels.
+    """
+    with open_image(path, path) as image:
+        if getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0:  # white is zero
+            return None
+        if image.mode in ("RGB", "RGBA") and ";16" in _raw_mode(image):  # Pillow reads the upper 8 bits only
+            return Brightness(257 * int(np.asarray(image)[..., :3].max()), 65535)
+        if not image.mode.startswith("I"):
+            return None
+        values = np.asarray(image)
+        bits, signed = _integer_format(values, image)
+        return Brightness(int(values.max()), 2 ** (bits - signed) - 1) if bits == 16 else None
 
 
 @functools.cache
@@ -159,13 +184,19 @@ def _transparent_value(image: "Image.Image") -> int | tuple[int, ...] | bytes | 
     Pillow scales the pixels of a PNG file to 8 bits, but not this value.
     """
     value = image.info.get("transparency")
-    tile = getattr(image, "tile", ())
-    raw_mode = str(tile[0][3]) if image.format == "PNG" and tile else ""
+    raw_mode = _raw_mode(image) if image.format == "PNG" else ""
     if isinstance(value, tuple) and raw_mode == "RGB;16B":
         return tuple(channel >> 8 for channel in value)
     if isinstance(value, int) and raw_mode in ("L;2", "L;4"):
         return value * (85 if raw_mode == "L;2" else 17)
     return value
+
+
+def _raw_mode(image: "Image.Image") -> str:
+    """Pillow's name for the bits of the pixels in an image file that is not read yet."""
+    tile = getattr(image, "tile", ())
+    mode = tile[0][3] if tile else ""
+    return str(mode[0] if isinstance(mode, tuple) else mode)
 
 
 def _to_8_bits(upright: "Image.Image", file: "Image.Image") -> "Image.Image":
@@ -178,8 +209,7 @@ def _to_8_bits(upright: "Image.Image", file: "Image.Image") -> "Image.Image":
     from PIL import Image
 
     values, tags = np.asarray(upright), getattr(file, "tag_v2", {})
-    bits = tags.get(BITS, (16 if values.dtype.itemsize == 2 or file.format in ("PNG", "PPM") else 32,))[0]
-    signed = values.dtype == "int32" and tags.get(SAMPLE_FORMAT, (1,))[0] == 2
+    bits, signed = _integer_format(values, file)
     if bits == 32 and values.dtype == "int32" and tags and not signed:
         values = values.view("uint32")
     white = _white(values, bits - 1 if signed else bits)
@@ -192,6 +222,13 @@ def _to_8_bits(upright: "Image.Image", file: "Image.Image") -> "Image.Image":
     if "transparency" in upright.info:
         image.putalpha(Image.fromarray(np.where(values == upright.info["transparency"], 0, 255).astype("uint8")))
     return image
+
+
+def _integer_format(values: np.ndarray, file: "Image.Image") -> tuple[int, bool]:
+    """The number of bits of each value in the file, and whether one of them is its sign."""
+    tags = getattr(file, "tag_v2", {})
+    bits = tags.get(BITS, (16 if values.dtype.itemsize == 2 or file.format in ("PNG", "PPM") else 32,))[0]
+    return bits, values.dtype == "int32" and tags.get(SAMPLE_FORMAT, (1,))[0] == 2
 
 
 def _white(values: np.ndarray, bits: int) -> float:

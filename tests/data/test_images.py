@@ -199,6 +199,49 @@ def test_classes_with_few_images_are_told(tmp_path, capsys):
     assert "fewer than 10 training images of bright (4), dark (4)" in capsys.readouterr().err
 
 
+def save_16_bits(path, bits, suffix, number=6):
+    """Two classes of noise with values of `bits` bits in files of 16 bits."""
+    rng = np.random.default_rng(0)
+    for label in "ab":
+        (path / label).mkdir(parents=True)
+        for i in range(number):
+            values = rng.integers(0, 2**bits, (9, 9)).astype("uint16")
+            values[0, 0] = 2**bits - 1
+            Image.fromarray(values).save(path / label / f"{i}{suffix}")
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize(("bits", "factor"), [(10, 64), (12, 16), (14, 4)])
+def test_16_bit_images_with_values_of_fewer_bits_are_told(tmp_path, capsys, bits, factor, suffix):
+    mine = data.load(str(save_16_bits(tmp_path / "mine", bits, suffix)), task="image_classification")
+    told = capsys.readouterr().err
+    assert f"the 16-bit images have values of {bits} bits only (the largest of 12 images is {2**bits - 1:,})" in told
+    assert f"at most {255 / factor:.0f} of 255" in told
+    assert f"by {factor} and save them again" in told
+    assert max(split.x.max() for split in splits_of(mine)) == round(255 * (2**bits - 1) / 65535)
+
+
+def test_values_of_few_bits_are_told_again_when_the_pixels_come_from_the_cache(tmp_path, capsys):
+    folder = str(save_16_bits(tmp_path / "mine", 12, ".png"))
+    told = []
+    for _ in range(2):
+        data.load(folder, task="image_classification")
+        told.append("values of 12 bits only" in capsys.readouterr().err)
+    assert told == [True, True]
+
+
+def test_16_bit_images_that_use_their_range_and_8_bit_images_are_not_told(tmp_path, capsys):
+    data.load(str(save_16_bits(tmp_path / "full", 16, ".png")), task="image_classification")
+    one_bright = save_16_bits(tmp_path / "one", 12, ".png")
+    Image.fromarray(np.full((9, 9), 60_000, "uint16")).save(one_bright / "a" / "0.png")
+    data.load(str(one_bright), task="image_classification")
+    data.load(str(make_folder(tmp_path / "dark", [(9, 9)] * 4)), task="image_classification")
+    black = save_16_bits(tmp_path / "black", 0, ".png")
+    data.load(str(black), task="image_classification")
+    assert "16-bit" not in capsys.readouterr().err
+
+
 def test_images_on_disk_are_the_same_array_as_in_memory(tmp_path, monkeypatch):
     folder = str(make_folder(tmp_path / "mine", [(9, 9)] * 20))
     memory = data.load(folder)

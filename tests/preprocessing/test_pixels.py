@@ -227,6 +227,24 @@ def test_the_head_says_whether_an_image_has_color(image, color, tmp_path):
     assert pixels.read_head(tmp_path / "image.png").color is color
 
 
+@pytest.mark.parametrize(
+    ("kind", "brightness"),
+    [
+        ("16 bits, PNG", (52428, 65535)),
+        ("16 bits, compressed TIFF", (52428, 65535)),
+        ("16 bits with sign, TIFF", (26214, 32767)),
+        ("16 bits, color, PNG", (52428, 65535)),
+        ("16 bits, white is zero, TIFF", None),
+        ("8 bits, RGB", None),
+        ("32 bits, TIFF", None),
+        ("float in 0..1", None),
+    ],
+)
+def test_the_largest_value_of_an_image_is_read_if_it_has_16_bits(kind, brightness, tmp_path):
+    (tmp_path / "image").write_bytes(KINDS[kind])
+    assert pixels.read_brightness(tmp_path / "image") == brightness
+
+
 @pytest.mark.parametrize("shape", [(6, 4, 3), (6, 4, 1), (3, 8, 3)])
 def test_a_file_and_its_bytes_give_the_same_pixels(file, shape):
     image = pixels.read_image(file, shape)
