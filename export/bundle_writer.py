@@ -3,7 +3,6 @@
 import dataclasses
 import datetime
 import errno
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,6 +17,7 @@ from kerasfound.errors import UserError
 from kerasfound.training.run import Run, versions
 
 from . import model_card, quantization, triton_config
+from .bundle_name import checked_name
 from .converter import convert
 from .formats import require_tensorflow
 from .keras_archive import load
@@ -36,7 +36,6 @@ from .verification.verify import ExpectedOutputs
 if TYPE_CHECKING:
     import keras
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 PACKAGES = ("kerasfound", "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
 RECORDED_TOLERANCE = 1e-4
 """For the outputs that a run recorded in training, which used other kernels and another batch size."""
@@ -76,7 +75,7 @@ def bundle(
     run = model if isinstance(model, Run) else None
     if not isinstance(model, Run | str | Path):
         traced_model.check_model(model)
-    name = _checked_name(model, name)
+    name = checked_name(model, name)
     model_folder = Path(repository) / name
     if model_folder.exists() and not model_folder.is_dir():
         raise UserError(f"{model_folder}: is a file, expected the folder of the model's versions; move the file away.")
@@ -93,21 +92,6 @@ def bundle(
             record = quantization.quantize_and_evaluate(run, version_folder, data_dir=data_dir)
             manifest = msgspec.structs.replace(manifest, quantization=record)
         return _publish(version_folder, model_folder, manifest, run)
-
-
-def _checked_name(model: "keras.Model | Run | str | Path", name: str | None) -> str:
-    if name is None:
-        if isinstance(model, Run):
-            name = model.recipe
-        elif isinstance(model, str | Path):
-            name = Path(model).stem
-        else:
-            name = model.name
-    if not NAME.fullmatch(name):
-        raise UserError(
-            f"`name` {name!r}: use 1 to 64 letters, digits, '_', '-' and '.', starting with a letter or digit."
-        )
-    return name
 
 
 def _load_model(model: "keras.Model | Run | str | Path") -> "keras.Model":
