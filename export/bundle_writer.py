@@ -126,14 +126,15 @@ def _write_version(
         expected = _write_split_files(traced, split, folder, opset, expected)
     else:
         write_saved_model(traced, folder, signatures.saved_model_signatures(extras))
-        convert.save_onnx(convert.trace_for_onnx(model, options.dynamic_shapes), folder / verify.ONNX, opset)
+        for_onnx = convert.trace_for_onnx(model, options.dynamic_shapes, traced)
+        convert.save_onnx(for_onnx, folder / verify.ONNX, opset)
     signatures.write_onnx_files(extras, folder, opset)
-    for_onnx = split.rest if split else model
-    verification = _verify_files(for_onnx, folder, expected, extras)
+    rest = split.rest if split else model
+    verification = _verify_files(rest, folder, expected, extras)
     if run and task.copy_asset:
         (folder / "assets").mkdir(exist_ok=True)
         task.copy_asset(run, folder)
-    return _manifest(for_onnx, run, name, labels, expected, verification, extras, split.steps() if split else [])
+    return _manifest(rest, run, name, labels, expected, verification, extras, split.steps() if split else [])
 
 
 def _write_table_files(
@@ -147,7 +148,7 @@ def _write_table_files(
     """Write both files with the columns of a table as inputs, and return their expected outputs."""
     (row,) = traced.signature.inputs
     encoded = folder.with_name("encoded.onnx")
-    for_onnx = convert.trace_for_onnx(traced.model, options.dynamic_shapes)
+    for_onnx = convert.trace_for_onnx(traced.model, options.dynamic_shapes, traced)
     convert.save_onnx(for_onnx, encoded, tabular.required_opset(schema, opset))
     columns = tabular.input_tensors(schema, tabular.value_names(encoded))
     write_saved_model(traced, folder, {SERVING_DEFAULT: tabular.saved_model_signature(schema, columns)})

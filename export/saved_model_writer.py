@@ -13,6 +13,7 @@ from kerasfound.errors import UserError, one_line
 
 from .tracing import traced_model
 from .tracing.dynamic_shapes import allow_dynamic_shapes
+from .tracing.scope_names import any_layer_name
 from .tracing.traced_model import TracedModel
 
 
@@ -39,6 +40,7 @@ def lookup_table(values: dict[str, Any], default: Any) -> tf.lookup.StaticHashTa
     return table
 
 
+@any_layer_name()
 def write_saved_model(
     traced: TracedModel, folder: str | Path, signatures: dict[str, SavedModelSignature] | None = None
 ) -> None:
@@ -55,8 +57,7 @@ def write_saved_model(
     folder = Path(folder)
     if folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"{folder}: exists already and is not empty; choose a new folder.")
-    own_signature = SavedModelSignature(traced.signature.inputs, lambda function: function)
-    archive = _archive(traced, {SERVING_DEFAULT: own_signature} | (signatures or {}))
+    archive = _archive(traced, signatures or {})
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with replacing(folder) as part, allow_dynamic_shapes():  # Keras traces every layer once more to save it
@@ -75,6 +76,8 @@ def write_saved_model(
 def _archive(traced: TracedModel, signatures: dict[str, SavedModelSignature]) -> keras.export.ExportArchive:
     archive = keras.export.ExportArchive()
     archive.track(traced.model)
+    if SERVING_DEFAULT not in signatures:
+        archive.add_endpoint(SERVING_DEFAULT, traced.function)
     for name, signature in signatures.items():
         for table in signature.lookup_tables:
             archive.track(table)

@@ -11,6 +11,7 @@ from kerasfound.atomic import replacing
 from kerasfound.errors import UserError
 
 from ..tracing import traced_model
+from ..tracing.scope_names import scope_name
 from ..tracing.traced_model import DynamicShapes, Signature, TracedModel
 from ..tracing.unsupported import (
     KEEPS_STATE,
@@ -32,22 +33,35 @@ if TYPE_CHECKING:
 
 OPSET = 18
 """The newest version of ONNX's operators that tf2onnx writes; newer ones are converted from it."""
+LOOPS = ("While", "StatelessWhile")
+"""Operations that every scan becomes."""
 MAX_BYTES = 2**31 - 1
 """The largest protocol buffer."""
 
 
-def trace_for_onnx(model: keras.Model, dynamic_shapes: DynamicShapes | None = None) -> TracedModel:
+def trace_for_onnx(
+    model: keras.Model, dynamic_shapes: DynamicShapes | None = None, traced: TracedModel | None = None
+) -> TracedModel:
     """Trace a model for `convert`: recurrent layers and scans become what ONNX has operators for or tf2onnx reads.
 
     Args:
         model: built, on the TensorFlow backend.
         dynamic_shapes: names for the dynamic dimensions of an input, as for `traced_model.signature`.
+        traced: from `trace_model` with these dynamic shapes. A model without loops is not traced again.
 
     Raises:
         UserError: naming the layer that cannot be traced.
     """
+    if traced and not _has_loops(traced):
+        return traced
     with recurrent_operators.recurrent_layers_as_operators(), scan.scan_with_loop_variables():
         return traced_model.trace_model(model, dynamic_shapes)
+
+
+def _has_loops(traced: TracedModel) -> bool:
+    return any(isinstance(layer, keras.layers.RNN) for layer in all_layers(traced.model)) or any(
+        node.op in LOOPS for node in traced_model.all_nodes(traced.concrete_function)
+    )
 
 
 def save_onnx(traced: TracedModel, path: str | Path, opset: int = OPSET) -> None:
@@ -123,7 +137,7 @@ def _run_tf2onnx(traced: TracedModel) -> "onnx.ModelProto":
             tensors_to_rename=names,
             initialized_tables=tables,
         )
-    proto.graph.name = model.name  # the rewriter takes the model's scope out of the node names
+    proto.graph.name = scope_name(model.name)  # the rewriter takes the model's scope out of the node names
     return proto
 
 

@@ -6,11 +6,14 @@ before each of its optimizers, and the value of every constant after each of the
 """
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
+
+from kerasfound.errors import one_line
 
 from ..memory import release_memory
 from ..tracing.patching import replace_function
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     import onnx
 
 ASSIGN = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
+MAX_CHARACTERS = 200
+"""Of an error that a warning quotes."""
 LARGE = 1 << 18
 """Bytes of a variable that stays outside of the graph. Operations on smaller ones are folded before the conversion."""
 
@@ -116,11 +121,43 @@ def convert_graph(graph: Any, variables: dict[str, tf.Variable], name: str, **ar
             )
 
     with _without_copies_of_constants():
+        return _optimize(convert, name).make_model(f"converted from {name}")
+
+
+def _optimize(convert: Callable[[], Any], name: str) -> Any:
+    """Run tf2onnx's optimizers on the graph that `convert` returns, without those that raise for it.
+
+    tf2onnx would leave them out itself, with a copy of the graph before each optimizer and without a message. An
+    optimizer that raises leaves half of its changes in the graph, so the conversion starts again.
+    """
+    import tf2onnx
+
+    started = ""
+
+    def named(optimizer: str, factory: Callable) -> Callable:
+        def start() -> Any:
+            nonlocal started
+            started = optimizer
+            return factory()
+
+        return start
+
+    # no public name lists them
+    optimizers = {key: named(key, factory) for key, factory in tf2onnx.optimizer._get_optimizers().items()}
+    while True:
+        graph, started = convert(), ""
         try:
-            onnx_graph = tf2onnx.optimizer.optimize_graph(convert(), catch_errors=False)
-        except Exception:  # an optimizer may raise anything; working on copies, tf2onnx goes on without that optimizer
-            onnx_graph = tf2onnx.optimizer.optimize_graph(convert(), catch_errors=True)
-        return onnx_graph.make_model(f"converted from {name}")
+            return tf2onnx.optimizer.optimize_graph(graph, catch_errors=False, optimizers=optimizers)
+        except Exception as error:  # an optimizer may raise anything
+            if started not in optimizers:
+                raise
+            del optimizers[started]
+            warnings.warn(
+                f"{name}: tf2onnx's optimizer {started} fails ({one_line(error, MAX_CHARACTERS)}) and is left out. "
+                "The ONNX file computes the same, but may have more nodes than it needs.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
 
 @contextlib.contextmanager

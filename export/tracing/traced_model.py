@@ -15,6 +15,7 @@ from kerasfound.errors import UserError
 
 from .dynamic_shapes import allow_dynamic_shapes
 from .patching import replace_values
+from .scope_names import any_layer_name
 from .unsupported import (
     UnsupportedLayer,
     UnsupportedModelError,
@@ -60,6 +61,8 @@ class TracedModel(msgspec.Struct, frozen=True):
     """The TensorFlow graph."""
     python_function: Callable
     """The function that was traced. It keeps the variables of the graph alive."""
+    function: Any
+    """The `tf.function` that holds the graph. TensorFlow saves it without tracing the model again."""
 
 
 def signature(model: keras.Model, dynamic_shapes: DynamicShapes | None = None) -> Signature:
@@ -101,10 +104,11 @@ def trace_model(model: keras.Model, dynamic_shapes: DynamicShapes | None = None)
     inputs = input_tensors(model, dynamic_shapes)
     if unsupported := list(stateful_layers(model)):
         raise UnsupportedModelError(unsupported)
-    function = exported_function(model)
-    graph = trace_function(model, function, tensor_specs(inputs))
+    python_function = exported_function(model)
+    function = trace_function(model, python_function, tensor_specs(inputs))
+    graph = function.get_concrete_function()
     outputs = _output_tensors(model, inputs, graph.structured_outputs)
-    return TracedModel(model, Signature(inputs, outputs), graph, function)
+    return TracedModel(model, Signature(inputs, outputs), graph, python_function, function)
 
 
 def tensor_specs(tensors: list[Tensor]) -> list[tf.TensorSpec]:
@@ -170,7 +174,7 @@ def without_softmax_warning() -> Iterator[None]:
 
 
 def trace_function(model: keras.Model, function: Callable, specs: list[tf.TensorSpec]) -> Any:
-    """Trace `function`, which calls the model, to a concrete function of TensorFlow.
+    """Trace `function`, which calls the model, to a `tf.function` with one concrete function.
 
     Raises:
         UserError: naming the layer that cannot be traced.
@@ -179,7 +183,10 @@ def trace_function(model: keras.Model, function: Callable, specs: list[tf.Tensor
     filtering = keras.config.is_traceback_filtering_enabled()
     keras.config.disable_traceback_filtering()  # otherwise the frames of Keras's layers are missing
     try:
-        return tf.function(function, input_signature=specs, autograph=False).get_concrete_function()
+        traced = tf.function(function, input_signature=specs, autograph=False)
+        with any_layer_name():
+            traced.get_concrete_function()
+        return traced
     except UserError:
         raise
     except Exception as error:  # your own layer may raise anything
@@ -397,7 +404,8 @@ def _probe(
     static = [Tensor(x.name, x.dtype, [numbers.get(size, size) for size in x.shape]) for x in inputs]  # type: ignore
     name_of = {number: name for name, number in reversed(numbers.items())}
     try:
-        outputs = trace_function(model, exported_function(model), tensor_specs(static)).structured_outputs
+        function = trace_function(model, exported_function(model), tensor_specs(static))
+        outputs = function.get_concrete_function().structured_outputs
     except UserError:  # the model does not accept these sizes
         return None
     return {name: [name_of.get(size, size) for size in y.shape] for name, y in outputs.items()}

@@ -12,6 +12,7 @@ import msgspec
 from kerasfound.errors import UserError, one_line
 
 from . import patching
+from .scope_names import scope_name
 
 DO_OUTSIDE = "do that step outside the model, or export a SavedModel"
 TOKENIZE = (
@@ -93,7 +94,7 @@ def layer_of_node(node: str, model: keras.Model) -> str:
 
     Keras opens the scope of a layer at least twice, and TensorFlow appends a number from the second time on.
     """
-    layers = {layer.name: layer for layer in all_layers(model)}
+    layers = {scope_name(layer.name): layer for layer in all_layers(model)}
     for part in reversed(re.split(r"[/;]", node)):
         if layer := layers.get(re.sub(r"_\d+$", "", part)) or layers.get(part):
             return describe_layer(layer)

@@ -15,7 +15,7 @@ from kerasfound.bundle.manifest import Manifest, NamedSignature, Tensor
 from kerasfound.bundle.recorded_cases import Tensors
 from kerasfound.errors import UserError
 
-from ..memory import release_memory
+from ..memory import RETURN_MEMORY, release_memory
 
 if TYPE_CHECKING:
     from ..tracing.traced_model import Signature
@@ -81,7 +81,7 @@ def _run_script(
     np.savez(folder / INPUTS, **arrays)  # type: ignore[arg-type]
     release_memory()  # for the other process
     command = [sys.executable, "-P", *map(str, [SCRIPT, file_format, file, folder / INPUTS, folder / OUTPUTS])]
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = os.environ | RETURN_MEMORY | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT, env=environment)
     except subprocess.TimeoutExpired:

@@ -234,7 +234,7 @@ def export(
     """
     opened = source if is_model_file(source) else kerasfound.training.Run.open(source)
     names = read_lines(labels) if labels else []
-    startup.start("tensorflow")  # it writes the SavedModel, also for models of other backends
+    startup.start_to_export()
     bundle = kerasfound.export.bundle(
         opened,
         to,
@@ -268,7 +268,7 @@ def verify(bundle: Path, /, model: Path | None = None) -> None:
         verified = {check.format for check in checks}
         show_verification(folder, checks, [record.format for record in exported if record.format not in verified])
         return
-    startup.start("tensorflow")
+    startup.start_to_export()
     show_verification(bundle, kerasfound.export.verify(bundle, kerasfound.export.load(model)))
 
 

@@ -42,6 +42,14 @@ def start(backend: str | None = None, device: str = "auto") -> None:
         )
 
 
+def start_to_export() -> None:
+    """Import TensorFlow, which writes the SavedModel also for models of other backends, and let it return memory."""
+    from kerasfound.export.memory import RETURN_MEMORY
+
+    os.environ |= RETURN_MEMORY
+    start("tensorflow")
+
+
 def start_without_training() -> None:
     """Import Keras with its NumPy backend: enough to show the blocks, and imported in a fraction of the time."""
     os.environ["KERAS_BACKEND"] = "numpy"

@@ -5,6 +5,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import tf2onnx
 from keras import layers, ops
 
 if keras.backend.backend() != "tensorflow":
@@ -76,3 +77,24 @@ def test_a_large_weight_in_a_loop_keeps_its_shape(tmp_path):
     x = np.random.default_rng(0).normal(size=(2, 3, SIZE)).astype("float32")
     (y,) = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(None, {"x": x})
     np.testing.assert_allclose(y, model(x), atol=1e-5)
+
+
+def test_an_optimizer_of_tf2onnx_that_raises_is_left_out_with_a_warning(monkeypatch, tmp_path):
+    class Failing(tf2onnx.optimizer.TransposeOptimizer):
+        def optimize(self, graph, iteration):
+            graph.remove_node(graph.get_nodes()[-1].name)  # half of its work
+            raise KeyError("half done")
+
+    model = keras.Sequential([keras.Input((4, 4, 2), name="x"), layers.Conv2D(3, 2, name="conv"), layers.Flatten()])
+    monkeypatch.setitem(tf2onnx.optimizer._get_optimizers(), "optimize_transpose", Failing)
+    with pytest.warns(RuntimeWarning, match="optimizer optimize_transpose fails .*half done.* and is left out") as told:
+        convert.save_onnx(convert.trace_for_onnx(model), tmp_path / "model.onnx")
+    assert len([warning for warning in told if "optimizer" in str(warning.message)]) == 1
+    x = np.random.default_rng(0).normal(size=(2, 4, 4, 2)).astype("float32")
+    (y,) = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(None, {"x": x})
+    np.testing.assert_allclose(y, model(x), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_optimizer_of_tf2onnx_is_left_out_of_a_usual_model(traced, tmp_path):
+    convert.save_onnx(traced, tmp_path / "model.onnx")
