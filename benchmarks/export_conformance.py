@@ -782,18 +782,17 @@ def judge(
 
 
 def export(model: Any, exporter: str, file_format: str, path: Path) -> None:
-    from kerasfound.errors import UserError
+    import onnx
+
     from kerasfound.export import saved_model_writer
     from kerasfound.export.converter import convert
     from kerasfound.export.tracing import traced_model
-    from kerasfound.export.verification.subprocess_session import find_fault
 
     if exporter == "Keras":
         model.export(path, format={"SavedModel": "tf_saved_model", "ONNX": "onnx"}[file_format], verbose=False)
     elif file_format == "ONNX":
         convert.save_onnx(convert.trace_for_onnx(model), path)
-        if fault := find_fault("onnx", path):
-            raise UserError(fault)
+        onnx.checker.check_model(str(path), full_check=True)
     else:
         saved_model_writer.write_saved_model(traced_model.trace_model(model), path)
 
