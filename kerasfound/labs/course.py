@@ -51,6 +51,7 @@ COURSE: dict[str, tuple[str, ...]] = {
         "receptive_field",
         "attention_lookup",
         "attention_scale",
+        "causal_mask",
         "positions",
         "superposition",
         "parallel",

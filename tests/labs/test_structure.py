@@ -50,9 +50,10 @@ CASES = {
     "receptive_field": ({"seeds": 3, "depth": 5}, "holds if", convolution_without_strides),
     "attention_lookup": ({"seeds": 3}, "holds if", negative),
     "attention_scale": ({"seeds": 3}, "holds if", divided_twice),
+    "causal_mask": ({"seeds": 3, "steps": 200}, "holds", not_masked),
     "positions": ({"seeds": 4}, "holds if", of_the_next_key),
     "superposition": ({"seeds": 2, "steps": 1500}, "holds if", linear_relu),
-    "parallel": ({"seeds": 3}, "holds if", not_masked),
+    "parallel": ({"seeds": 10}, "holds if", not_masked),
 }
 
 

@@ -27,7 +27,7 @@ TOKENS, WIDTH = 12, 32
 def parallel(
     *,
     length: Annotated[int, Between(2, 64)] = 8,
-    seeds: Seeds = 5,
+    seeds: Seeds = 10,
 ) -> Evidence:
     r"""A causal language model with random weights: its outputs from one call, from many calls, and its own text.
 
