@@ -32,6 +32,8 @@ COURSE: dict[str, tuple[str, ...]] = {
         "rmsprop_drift",
         "adam_parts",
         "adam_tuning",
+        "batch_size_time",
+        "race",
     ),
     "initialization": ("signal_variance", "stalled_network", "batch_normalization", "normalization_why"),
     "depth": ("approximation", "linear_pieces", "sawtooth", "linear_probes"),
