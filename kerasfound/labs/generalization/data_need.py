@@ -48,8 +48,8 @@ def data_need(
     Source: Bartlett, "For valid generalization the size of the weights is more important than the size of the network",
     1997.
     """
-    network = _curve([units], steps, seeds)
-    simple = _curve([], steps, seeds)
+    network = _curve([units], 0.005, steps, seeds)
+    simple = _curve([], 0.05, steps, seeds)
     few = SIZES[0]
     return Evidence(
         numbers={f"test accuracy, {n:,} images, network": a for n, a in zip(SIZES, network, strict=True)}
@@ -63,9 +63,9 @@ def data_need(
     )  # fmt: skip
 
 
-def _curve(units: list[int], steps: int, seeds: int) -> list[Measured]:
+def _curve(units: list[int], rate: float, steps: int, seeds: int) -> list[Measured]:
     """The test accuracy for each number of images."""
-    learner = network_learner(units, kf.optimizers.Adam(0.005))
+    learner = network_learner(units, kf.optimizers.Adam(rate))
     curve = []
     for size in SIZES:
         accuracies = []
