@@ -175,7 +175,8 @@ def test_an_import_loads_no_backend(module):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["run", "--help"], ["run", "mnist_cnn", "--help"], ["serve", "--help"]]
+    "arguments",
+    [["--help"], ["run", "--help"], ["run", "mnist_cnn", "--help"], ["serve", "--help"], ["interpret", "--help"]],
 )
 def test_help_loads_no_backend_and_no_numpy(arguments):
     code = (
