@@ -19,6 +19,7 @@ COURSE: dict[str, tuple[str, ...]] = {
         "tanh_better",
         "tanh_is_sigmoid",
         "softmax_probabilities",
+        "hidden_relu",
     ),
     "losses": ("confidently_wrong", "outliers", "wrong_pairs", "proper_scores"),
     "gradients": ("chain_rule", "gradient_check", "gradient_noise", "without_backprop"),

@@ -19,7 +19,7 @@ def slow_gelu(patch):
     """A GELU by many steps."""
 
     def gelu(x):
-        for _ in range(6):
+        for _ in range(3):
             x = x * kf.activations.sigmoid(x) + 0.1 * kf.activations.tanh(x)
         return x
 
@@ -41,6 +41,11 @@ def sigmoids_of_logits(patch):
     patch.setattr(kf.activations, "softmax", kf.activations.sigmoid)
 
 
+def dead_relu(patch):
+    """A ReLU that is 0 on its positive side, too."""
+    patch.setattr(kf.activations, "relu", lambda x: 0.0 * x)
+
+
 CASES = {
     "linear_collapse": ({"layers": 3, "seeds": 8}, "holds if", swapped("linear", "tanh")),
     "relu_cost": ({"seeds": 4}, "false as stated", slow_gelu),
@@ -51,6 +56,7 @@ CASES = {
     "tanh_better": ({"samples": 300, "steps": 100, "seeds": 3}, "holds if", swapped("tanh", "sigmoid")),
     "tanh_is_sigmoid": ({"samples": 300, "steps": 50, "seeds": 2}, "holds if", steep_sigmoid),
     "softmax_probabilities": ({"samples": 2000, "rows": 400, "steps": 150, "seeds": 3}, "holds if", sigmoids_of_logits),
+    "hidden_relu": ({"steps": 150, "seeds": 3}, "holds if", dead_relu),
 }
 
 
