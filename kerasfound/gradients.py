@@ -11,6 +11,8 @@ from keras.src.backend.common import dtypes
 
 from . import autodiff
 
+__all__ = ["check"]
+
 EPSILON = float(np.finfo("float64").eps)
 _lock = threading.RLock()
 """Held by the thread that computes in float64."""

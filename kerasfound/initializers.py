@@ -12,6 +12,8 @@ import numbers
 import keras
 from keras import ops
 
+__all__ = ["GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "LecunNormal", "LecunUniform", "Orthogonal"]
+
 
 class _Scaled(keras.initializers.VarianceScaling):
     """The base class: Keras's seeds and axes; each subclass defines its variance."""

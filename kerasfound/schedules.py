@@ -6,6 +6,8 @@ import numbers
 import keras
 from keras import ops
 
+__all__ = ["CosineDecay", "ExponentialDecay", "LinearDecay", "OneCycle", "PiecewiseConstantDecay", "StepDecay"]
+
 
 def _check(above=None, at_least=-math.inf, at_most=math.inf, **arguments):
     low = at_least if above is None else math.nextafter(above, math.inf)

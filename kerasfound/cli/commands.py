@@ -12,7 +12,9 @@ from rich.table import Table
 
 import kerasfound
 from kerasfound import recipes
+from kerasfound.errors import UserError
 from kerasfound.export.keras_archive import is_model_file
+from kerasfound.reference import ideas, names
 from kerasfound.serving import serve
 from kerasfound.wording import counted
 
@@ -43,8 +45,8 @@ app.command(
 
 
 @app.command(name="list")
-def list_(what: Literal["recipes", "data", "blocks", "runs"] | None = None) -> None:
-    """List the recipes and the named data sets, or the building blocks, or the runs in runs/, one line each.
+def list_(what: Literal["recipes", "data", "blocks", "ideas", "runs"] | None = None) -> None:
+    """List the recipes and the named data sets, or the blocks, the ideas, or the runs in runs/, one line each.
 
     Args:
         what: list only these. The default is recipes and data.
@@ -55,6 +57,11 @@ def list_(what: Literal["recipes", "data", "blocks", "runs"] | None = None) -> N
 
         for block in blocks():
             print(f"{block.kind:<12}{block.name:<30}{block.summary.replace('$', '')}")
+        return
+
+    if what == "ideas":
+        for idea in ideas.ideas():
+            print(f"{idea.name:<32}{len(idea.labs)} labs, {len(idea.blocks)} blocks")
         return
 
     if what == "runs":
@@ -76,12 +83,19 @@ def list_(what: Literal["recipes", "data", "blocks", "runs"] | None = None) -> N
 
 @app.command
 def explain(name: str, /, plot: Path | None = None) -> None:
-    """Show a block's formula, derivative, arguments, practical advice, source and code.
+    """Show a block's formula, derivative, arguments, practical advice, source and code; or an idea with its labs.
 
     Args:
-        name: an activation, loss, initializer, schedule, layer or optimizer; `kerasfound list blocks` lists them.
-        plot: also write a plot to this .png or .svg file.
+        name: an activation, loss, initializer, schedule, layer or optimizer (`kerasfound list blocks`), an idea such
+            as overfitting (`kerasfound list ideas`), or a lab.
+        plot: also write a plot of a block to this .png or .svg file.
     """
+    if not names.is_block(name):
+        idea = ideas.find(name)
+        if plot is not None:
+            raise UserError(f"an idea has no plot; its labs draw figures: kerasfound lab {idea.labs[0]} --out DIR")
+        print(idea, end="")
+        return
     startup.start_without_training() if plot is None else startup.start()
     explanation = kerasfound.explain(name)
     if plot is not None:

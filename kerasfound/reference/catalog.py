@@ -4,23 +4,15 @@ import functools
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import keras
-
 from kerasfound import activations, gradients, initializers, layers, losses, optimizers, schedules
 
-MODULES = {
-    "activation": activations,
-    "loss": losses,
-    "initializer": initializers,
-    "schedule": schedules,
-    "layer": layers,
-    "optimizer": optimizers,
-    "gradients": gradients,
-}
+from .names import block_names
+
+MODULES = (activations, losses, initializers, schedules, layers, optimizers, gradients)
+"""The modules of the kinds in `names.KINDS`, in this order."""
 
 HEADINGS = ("Derivative", "Shapes", "Range", "Units", "Args", "Returns", "Raises", "In practice", "Source", "Example")
 """The headings of a docstring, in the order in which they are shown."""
@@ -58,31 +50,10 @@ class Block:
 def blocks() -> tuple[Block, ...]:
     """All public blocks, by kind, each kind in the order of its module."""
     return tuple(
-        Block(kind, name, getattr(module, name)) for kind, module in MODULES.items() for name in _public_names(module)
+        Block(kind, name, getattr(module, name))
+        for (kind, names), module in zip(block_names().items(), MODULES, strict=True)
+        for name in names
     )
-
-
-def _public_names(module: Any) -> Iterator[str]:
-    if module is gradients:
-        yield "check"
-    elif hasattr(module, "__all__"):
-        yield from module.__all__
-    else:  # the module defines helpers too: only what Keras can load from a file is a block
-        registered = (name for name, value in vars(module).items() if _is_registered(value, module))
-        yield from (name for name in registered if not name.startswith("_"))
-
-
-def _is_registered(value: Any, module: Any) -> bool:
-    return (
-        (inspect.isclass(value) or inspect.isfunction(value))
-        and value.__module__ == module.__name__
-        and keras.saving.get_registered_name(value).startswith("kerasfound>")
-    )
-
-
-def search_key(name: str) -> str:
-    """Return `name` in lower case, without spaces, hyphens and underscores: "leaky relu" equals "LeakyReLU"."""
-    return re.sub(r"[\s_-]", "", name).casefold()
 
 
 def _docstring(block: Any) -> str:

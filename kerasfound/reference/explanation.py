@@ -3,7 +3,6 @@
 import ast
 import base64
 import contextlib
-import difflib
 import inspect
 import os
 import re
@@ -15,8 +14,10 @@ from typing import Any
 
 from kerasfound.errors import UserError
 
-from .catalog import Block, blocks, search_key
+from . import ideas
+from .catalog import Block, blocks
 from .latex import readable
+from .names import is_block, search_key
 
 EQUATION_METHODS = ("update_step", "call", "__call__", "compute_loss", "update_state")
 """The methods of a block that hold its equation."""
@@ -24,19 +25,20 @@ EQUATION_METHODS = ("update_step", "call", "__call__", "compute_loss", "update_s
 WIDTH = 100
 
 
-def explain(block: Any) -> "Explanation":
-    """Explain a block: formula, derivative, arguments, practice, source and code.
+def explain(block: Any) -> "Explanation | ideas.Idea":
+    """Explain a block: formula, derivative, arguments, practice, source and code. Or explain an idea.
 
     Args:
         block: its name (`"Adam"`, `"leaky relu"`, `"gradients.check"`), the function or class itself, an instance of
             it, or the Keras object of the same name. `plot` draws an instance of a loss, a schedule or an optimizer
-            with its own settings.
+            with its own settings. Or the name of an idea (`"overfitting"`) or of a lab.
 
     Returns:
-        an `Explanation`. It prints as text, a notebook shows it as Markdown, and `plot(path)` draws it.
+        an `Explanation`. It prints as text, a notebook shows it as Markdown, and `plot(path)` draws it. For an idea an
+        `Idea`, which prints and shows in the same way.
 
     Raises:
-        kerasfound.errors.UserError: if there is no such block; the message suggests similar names.
+        kerasfound.errors.UserError: if there is no such block or idea; the message suggests similar names.
 
     Example:
         >>> print(*str(explain("tanh")).splitlines()[:4], sep="\\n")
@@ -55,9 +57,11 @@ def explain(block: Any) -> "Explanation":
     return _explain_name(getattr(block, "__name__", type(block).__name__))
 
 
-def _explain_name(name: str) -> "Explanation":
-    best, *rest = _matches(name)
-    return Explanation(best, best.object, tuple(rest))
+def _explain_name(name: str) -> "Explanation | ideas.Idea":
+    if is_block(name):
+        best, *rest = _matches(name)
+        return Explanation(best, best.object, tuple(rest))
+    return ideas.find(name)
 
 
 def _matches(name: str) -> list[Block]:
@@ -67,17 +71,8 @@ def _matches(name: str) -> list[Block]:
     if module:
         matches = [block for block in matches if module.split(".")[-1] in block.object.__module__.split(".")]
     if not matches:
-        suggestions = " or ".join(f'"{similar}"' for similar in _similar_names(last))
-        hint = f" Did you mean {suggestions}?" if suggestions else ""
-        raise UserError(f'no block "{name}".{hint}  See `kerasfound list blocks`.')
+        raise UserError(f'no block "{name}": {module} has none of this name.  See `kerasfound list blocks`.')
     return sorted(matches, key=lambda block: block.name != last)
-
-
-def _similar_names(name: str) -> list[str]:
-    names = {search_key(block.name): block.name for block in reversed(blocks())}  # the first block wins
-    close = difflib.get_close_matches(search_key(name), names, n=3)
-    close += [key for key in names if len(name) > 2 and search_key(name) in key and key not in close]
-    return [names[key] for key in close[:3]]
 
 
 @dataclass(frozen=True)
@@ -98,7 +93,7 @@ class Explanation:
             parts.append(f"{_title(heading)}\n{textwrap.indent(text, '    ')}")
         for excerpt in equation(block.object):
             parts.append(f"{excerpt.title}  {excerpt.location}\n{textwrap.indent(excerpt.code, '    ')}")
-        parts += [f"See also the {other.kind} `{other.name}`." for other in self.see_also]
+        parts += self._references()
         return "\n\n".join(part for part in parts if part) + "\n"
 
     __repr__ = __str__
@@ -116,8 +111,13 @@ class Explanation:
             parts.append(f"**{excerpt.title}** `{excerpt.location}`\n\n```python\n{excerpt.code}\n```")
         with contextlib.suppress(UserError):  # a block without a plot
             parts.insert(3, f"![plot](data:image/png;base64,{base64.b64encode(self._png()).decode()})")
-        parts += [f"See also the {other.kind} `{other.name}`." for other in self.see_also]
+        parts += self._references()
         return "\n\n".join(part for part in parts if part)
+
+    def _references(self) -> list[str]:
+        about = [idea.name for idea in ideas.ideas() if self.block.name in idea.blocks]
+        blocks = [f"See also the {other.kind} `{other.name}`." for other in self.see_also]
+        return blocks + [f"See also the idea `{name}`." for name in about]
 
     def _png(self) -> bytes:
         with tempfile.TemporaryDirectory() as folder:

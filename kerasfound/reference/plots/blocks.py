@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from kerasfound import schedules
 from kerasfound.errors import UserError
 
-from ..catalog import Block, blocks, search_key
+from ..catalog import Block, blocks
+from ..names import search_key
 from .layers import LAYERS
 from .style import STYLE, new_figure, to_numpy
 
