@@ -20,6 +20,7 @@ COURSE: dict[str, tuple[str, ...]] = {
         "tanh_is_sigmoid",
         "softmax_probabilities",
         "hidden_relu",
+        "gelu",
     ),
     "losses": ("confidently_wrong", "outliers", "wrong_pairs", "proper_scores"),
     "gradients": ("chain_rule", "gradient_check", "gradient_noise", "without_backprop"),

@@ -46,6 +46,12 @@ def dead_relu(patch):
     patch.setattr(kf.activations, "relu", lambda x: 0.0 * x)
 
 
+def huge_relu(patch):
+    """A ReLU that is a thousand times too large."""
+    right = kf.activations.relu
+    patch.setattr(kf.activations, "relu", lambda x: 1000.0 * right(x))
+
+
 CASES = {
     "linear_collapse": ({"layers": 3, "seeds": 8}, "holds if", swapped("linear", "tanh")),
     "relu_cost": ({"seeds": 4}, "false as stated", slow_gelu),
@@ -57,6 +63,7 @@ CASES = {
     "tanh_is_sigmoid": ({"samples": 300, "steps": 50, "seeds": 2}, "holds if", steep_sigmoid),
     "softmax_probabilities": ({"samples": 2000, "rows": 400, "steps": 150, "seeds": 3}, "holds if", sigmoids_of_logits),
     "hidden_relu": ({"steps": 150, "seeds": 3}, "holds if", dead_relu),
+    "gelu": ({"steps": 50, "seeds": 4}, "false as stated", huge_relu),
 }
 
 
