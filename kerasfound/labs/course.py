@@ -26,6 +26,7 @@ COURSE: dict[str, tuple[str, ...]] = {
     "gradients": ("chain_rule", "gradient_check", "gradient_noise", "without_backprop"),
     "optimizers": (
         "step_size",
+        "step_reduces",
         "momentum_memory",
         "momentum_oscillation",
         "overshooting",

@@ -74,6 +74,12 @@ def adam_without_rate(patch):
     patch.setattr(kf.optimizers.Adam, "update_step", lambda self, g, w, rate: right(self, g, w, 0.01))
 
 
+def half_steps(patch):
+    """Steps of half the length."""
+    right = kf.optimizers.GradientDescent.update_step
+    patch.setattr(kf.optimizers.GradientDescent, "update_step", lambda self, g, w, rate: right(self, 0.5 * g, w, rate))
+
+
 def ascending_sgd(patch):
     """SGD that steps up the gradient."""
     right = kf.optimizers.SGD.update_step
@@ -96,6 +102,7 @@ CASES = {
     "convergence": ({"steps": 2000}, "holds if", constant_schedule),
     "rmsprop_drift": ({"seeds": 4}, "holds if", rmsprop_that_sums),
     "adam_parts": ({"seeds": 3}, "holds if", adam_without_correction),
+    "step_reduces": ({}, "holds if", half_steps),
     "batch_size_time": ({"target": 1.0}, "holds if", ascending_sgd),
     "race": ({"steps": 60}, "false as stated", ascending_rivals),
     "adam_tuning": ({"steps": 60, "seeds": 3}, "false as stated", adam_without_rate),

@@ -110,11 +110,11 @@ def _best_walk(surface: Any, arrived: Any, name: str, start: np.ndarray, steps: 
     with np.errstate(all="ignore"):  # walks with a too large rate run away
         path = walk.path(steps) * u
         heights = ops.convert_to_numpy(surface(ops.convert_to_tensor(path.reshape(-1, 2)))).reshape(path.shape[:2])
+        final = np.nan_to_num(heights[-1], nan=np.inf).reshape(len(rates), seeds).max(1)
         outside = ~arrived(heights)  # a height that is no number is outside, too
     # one more than the last step outside
     taken = np.where(outside.any(0), len(outside) - outside[::-1].argmax(0), 0).clip(max=steps).astype(float)
     taken = taken.reshape(len(rates), seeds)
-    final = np.nan_to_num(heights[-1], nan=np.inf).reshape(len(rates), seeds).mean(1)
     best = int(np.lexsort((final, taken.mean(1)))[0])  # of rates that are equally fast, the lowest at the end
     return taken[best], path[:, best * seeds]
 
