@@ -4,7 +4,7 @@ import dataclasses
 import importlib
 import json as json_lines
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 from rich.console import Console
@@ -12,7 +12,6 @@ from rich.table import Table
 
 import kerasfound
 from kerasfound import recipes
-from kerasfound.errors import UserError
 from kerasfound.export.keras_archive import is_model_file
 from kerasfound.reference import ideas, names
 from kerasfound.serving import serve
@@ -21,6 +20,9 @@ from kerasfound.wording import counted
 from . import startup
 from .output import show_quantization, show_run, show_scores, show_verdict, show_verification
 from .recipe_commands import Switch, recipe_command, recipe_summary
+
+if TYPE_CHECKING:
+    from kerasfound.reference.explanation import Explanation
 
 app = App(
     name="kerasfound",
@@ -90,14 +92,12 @@ def explain(name: str, /, plot: Path | None = None) -> None:
             as overfitting (`kerasfound list ideas`), or a lab.
         plot: also write a plot of a block to this .png or .svg file.
     """
-    if not names.is_block(name):
-        idea = ideas.find(name)
-        if plot is not None:
-            raise UserError(f"an idea has no plot; its labs draw figures: kerasfound lab {idea.labs[0]} --out DIR")
-        print(idea, end="")
-        return
-    startup.start_without_training() if plot is None else startup.start()
-    explanation = kerasfound.explain(name)
+    explanation: Explanation | ideas.Idea
+    if names.is_block(name):
+        startup.start_without_training() if plot is None else startup.start()
+        explanation = kerasfound.explain(name)
+    else:
+        explanation = ideas.find(name)
     if plot is not None:
         explanation.plot(plot)
         print(f"plot: {plot}\n")

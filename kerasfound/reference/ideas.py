@@ -53,6 +53,11 @@ class Idea:
                 parts.append("\n".join([f"**{title}**", "", *(f"- {line}" for line in lines)]))
         return "\n\n".join(parts)
 
+    def plot(self, path: str | Path) -> Path:
+        """Raise an error that names a lab of the idea, which draws a figure."""
+        lab = self.labs[0].replace("_", "-")
+        raise UserError(f"the idea {self.name} has no plot; its labs draw figures: kerasfound lab {lab} --out DIR")
+
 
 @functools.cache
 def ideas() -> tuple[Idea, ...]:

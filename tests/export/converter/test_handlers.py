@@ -81,7 +81,8 @@ def test_an_image_of_any_size_is_up_sampled(data_format, tmp_path):
 
 def invertible(*shape):
     """Matrices with an inverse, and with zeros that an elimination without pivots would divide by."""
-    x = floats(*shape) + 3 * np.eye(shape[-1], dtype="float32")[RNG.permutation(shape[-1])]
+    n = shape[-1]
+    x = floats(*shape) + 3 * np.sqrt(n, dtype="float32") * np.eye(n, dtype="float32")[RNG.permutation(n)]
     x[..., 0, 0] = 0
     return x
 
