@@ -62,8 +62,8 @@ class GlorotUniform(_Scaled):
     Shapes: `(..., inputs, outputs)`; axes before the last two are taps of a convolution and count in both fans.
 
     Args:
-        seed: an integer, a `keras.random.SeedGenerator`, or `None` for an integer that is drawn when the object is made.
-            An integer gives the same numbers in each call, a generator gives new ones. Defaults to `None`.
+        seed: an integer, a `keras.random.SeedGenerator`, or `None` for an integer that is drawn when the object is
+            made. An integer gives the same numbers in each call, a generator gives new ones. Defaults to `None`.
         input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last. Defaults to
             `None`.
         output_axes: the axes of the units. Defaults to `None`.
@@ -103,8 +103,8 @@ class GlorotNormal(_Scaled):
     Shapes: `(..., inputs, outputs)`; axes before the last two are taps of a convolution and count in both fans.
 
     Args:
-        seed: an integer, a `keras.random.SeedGenerator`, or `None` for an integer that is drawn when the object is made.
-            An integer gives the same numbers in each call, a generator gives new ones. Defaults to `None`.
+        seed: an integer, a `keras.random.SeedGenerator`, or `None` for an integer that is drawn when the object is
+            made. An integer gives the same numbers in each call, a generator gives new ones. Defaults to `None`.
         input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last. Defaults to
             `None`.
         output_axes: the axes of the units. Defaults to `None`.
@@ -143,8 +143,8 @@ class HeUniform(_Scaled):
     Shapes: `(..., inputs, outputs)`; axes before the last two are taps of a convolution and count in both fans.
 
     Args:
-        seed: an integer, a `keras.random.SeedGenerator`, or `None` for an integer that is drawn when the object is made.
-            An integer gives the same numbers in each call, a generator gives new ones. Defaults to `None`.
+        seed: an integer, a `keras.random.SeedGenerator`, or `None` for an integer that is drawn when the object is
+            made. An integer gives the same numbers in each call, a generator gives new ones. Defaults to `None`.
         input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last. Defaults to
             `None`.
         output_axes: the axes of the units. Defaults to `None`.
@@ -182,8 +182,8 @@ class HeNormal(_Scaled):
     Shapes: `(..., inputs, outputs)`; axes before the last two are taps of a convolution and count in both fans.
 
     Args:
-        seed: an integer, a `keras.random.SeedGenerator`, or `None` for an integer that is drawn when the object is made.
-            An integer gives the same numbers in each call, a generator gives new ones. Defaults to `None`.
+        seed: an integer, a `keras.random.SeedGenerator`, or `None` for an integer that is drawn when the object is
+            made. An integer gives the same numbers in each call, a generator gives new ones. Defaults to `None`.
         input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last. Defaults to
             `None`.
         output_axes: the axes of the units. Defaults to `None`.
@@ -220,8 +220,8 @@ class LecunUniform(_Scaled):
     Shapes: `(..., inputs, outputs)`; axes before the last two are taps of a convolution and count in both fans.
 
     Args:
-        seed: an integer, a `keras.random.SeedGenerator`, or `None` for an integer that is drawn when the object is made.
-            An integer gives the same numbers in each call, a generator gives new ones. Defaults to `None`.
+        seed: an integer, a `keras.random.SeedGenerator`, or `None` for an integer that is drawn when the object is
+            made. An integer gives the same numbers in each call, a generator gives new ones. Defaults to `None`.
         input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last. Defaults to
             `None`.
         output_axes: the axes of the units. Defaults to `None`.
@@ -258,8 +258,8 @@ class LecunNormal(_Scaled):
     Shapes: `(..., inputs, outputs)`; axes before the last two are taps of a convolution and count in both fans.
 
     Args:
-        seed: an integer, a `keras.random.SeedGenerator`, or `None` for an integer that is drawn when the object is made.
-            An integer gives the same numbers in each call, a generator gives new ones. Defaults to `None`.
+        seed: an integer, a `keras.random.SeedGenerator`, or `None` for an integer that is drawn when the object is
+            made. An integer gives the same numbers in each call, a generator gives new ones. Defaults to `None`.
         input_axes: the axes over which a unit sums, used with `output_axes`; `None` for all but the last. Defaults to
             `None`.
         output_axes: the axes of the units. Defaults to `None`.

@@ -30,6 +30,7 @@ def test_the_run_folder_is_complete(digits_run):
         "assets/samples.npz",
         "plots/curves.svg",
         "plots/confusion.svg",
+        "plots/filters.svg",
         "plots/mistakes.svg",
         "report.html",
     }
@@ -41,7 +42,7 @@ def test_the_report_needs_no_network(digits_run):
     page = digits_run.report_file.read_text()
     assert "http://" not in page
     assert "https://" not in page
-    assert page.count("data:image/svg+xml;base64,") == 3
+    assert page.count("data:image/svg+xml;base64,") == 4
 
 
 def test_the_samples_contain_the_predictions_of_the_trained_model(digits_run):
