@@ -48,7 +48,7 @@ def similar(name: str, known: Iterable[str]) -> list[str]:
     """Up to three of the known names: first those that are spelled alike, then those that contain `name`.
 
     Example:
-        >>> similar("rellu", ["Adam", "relu", "leaky_relu"])
+        >>> similar("reLu", ["Adam", "relu", "leaky_relu"])
         ['relu', 'leaky_relu']
     """
     names = {search_key(other): other for other in reversed(list(known))}  # the first of equal keys wins

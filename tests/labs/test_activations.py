@@ -54,7 +54,7 @@ def huge_relu(patch):
 
 CASES = {
     "linear_collapse": ({"layers": 3, "seeds": 8}, "holds if", swapped("linear", "tanh")),
-    "relu_cost": ({"seeds": 4}, "false as stated", slow_gelu),
+    "relu_cost": ({"units": 1024, "rows": 1024, "seeds": 6}, "false as stated", slow_gelu),
     "relu_gradient": ({"seeds": 4}, "holds if", he_without_its_factor),
     "relu_sparsity": ({"samples": 200, "steps": 50, "seeds": 8}, "holds if", swapped("relu", "leaky_relu")),
     "dead_units": ({"samples": 500, "steps": 80, "seeds": 4}, "holds if", swapped("relu", "leaky_relu")),

@@ -42,7 +42,7 @@ def overfitting(
     *,
     wrong: Annotated[float, Between(0, 0.8)] = 0.3,
     steps: Annotated[int, Between(40, 5000)] = 400,
-    seeds: Seeds = 5,
+    seeds: Seeds = 6,
 ) -> Evidence:
     r"""Train a network that learns 300 images with wrong labels by heart, and try each cure alone.
 
@@ -61,7 +61,7 @@ def overfitting(
     1991.
     """
     cures = {
-        "less capacity": Setting(units=6),
+        "less capacity": Setting(units=12),
         "weight decay": Setting(decay=0.5),
         "dropout": Setting(dropout=0.7),
         "early stopping": Setting(share=0.1),
