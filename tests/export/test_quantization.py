@@ -150,6 +150,7 @@ def test_the_float32_file_does_not_change(version, digits_run, tmp_path_factory)
     assert sorted(path.name for path in folder.iterdir()) == ["model.int8.onnx", "model.onnx"]
 
 
+@pytest.mark.slow
 def test_a_bundle_records_the_scores_of_its_quantized_file(tmp_path, digits_run):
     folder = kf.export.bundle(digits_run, tmp_path, quantize="int8")
     record = kf.bundle.manifest.read(folder / "manifest.json").quantization
@@ -168,6 +169,7 @@ def open_model(folder, precision):
     return model_loader.load_model(folder, Limits(), ThreadPoolExecutor(1), precision)._run
 
 
+@pytest.mark.slow
 def test_a_table_is_evaluated_from_its_cells(tmp_path):
     run = kf.training.execute(tabular_mlp, tabular_mlp.Config(data="wine", epochs=3, out=str(tmp_path / "run")))
     folder = kf.export.bundle(run, tmp_path / "models", quantize="int8")

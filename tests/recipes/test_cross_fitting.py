@@ -72,7 +72,9 @@ def test_members_learn_nothing_from_their_own_fold_and_alone_are_evaluated_on_it
     assert changed == [True, False, True, False]
 
 
-@pytest.mark.parametrize("fit", [linear_model.linear_model, boosted_trees.boosted_trees])
+@pytest.mark.parametrize(
+    "fit", [linear_model.linear_model, pytest.param(boosted_trees.boosted_trees, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize(
     ("rows", "outputs"), [(labelled_rows(), 3), (labelled_rows(classes=2), 2), (numbered_rows(), 1)]
 )

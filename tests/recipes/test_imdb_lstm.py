@@ -22,6 +22,7 @@ from kerasfound.recipes.components.word_vectors import word_vectors
 from kerasfound.serving.raw_inputs import find_raw_inputs
 from kerasfound.training import user_inputs
 
+pytestmark = pytest.mark.xdist_group("text recipe")  # one worker, so that its models are trained once
 SMALL = {"epochs": 6, "width": 16, "units": 8, "batch_size": 10, "learning_rate": 1e-2, "dropout": 0.2}
 WORDS = {"praise": ("fine", "lovely", "great"), "criticism": ("poor", "sad", "bad")}
 

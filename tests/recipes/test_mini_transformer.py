@@ -11,6 +11,7 @@ from kerasfound.errors import UserError
 from kerasfound.recipes import mini_transformer
 from kerasfound.training.task_metrics import negative_log_likelihood
 
+pytestmark = pytest.mark.xdist_group("character recipe")  # one worker, so that its models are trained once
 TEXT = "".join(f"{i} and {i} is {2 * i}.\n" for i in range(1500))
 SMALL = {"epochs": 2, "steps": 20, "layers": 2, "width": 32, "heads": 2, "block_size": 16}
 
@@ -70,6 +71,7 @@ def test_the_text_depends_on_the_seed(run):
     assert first == repeated != different
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one(run, text, tmp_path, monkeypatch):
     def stop(self, epoch, logs=None):
         save(self, epoch, logs)

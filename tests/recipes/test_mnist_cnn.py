@@ -55,6 +55,7 @@ def test_evaluation_reproduces_the_recorded_metrics(digits_run):
     assert kf.training.evaluate(digits_run) == pytest.approx(digits_run.results["test"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_trained_model_depends_on_the_seed(tmp_path):
     def losses(seed, name):
         config = mnist_cnn.Config(data="digits", epochs=2, seed=seed, out=str(tmp_path / name))
@@ -194,6 +195,7 @@ def test_a_shift_larger_than_the_image_is_rejected(tmp_path):
         kf.training.execute(mnist_cnn, mnist_cnn.Config(data="digits", shift=8, out=str(tmp_path / "run")))
 
 
+@pytest.mark.slow
 def test_steps_per_call_do_not_change_the_weights(tmp_path):
     def weights(steps):
         config = mnist_cnn.Config(data="digits", epochs=2, out=str(tmp_path / str(steps)), steps_per_call=steps)

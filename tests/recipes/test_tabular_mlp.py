@@ -16,6 +16,7 @@ from kerasfound.recipes import tabular_mlp
 from kerasfound.recipes.components import tabular_features
 from kerasfound.training import evaluation
 
+pytestmark = pytest.mark.xdist_group("table recipe")  # one worker, so that its models are trained once
 SMALL = {"epochs": 8, "members": 2, "width": 16, "learning_rate": 2e-2}
 
 

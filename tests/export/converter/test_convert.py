@@ -169,7 +169,14 @@ def test_both_formats_compute_the_same_as_the_model(name, tmp_path):
             check_equal(run(rows), expected)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64"])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "mixed_float16",
+        "float64",
+        *(pytest.param(p, marks=pytest.mark.slow) for p in ("mixed_bfloat16", "float16", "bfloat16")),
+    ],
+)
 def test_every_precision_is_exported_in_float32(policy, tmp_path):
     def block(x):
         x = layers.TimeDistributed(layers.Dense(4, activation="gelu"))(layers.LayerNormalization()(x))
