@@ -15,15 +15,15 @@ def swapped(name, other):
     return mutant
 
 
-def slow_gelu(patch):
-    """A GELU by many steps."""
+def slow_relu(patch):
+    """A ReLU by many steps."""
 
-    def gelu(x):
-        for _ in range(3):
-            x = x * kf.activations.sigmoid(x) + 0.1 * kf.activations.tanh(x)
+    def relu(x):
+        for _ in range(10):
+            x = keras.ops.tanh(x) + keras.ops.sigmoid(x)
         return x
 
-    patch.setattr(kf.activations, "gelu", gelu)
+    patch.setattr(kf.activations, "relu", relu)
 
 
 def he_without_its_factor(patch):
@@ -54,7 +54,7 @@ def huge_relu(patch):
 
 CASES = {
     "linear_collapse": ({"layers": 3, "seeds": 8}, "holds if", swapped("linear", "tanh")),
-    "relu_cost": ({"units": 1024, "rows": 1024, "seeds": 6}, "false as stated", slow_gelu),
+    "relu_cost": ({"units": 512, "rows": 1024, "seeds": 4}, "holds", slow_relu),
     "relu_gradient": ({"seeds": 4}, "holds if", he_without_its_factor),
     "relu_sparsity": ({"samples": 200, "steps": 50, "seeds": 8}, "holds if", swapped("relu", "leaky_relu")),
     "dead_units": ({"samples": 500, "steps": 80, "seeds": 4}, "holds if", swapped("relu", "leaky_relu")),
