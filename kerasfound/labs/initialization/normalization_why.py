@@ -35,10 +35,10 @@ PROBES = 5
 )
 def normalization_why(
     *,
-    noise: Annotated[float, Between(0, 2)] = 1.0,
+    noise: Annotated[float, Between(0, 2)] = 0.85,
     rate: Annotated[float, Between(0.001, 5)] = 0.1,
     steps: Annotated[int, Between(40, 2000)] = 120,
-    seeds: Seeds = 4,
+    seeds: Seeds = 6,
 ) -> Evidence:
     r"""Train with batch normalization, and with noise after it that makes the distributions change from step to step.
 
