@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "export": {"blocks", "bundle", "preprocessing", "training"},
     "serving": {"bundle", "preprocessing"},
     "interpretability": {"blocks", "bundle", "preprocessing", "data", "training", "reference"},
-    "labs": {"blocks", "bundle", "preprocessing", "data", "training", "reference"},
+    "labs": {"blocks", "bundle", "preprocessing", "data", "training", "reference", "interpretability"},
     "cli": {
         "blocks",
         "bundle",

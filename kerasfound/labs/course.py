@@ -18,7 +18,6 @@ COURSE: dict[str, tuple[str, ...]] = {
         "sigmoid_vanishing",
         "tanh_better",
         "tanh_is_sigmoid",
-        "softmax_probabilities",
         "hidden_relu",
         "gelu",
     ),

@@ -28,3 +28,10 @@ def digits(seed: int, train: int = 1000) -> Digits:
     order = np.random.default_rng(seed).permutation(len(y))
     x, y = (x[order] / 16).astype("float32"), y[order].astype("int32")
     return Digits(x[:train], y[:train], x[train:], y[train:])
+
+
+def with_wrong_labels(y: np.ndarray, share: float, seed: int, classes: int = 10) -> np.ndarray:
+    """The labels, of which `share` are replaced by another class at random."""
+    rng = np.random.default_rng(1000 + seed)
+    wrong = rng.permutation(len(y)) < round(share * len(y))
+    return np.where(wrong, (y + rng.integers(1, classes, len(y))) % classes, y).astype(y.dtype)

@@ -43,6 +43,36 @@ def dense_network(
     return keras.Sequential([keras.Input((inputs,)), *layers, last])
 
 
+def classifier(
+    optimizer: Any,
+    hidden: Sequence[int] = (64,),
+    inputs: int = 64,
+    classes: int = 10,
+    dropout: float = 0.0,
+) -> Learner:
+    """A learner of ReLU layers from He's weights, with the softmax cross-entropy; its outputs are logits.
+
+    Args:
+        optimizer: a Keras optimizer that is not built yet.
+        hidden: the number of units of each hidden layer; without one it is logistic regression.
+        inputs: the number of inputs.
+        classes: the number of classes.
+        dropout: the share of hidden units that are dropped in training.
+    """
+
+    def build() -> keras.Model:
+        model = keras.Sequential([keras.Input((inputs,))])
+        for units in hidden:
+            start = kf.initializers.HeNormal()
+            model.add(kf.layers.Dense(units, activation=kf.activations.relu, kernel_initializer=start))
+            if dropout:
+                model.add(kf.layers.Dropout(dropout))
+        model.add(kf.layers.Dense(classes))
+        return model
+
+    return Learner(build, kf.losses.SparseCategoricalCrossentropy(from_logits=True), optimizer)
+
+
 def hidden_outputs(model: keras.Model, x: Any) -> list[np.ndarray]:
     """The outputs of each hidden layer of a `dense_network`."""
     outputs = []
@@ -50,6 +80,11 @@ def hidden_outputs(model: keras.Model, x: Any) -> list[np.ndarray]:
         x = layer(x)
         outputs.append(np.asarray(keras.ops.convert_to_numpy(x)))
     return outputs
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """The softmax of rows of logits."""
+    return np.asarray(keras.ops.convert_to_numpy(kf.activations.softmax(keras.ops.convert_to_tensor(logits))))
 
 
 def signal_learner(width: int, layers: int, activation: Activation, initializer: Initializer) -> Learner:

@@ -103,13 +103,19 @@ def hidden_relu(
                 condition="the target is not a wave of many periods",
             ),
         ),
-        figure=Figure(
-            (
-                _bars("Deep network", "cross-entropy after training, nats", deep),
-                _bars("Gates of an LSTM", f"log10 of the largest state after {time} steps", gate),
-                _bars(f"{waves} waves", "mean squared error", wave, log="y"),
-            )
-        ),
+        figure=_figure(deep, gate, wave, time, waves),
+    )
+
+
+def _figure(
+    deep: dict[str, Measured], gate: dict[str, Measured], wave: dict[str, Measured], time: int, waves: int
+) -> Figure:
+    return Figure(
+        (
+            _bars("Deep network", "cross-entropy after training, nats", deep),
+            _bars("Gates of an LSTM", f"log10 of the largest state after {time} steps", gate),
+            _bars(f"{waves} waves", "mean squared error", wave, log="y"),
+        )
     )
 
 

@@ -93,26 +93,33 @@ def tanh_is_sigmoid(
                 condition="one speaks of what a network can represent, not of how it trains",
             ),
         ),
-        figure=Figure(
-            (
-                Panel(
-                    "Activations",
-                    "z",
-                    "output",
-                    {
-                        "tanh z": Series(z.tolist(), tanh.tolist()),
-                        "sigmoid(z) - 1/2": Series(z.tolist(), (sigmoid - 0.5).tolist()),
-                        "2 sigmoid(2 z) - 1": Series(z[::20].tolist(), stretched[::20].tolist()),
-                    },
-                ),
-                Panel(
-                    "The same network, the same rate",
-                    "step",
-                    "training cross-entropy, nats",
-                    {name: Series.mean(list(range(steps)), each) for name, each in losses.items()},
-                ),
-            )
-        ),
+        figure=_figure(z, tanh, sigmoid, stretched, losses),
+    )
+
+
+def _figure(
+    z: np.ndarray, tanh: np.ndarray, sigmoid: np.ndarray, stretched: np.ndarray, losses: dict[str, list[np.ndarray]]
+) -> Figure:
+    steps = len(losses["tanh"][0])
+    return Figure(
+        (
+            Panel(
+                "Activations",
+                "z",
+                "output",
+                {
+                    "tanh z": Series(z.tolist(), tanh.tolist()),
+                    "sigmoid(z) - 1/2": Series(z.tolist(), (sigmoid - 0.5).tolist()),
+                    "2 sigmoid(2 z) - 1": Series(z[::20].tolist(), stretched[::20].tolist()),
+                },
+            ),
+            Panel(
+                "The same network, the same rate",
+                "step",
+                "training cross-entropy, nats",
+                {name: Series.mean(list(range(steps)), each) for name, each in losses.items()},
+            ),
+        )
     )
 
 

@@ -12,8 +12,8 @@ from ..evidence import Evidence, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
 from ..measured import Measured
+from ..networks import classifier
 from ..panels import Panel, Series
-from .digit_network import network_learner
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +65,7 @@ def data_need(
 
 def _curve(units: list[int], rate: float, steps: int, seeds: int) -> list[Measured]:
     """The test accuracy for each number of images."""
-    learner = network_learner(units, kf.optimizers.Adam(rate))
+    learner = classifier(kf.optimizers.Adam(rate), units)
     curve = []
     for size in SIZES:
         accuracies = []

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import kerasfound as kf
 from kerasfound import _lazy
 
-from ..digit_images import digits
+from ..digit_images import digits, with_wrong_labels
 from ..evidence import Evidence, limit, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
 from ..measured import Measured, all_of
+from ..networks import classifier
 from ..panels import Panel, Series
-from .digit_network import network_learner, with_wrong_labels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +74,7 @@ Run = list[tuple["np.ndarray", "np.ndarray"]]
 
 
 def _train(wrong: float, examples: int, steps: int, seeds: int) -> Run:
-    learner = network_learner([256], kf.optimizers.Adam(0.005))
+    learner = classifier(kf.optimizers.Adam(0.005), [256])
     runs = []
     for seed in range(seeds):
         data = digits(seed, examples)

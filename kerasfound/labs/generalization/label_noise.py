@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import kerasfound as kf
 
-from ..digit_images import digits
+from ..digit_images import digits, with_wrong_labels
 from ..evidence import Evidence, limit, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
 from ..measured import Measured
+from ..networks import classifier
 from ..panels import Panel, Series
-from .digit_network import network_learner, with_wrong_labels
 
 if TYPE_CHECKING:
     from ..learner import Learner
@@ -45,7 +45,7 @@ def label_noise(
 
     Source: Rolnick, Veit, Belongie and Shavit, "Deep Learning is Robust to Massive Label Noise", 2017.
     """
-    learner = network_learner([256], kf.optimizers.Adam(0.005))
+    learner = classifier(kf.optimizers.Adam(0.005), [256])
     both = [_accuracies(learner, share, examples, (short, long), seeds) for share in SHARES]
     early, late = [pair[0] for pair in both], [pair[1] for pair in both]
     at = SHARES.index(MANY)

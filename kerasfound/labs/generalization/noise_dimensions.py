@@ -12,8 +12,8 @@ from ..evidence import Evidence, limit, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
 from ..measured import Measured
+from ..networks import classifier
 from ..panels import Panel, Series
-from .digit_network import network_learner
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +48,7 @@ def noise_dimensions(
 
     Source: Pope et al., "The Intrinsic Dimension of Images and Its Impact on Learning", 2021.
     """
-    learner = network_learner([128], kf.optimizers.Adam(0.002), inputs=INPUTS)
+    learner = classifier(kf.optimizers.Adam(0.002), [128], inputs=INPUTS)
     found: dict[str, list[float]] = {"64 dimensions": [], "turned into 1,000": [], "936 of noise added": []}
     for seed in range(seeds):
         data = digits(seed, examples)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import kerasfound as kf
 from kerasfound import _lazy
 
-from ..digit_images import digits
+from ..digit_images import digits, with_wrong_labels
 from ..evidence import Evidence, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
 from ..measured import Measured
+from ..networks import classifier
 from ..panels import Panel, Series
-from .digit_network import network_learner, with_wrong_labels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,7 +86,7 @@ def overfitting(
 def _train(setting: Setting, wrong: float, steps: int, seeds: int) -> list[tuple[float, float]]:
     """The train and the test accuracy of each seed."""
     optimizer = kf.optimizers.AdamW(0.005, weight_decay=setting.decay)
-    learner = network_learner([setting.units], optimizer, dropout=setting.dropout)
+    learner = classifier(optimizer, [setting.units], dropout=setting.dropout)
     found = []
     for seed in range(seeds):
         data = digits(seed, MORE)

@@ -12,8 +12,8 @@ from ..evidence import Evidence, limit, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
 from ..measured import Measured
+from ..networks import classifier
 from ..panels import Panel, Series
-from .digit_network import network_learner
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +78,7 @@ def random_labels(
 
 def _train(units: int, examples: int, epochs: int, seeds: int, random: bool) -> list[tuple[list[float], float]]:
     """For each seed: the train accuracy in the course of training, and the test accuracy at its end."""
-    learner = network_learner([units], kf.optimizers.Adam(0.005))
+    learner = classifier(kf.optimizers.Adam(0.005), [units])
     found = []
     for seed in range(seeds):
         data = digits(seed, examples)

@@ -12,8 +12,8 @@ from ..evidence import Evidence, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
 from ..measured import Measured
+from ..networks import classifier
 from ..panels import Panel, Series
-from .digit_network import network_learner
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +49,7 @@ def shallow_memorizes(
     train: dict[tuple[str, str], Measured] = {}
     test: dict[tuple[str, str], Measured] = {}
     for name, units in networks.items():
-        learner = network_learner(units, kf.optimizers.Adam(0.003))
+        learner = classifier(kf.optimizers.Adam(0.003), units)
         for labels in ("true", "random"):
             pairs = []
             for seed in range(seeds):

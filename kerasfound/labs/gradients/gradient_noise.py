@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import kerasfound as kf
 from kerasfound import _lazy
 
+from ..digit_images import digits
 from ..evidence import Evidence, limit, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
@@ -17,9 +18,8 @@ from ..panels import Panel, Series
 if TYPE_CHECKING:
     import keras
     import numpy as np
-    import sklearn.datasets as datasets
 else:
-    keras, np, datasets = _lazy.module("keras"), _lazy.module("numpy"), _lazy.module("sklearn.datasets")
+    keras, np = _lazy.module("keras"), _lazy.module("numpy")
 
 ROWS = 512
 SMALL = (2, 8, 32)
@@ -47,8 +47,7 @@ def gradient_noise(*, draws: Annotated[int, Between(10, 1000)] = 60, seeds: Seed
     Source: Bottou, Curtis and Nocedal, "Optimization Methods for Large-Scale Machine Learning", 2018.
     """
     noise: dict[int, list[float]] = {size: [] for size in (*SMALL, *LARGE)}
-    digits = datasets.load_digits()
-    x, y = (digits.data[:ROWS] / 16).astype("float32"), digits.target[:ROWS]
+    x, y, *_ = digits(0, ROWS)
 
     def build() -> keras.Model:
         hidden = kf.layers.Dense(16, activation=kf.activations.tanh)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import kerasfound as kf
 from kerasfound import _lazy
 
+from ..digit_images import Digits, digits
 from ..evidence import Evidence, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
@@ -17,16 +18,14 @@ from ..panels import Panel, Series
 if TYPE_CHECKING:
     import keras
     import numpy as np
-    import sklearn.datasets as datasets
-    import sklearn.model_selection as model_selection
     from keras import ops
 else:
     keras, np, ops = _lazy.module("keras"), _lazy.module("numpy"), _lazy.module("keras.ops")
-    datasets, model_selection = _lazy.module("sklearn.datasets"), _lazy.module("sklearn.model_selection")
 
 UNITS, CLASSES, BATCH = 16, 10, 128
 DIRECTIONS = 64
 """Pairs of forward passes in a step of the network that learns by perturbation."""
+TRAIN = 1297
 CHECKS = 10
 TARGET = 0.85
 PASSES_OF_BACKPROP = 3
@@ -60,10 +59,7 @@ def without_backprop(*, steps: Annotated[int, Between(20, 2000)] = 200, seeds: S
     learner = _learner()
     losses_at = _losses_of_population()
     for seed in range(seeds):
-        digits = datasets.load_digits()
-        data = model_selection.train_test_split(
-            (digits.data / 16).astype("float32"), digits.target, test_size=500, random_state=seed
-        )
+        data = digits(seed, TRAIN)
         solved.append(_solve_readout(data, seed))
         perturbed.append(_perturb(learner.start(seed), losses_at, data, at, seed))
         backprop.append(_backpropagate(learner.start(seed), data, at, seed))
@@ -95,31 +91,33 @@ def without_backprop(*, steps: Annotated[int, Between(20, 2000)] = 200, seeds: S
                 f"perturbation of the weights learns all layers, with {times.mean:.0f} times the forward passes",
             ),
         ),
-        figure=Figure(
-            (
-                Panel(
-                    "Digits",
-                    "cost of the training (forward passes)",
-                    "test accuracy",
-                    {
-                        "backpropagation": Series.mean([PASSES_OF_BACKPROP * t for t in at], backprop),
-                        "perturbation": Series.mean([2 * DIRECTIONS * t for t in at], perturbed),
-                    },
-                    log="x",
-                ),
-                Panel(
-                    "At the end",
-                    "learned by",
-                    "test accuracy",
-                    {
-                        "accuracy": Series.of(
-                            ["solved readout", "perturbation", "backpropagation"], [readout, perturbation, gradient]
-                        )
-                    },
-                    kind="bars",
-                ),
-            )
-        ),
+        figure=_figure(at, backprop, perturbed, (readout, perturbation, gradient)),
+    )
+
+
+def _figure(
+    at: list[int], backprop: list[list[float]], perturbed: list[list[float]], final: tuple[Measured, ...]
+) -> Figure:
+    return Figure(
+        (
+            Panel(
+                "Digits",
+                "cost of the training (forward passes)",
+                "test accuracy",
+                {
+                    "backpropagation": Series.mean([PASSES_OF_BACKPROP * t for t in at], backprop),
+                    "perturbation": Series.mean([2 * DIRECTIONS * t for t in at], perturbed),
+                },
+                log="x",
+            ),
+            Panel(
+                "At the end",
+                "learned by",
+                "test accuracy",
+                {"accuracy": Series.of(["solved readout", "perturbation", "backpropagation"], final)},
+                kind="bars",
+            ),
+        )
     )
 
 
@@ -131,9 +129,9 @@ def _learner() -> Learner:
     return Learner(build, kf.losses.SparseCategoricalCrossentropy(from_logits=True), kf.optimizers.Adam(0.01))
 
 
-def _solve_readout(data: Any, seed: int) -> float:
+def _solve_readout(data: Digits, seed: int) -> float:
     """The test accuracy of least squares on 500 random hidden units."""
-    x, x_test, y, y_test = data
+    x, y, x_test, y_test = data
     keras.utils.set_random_seed(seed)
     hidden = kf.layers.Dense(500, activation=kf.activations.tanh)
     features, features_test = (np.asarray(ops.convert_to_numpy(hidden(rows))) for rows in (x, x_test))
@@ -142,8 +140,8 @@ def _solve_readout(data: Any, seed: int) -> float:
     return float(np.mean((features_test @ readout).argmax(-1) == y_test))
 
 
-def _backpropagate(learner: Learner, data: Any, at: list[int], seed: int) -> list[float]:
-    x, x_test, y, y_test = data
+def _backpropagate(learner: Learner, data: Digits, at: list[int], seed: int) -> list[float]:
+    x, y, x_test, y_test = data
     accuracy = []
     for i, (before, after) in enumerate(zip([0, *at], at, strict=False)):
         learner.learn(x, y, after - before, BATCH, seed=CHECKS * seed + i)
@@ -151,9 +149,9 @@ def _backpropagate(learner: Learner, data: Any, at: list[int], seed: int) -> lis
     return accuracy
 
 
-def _perturb(learner: Learner, losses_at: Any, data: Any, at: list[int], seed: int) -> list[float]:
+def _perturb(learner: Learner, losses_at: Any, data: Digits, at: list[int], seed: int) -> list[float]:
     """Take steps along gradients that are estimated by forward passes, and return the accuracy at some steps."""
-    x, x_test, y, y_test = data
+    x, y, x_test, y_test = data
     rng = np.random.default_rng(seed)
     weights = learner.model.trainable_variables
     h = 0.01

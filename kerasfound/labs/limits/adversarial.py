@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+import kerasfound as kf
 from kerasfound import _lazy
 
-from ..classifier import dense_classifier, digits
+from ..digit_images import digits
 from ..evidence import Evidence, limit, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
-from ..input_gradients import input_gradient
 from ..measured import Measured
+from ..networks import classifier
 from ..panels import Panel, Series
 
 if TYPE_CHECKING:
     import numpy as np
     from keras import ops
-else:
-    np, ops = _lazy.module("numpy"), _lazy.module("keras.ops")
 
+    from kerasfound import autodiff
+else:
+    np, ops, autodiff = _lazy.module("numpy"), _lazy.module("keras.ops"), _lazy.module("kerasfound.autodiff")
+
+TRAIN = 1200
 CHANGES = (0.0, 0.05, 0.1, 0.25, 0.5)
 
 
@@ -48,18 +52,19 @@ def adversarial(
 
     Source: Goodfellow, Shlens and Szegedy, "Explaining and Harnessing Adversarial Examples", 2015.
     """
-    train, test = digits()
-    learner = dense_classifier(64)
+    data = digits(0, TRAIN)
+    learner = classifier(kf.optimizers.Adam(0.003))
     changes = sorted({*CHANGES, change})
-    targets = ops.convert_to_tensor(test.y)
+    targets = ops.convert_to_tensor(data.y_test)
     attacked, noisy = np.zeros((2, seeds, len(changes)))
     for seed in range(seeds):
-        learner.start(seed).learn(train.x, train.y, steps, 64, seed)
-        direction = np.sign(input_gradient(lambda x: learner.loss(targets, learner.model(x)), test.x))
-        signs = np.random.default_rng(seed).choice([-1.0, 1.0], test.x.shape)
+        learner.start(seed).learn(data.x, data.y, steps, 64, seed)
+        direction = np.sign(autodiff.gradients(lambda x: learner.loss(targets, learner.model(x)), [data.x_test])[0])
+        signs = np.random.default_rng(seed).choice([-1.0, 1.0], data.x_test.shape)
         for i, size in enumerate(changes):
             attacked[seed, i], noisy[seed, i] = (
-                learner.accuracy((test.x + size * signed).astype("float32"), test.y) for signed in (direction, signs)
+                learner.accuracy((data.x_test + size * signed).astype("float32"), data.y_test)
+                for signed in (direction, signs)
             )
     at = changes.index(change)
     clean, fooled, random = (Measured.over(v) for v in (noisy[:, 0], attacked[:, at], noisy[:, at]))

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+import kerasfound as kf
 from kerasfound import _lazy
 
-from ..classifier import dense_classifier, digits, probabilities
+from ..digit_images import digits
 from ..evidence import Evidence, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
-from ..input_gradients import input_gradient
 from ..learner import Learner
 from ..measured import Measured
+from ..networks import classifier, probabilities
 from ..panels import Panel, Series
 
 if TYPE_CHECKING:
     import numpy as np
     from keras import ops
-else:
-    np, ops = _lazy.module("numpy"), _lazy.module("keras.ops")
 
+    from kerasfound import autodiff
+else:
+    np, ops, autodiff = _lazy.module("numpy"), _lazy.module("keras.ops"), _lazy.module("kerasfound.autodiff")
+
+TRAIN = 1200
 IMAGES = 200
 DELETED = (0, 2, 4, 8, 16, 32, 64)
 
@@ -53,12 +57,12 @@ def black_box(
     Source: Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks", 2017; deletion: Petsiuk, Das and
     Saenko, "RISE", 2018.
     """
-    train, test = digits()
-    x = test.x[:IMAGES]
-    learner = dense_classifier(64)
+    data = digits(0, TRAIN)
+    x = data.x_test[:IMAGES]
+    learner = classifier(kf.optimizers.Adam(0.003))
     curves: dict[str, list[np.ndarray]] = {}
     for seed in range(seeds):
-        learner.start(seed).learn(train.x, train.y, steps, 64, seed)
+        learner.start(seed).learn(data.x, data.y, steps, 64, seed)
         for name, importance in _rankings(learner, x, path, seed).items():
             curves.setdefault(name, []).append(_deletion(learner, x, importance))
     share = np.array(DELETED) / x.shape[1]
@@ -100,7 +104,7 @@ def _rankings(learner: Learner, x: np.ndarray, path: int, seed: int) -> dict[str
     decision = np.eye(10, dtype="float32")[learner.predict(x).argmax(axis=-1)]
 
     def gradient(scale: float) -> np.ndarray:
-        return input_gradient(lambda x: ops.sum(learner.model(x) * decision), scale * x)
+        return autodiff.gradients(lambda x: ops.sum(learner.model(x) * decision), [scale * x])[0]
 
     middles = (np.arange(path, dtype="float32") + 0.5) / path if path > 1 else np.ones(1, "float32")
     return {

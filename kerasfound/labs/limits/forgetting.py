@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+import kerasfound as kf
 from kerasfound import _lazy
 
-from ..classifier import dense_classifier, digits
+from ..digit_images import digits
 from ..evidence import Evidence, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
 from ..measured import Measured
+from ..networks import classifier
 from ..panels import Panel, Series
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 else:
     np = _lazy.module("numpy")
 
+TRAIN = 1200
 STEPS_BETWEEN = 50
 BATCH_SIZE = 32
 
@@ -47,22 +50,22 @@ def forgetting(
 
     Source: McCloskey and Cohen, "Catastrophic Interference in Connectionist Networks", 1989.
     """
-    train, test = digits()
-    is_a, test_a = train.y < 5, test.y < 5
+    data = digits(0, TRAIN)
+    is_a, test_a = data.y < 5, data.y_test < 5
     a, b = np.flatnonzero(is_a), np.flatnonzero(~is_a)
     second = np.concatenate([b, a[:kept]])
-    learner = dense_classifier(64)
+    learner = classifier(kf.optimizers.Adam(0.003))
     curves, both = [], []
     for seed in range(seeds):
         learner.start(seed)
         curve = []
         for rows in (a, second):
             for part in range(steps // STEPS_BETWEEN):
-                learner.learn(train.x[rows], train.y[rows], STEPS_BETWEEN, BATCH_SIZE, seed=1000 * seed + part)
-                curve.append([learner.accuracy(test.x[of], test.y[of]) for of in (test_a, ~test_a)])
+                learner.learn(data.x[rows], data.y[rows], STEPS_BETWEEN, BATCH_SIZE, seed=1000 * seed + part)
+                curve.append([learner.accuracy(data.x_test[of], data.y_test[of]) for of in (test_a, ~test_a)])
         curves.append(curve)
-        learner.start(seed).learn(train.x, train.y, 2 * steps, BATCH_SIZE, seed)
-        both.append(learner.accuracy(test.x, test.y))
+        learner.start(seed).learn(data.x, data.y, 2 * steps, BATCH_SIZE, seed)
+        both.append(learner.accuracy(data.x_test, data.y_test))
     on_a, on_b = np.moveaxis(np.array(curves), -1, 0)
     end_of_a = on_a.shape[1] // 2 - 1
     before, after = Measured.over(on_a[:, end_of_a]), Measured.over(on_a[:, -1])

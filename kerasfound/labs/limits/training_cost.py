@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+import kerasfound as kf
 from kerasfound import _lazy
 
-from ..classifier import dense_classifier
 from ..evidence import Evidence, limit, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
 from ..measured import Measured
+from ..networks import classifier
 from ..operations import count_gradients, count_outputs
 from ..panels import Panel, Series
 
@@ -52,7 +53,7 @@ def training_cost(
     """
     forward, step = [], []
     for seed in range(seeds):
-        learner = dense_classifier(64, 3 * (128 * (seed + 1),))
+        learner = classifier(kf.optimizers.Adam(), 3 * (128 * (seed + 1),))
         x, y = np.zeros((BATCH, 64), "float32"), np.zeros(BATCH, "int32")
         forward.append(count_outputs(learner, x) / BATCH)
         step.append(count_gradients(learner, x, y) / BATCH)

@@ -80,28 +80,28 @@ def weight_importance(
                 condition="no input is nearly a copy of another",
             ),
         ),
-        figure=Figure(
-            (
-                Panel(
-                    "Weight of x1 / weight of x2",
-                    "inputs",
-                    "ratio of the weights",
-                    {
-                        "ratio": Series.of(
-                            ["same scale", "other unit", "three times"], [case[0] for case in cases.values()]
-                        )
-                    },
-                    kind="bars",
-                ),
-                Panel(
-                    "Importance of x1 / importance of x2",
-                    "inputs",
-                    "ratio of the importances",
-                    {"ratio": Series.of(["same scale", "other unit"], [plain[1], unit[1]])},
-                    kind="bars",
-                ),
-            )
-        ),
+        figure=_figure(cases),
+    )
+
+
+def _figure(cases: dict[str, tuple[Measured, Measured, list[np.ndarray]]]) -> Figure:
+    return Figure(
+        (
+            Panel(
+                "Weight of x1 / weight of x2",
+                "inputs",
+                "ratio of the weights",
+                {"ratio": Series.of(["same scale", "other unit", "three times"], [case[0] for case in cases.values()])},
+                kind="bars",
+            ),
+            Panel(
+                "Importance of x1 / importance of x2",
+                "inputs",
+                "ratio of the importances",
+                {"ratio": Series.of(["same scale", "other unit"], [case[1] for case in list(cases.values())[:2]])},
+                kind="bars",
+            ),
+        )
     )
 
 

@@ -91,27 +91,32 @@ def adam_parts(
                 "momentum means the gradients (RMSprop's own momentum adds up steps instead)",
             ),
         ),
-        figure=Figure(
-            (
-                Panel(
-                    "Steps for the same random gradients",
-                    "step",
-                    "length of the step (learning rates)",
-                    {
-                        "Adam": Series(t, np.abs(adam).mean(1)),
-                        "momentum / root of mean square": Series(t, np.abs(parts).mean(1)),
-                        "RMSprop with its own momentum": Series(t, np.abs(with_momentum).mean(1)),
-                    },
-                    log="y",
-                ),
-                Panel(
-                    "The correction",
-                    "step",
-                    "factor",
-                    {"measured": Series(t, (adam / parts).mean(1)), "formula": Series(t, factor)},
-                ),
-            )
-        ),
+        figure=_figure(adam, parts, with_momentum, factor),
+    )
+
+
+def _figure(adam: np.ndarray, parts: np.ndarray, with_momentum: np.ndarray, factor: np.ndarray) -> Figure:
+    t = np.arange(1, len(adam) + 1)
+    return Figure(
+        (
+            Panel(
+                "Steps for the same random gradients",
+                "step",
+                "length of the step (learning rates)",
+                {
+                    "Adam": Series(t, np.abs(adam).mean(1)),
+                    "momentum / root of mean square": Series(t, np.abs(parts).mean(1)),
+                    "RMSprop with its own momentum": Series(t, np.abs(with_momentum).mean(1)),
+                },
+                log="y",
+            ),
+            Panel(
+                "The correction",
+                "step",
+                "factor",
+                {"measured": Series(t, (adam / parts).mean(1)), "formula": Series(t, factor)},
+            ),
+        )
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import kerasfound as kf
 from kerasfound import _lazy
 
+from ..digit_images import digits
 from ..evidence import Evidence, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
@@ -17,14 +18,12 @@ from ..panels import Panel, Series
 if TYPE_CHECKING:
     import keras
     import numpy as np
-    import sklearn.datasets as datasets
-    import sklearn.model_selection as model_selection
 else:
     keras, np = _lazy.module("keras"), _lazy.module("numpy")
-    datasets, model_selection = _lazy.module("sklearn.datasets"), _lazy.module("sklearn.model_selection")
 
 RATES = tuple(10 ** (k / 2) for k in range(-9, 2))
 """From 3e-5 to 3, two in each factor of ten."""
+TRAIN = 1297
 DEFAULT = 1e-3
 GOOD = 0.01
 """A rate is good if its test accuracy is at most this much below that of the best rate."""
@@ -103,13 +102,10 @@ def _accuracy(optimizer: Any, steps: int, seeds: int) -> np.ndarray:
         hidden = kf.layers.Dense(32, activation=kf.activations.relu)
         return keras.Sequential([keras.Input((64,)), hidden, kf.layers.Dense(10)])
 
-    digits = datasets.load_digits()
     learner = Learner(build, kf.losses.SparseCategoricalCrossentropy(from_logits=True), optimizer)
     accuracy = np.zeros((len(RATES), seeds))
     for seed in range(seeds):
-        x, x_test, y, y_test = model_selection.train_test_split(
-            (digits.data / 16).astype("float32"), digits.target, test_size=500, random_state=seed
-        )
+        x, y, x_test, y_test = digits(seed, TRAIN)
         for i, rate in enumerate(RATES):
             learner.start(seed)
             learner.optimizer.learning_rate = rate

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import kerasfound as kf
 from kerasfound import _lazy
 
+from ..digit_images import digits
 from ..evidence import Evidence, limit, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
@@ -18,9 +19,8 @@ from ..panels import Panel, Series
 if TYPE_CHECKING:
     import keras
     import numpy as np
-    import sklearn.datasets as datasets
 else:
-    keras, np, datasets = _lazy.module("keras"), _lazy.module("numpy"), _lazy.module("sklearn.datasets")
+    keras, np = _lazy.module("keras"), _lazy.module("numpy")
 
 ROWS = 1536
 SIZES = (1, 8, 64, ROWS)
@@ -50,8 +50,7 @@ def batch_size_time(*, target: Annotated[float, Between(0.2, 1.5)] = 0.4, seeds:
 
     Source: Bottou and Bousquet, "The Tradeoffs of Large Scale Learning", 2008.
     """
-    digits = datasets.load_digits()
-    x, y = (digits.data[:ROWS] / 16).astype("float32"), digits.target[:ROWS]
+    x, y, *_ = digits(0, ROWS)
     learner = _learner()
     steps, seconds = {}, {}
     for size in SIZES:

@@ -79,29 +79,36 @@ def momentum_memory(*, momentum: Annotated[float, Between(0.1, 0.99)] = 0.9, see
                 f"the gradients are not older than about 5 / (1 - momentum) = {memory} steps",
             ),
         ),
-        figure=Figure(
-            (
-                Panel(
-                    "What is left of one gradient",
-                    "steps since the gradient",
-                    "part in the step",
-                    {
-                        "measured": Series(range(steps), single.mean(-1)),
-                        f"{momentum} to the power of the steps": Series(range(steps), weights),
-                    },
-                ),
-                Panel(
-                    "Steps for random gradients",
-                    "step",
-                    "change of the weight / learning rate",
-                    {
-                        "gradient": Series(range(steps), random[:, 0]),
-                        "step of Momentum": Series(range(steps), taken[:, 0]),
-                        "weighted sum": Series(range(steps), sums[:, 0]),
-                    },
-                ),
-            )
-        ),
+        figure=_figure(momentum, single, weights, random, taken, sums),
+    )
+
+
+def _figure(
+    momentum: float, single: np.ndarray, weights: np.ndarray, random: np.ndarray, taken: np.ndarray, sums: np.ndarray
+) -> Figure:
+    steps = len(weights)
+    return Figure(
+        (
+            Panel(
+                "What is left of one gradient",
+                "steps since the gradient",
+                "part in the step",
+                {
+                    "measured": Series(range(steps), single.mean(-1)),
+                    f"{momentum} to the power of the steps": Series(range(steps), weights),
+                },
+            ),
+            Panel(
+                "Steps for random gradients",
+                "step",
+                "change of the weight / learning rate",
+                {
+                    "gradient": Series(range(steps), random[:, 0]),
+                    "step of Momentum": Series(range(steps), taken[:, 0]),
+                    "weighted sum": Series(range(steps), sums[:, 0]),
+                },
+            ),
+        )
     )
 
 

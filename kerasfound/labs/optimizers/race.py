@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import kerasfound as kf
 from kerasfound import _lazy
 
+from ..digit_images import digits
 from ..evidence import Evidence, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
@@ -17,20 +18,18 @@ from ..panels import Panel, Series
 if TYPE_CHECKING:
     import keras
     import numpy as np
-    import sklearn.datasets as datasets
-    import sklearn.model_selection as model_selection
     from keras import ops
 
     from . import surfaces
 else:
     keras, np, ops = _lazy.module("keras"), _lazy.module("numpy"), _lazy.module("keras.ops")
-    datasets, model_selection = _lazy.module("sklearn.datasets"), _lazy.module("sklearn.model_selection")
     surfaces = _lazy.module("kerasfound.labs.optimizers.surfaces")
 
 CONDITION = 100.0
 RATES = tuple(10 ** (k / 4) for k in range(-14, 3))
 """From 3e-4 to 3, four in each factor of ten."""
 DIGITS_RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+TRAIN = 1297
 LOOK, LOOKS = 10, 20
 """Steps between two looks at the accuracy on digits, and the number of looks."""
 
@@ -127,12 +126,9 @@ def _digits(optimizer: Any, seeds: int) -> np.ndarray:
         return keras.Sequential([keras.Input((64,)), hidden, kf.layers.Dense(10)])
 
     learner = Learner(build, kf.losses.SparseCategoricalCrossentropy(from_logits=True), optimizer)
-    digits = datasets.load_digits()
     taken = np.full((len(DIGITS_RATES), seeds), float(LOOK * LOOKS))
     for seed in range(seeds):
-        x, x_test, y, y_test = model_selection.train_test_split(
-            (digits.data / 16).astype("float32"), digits.target, test_size=500, random_state=seed
-        )
+        x, y, x_test, y_test = digits(seed, TRAIN)
         for i, rate in enumerate(DIGITS_RATES):
             learner.start(seed)
             learner.optimizer.learning_rate = rate

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import kerasfound as kf
 from kerasfound import _lazy
 
+from ..digit_images import digits
 from ..evidence import Evidence, limit, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
@@ -17,11 +18,9 @@ from ..panels import Panel, Series
 if TYPE_CHECKING:
     import keras
     import numpy as np
-    import sklearn.datasets as datasets
     from keras import ops
 else:
     keras, np, ops = _lazy.module("keras"), _lazy.module("numpy"), _lazy.module("keras.ops")
-    datasets = _lazy.module("sklearn.datasets")
 
 ROWS, UNITS = 200, 32
 CHUNKS = 12
@@ -109,10 +108,9 @@ def _learner() -> Learner:
 
 def _train(learner: Learner, rate: float, steps: int, seed: int) -> tuple[np.ndarray, list[float]]:
     """The loss before each step, and the sharpness before each chunk of steps."""
-    digits = datasets.load_digits()
-    x = (digits.data[:ROWS] / 16).astype("float32")
+    x, y, *_ = digits(0, ROWS)
     x = x - x.mean(0)  # else the mean picture alone makes the loss sharp from the start
-    y = np.eye(10, dtype="float32")[digits.target[:ROWS]]
+    y = np.eye(10, dtype="float32")[y]
     learner.start(seed)
     learner.optimizer.learning_rate = rate
     direction = [np.random.default_rng(seed).normal(size=w.shape) for w in learner.model.trainable_variables]

@@ -10,15 +10,16 @@ from kerasfound import _lazy
 from ..evidence import Evidence, limit, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
-from ..input_gradients import input_gradient
 from ..measured import Measured
 from ..panels import Panel, Series
 
 if TYPE_CHECKING:
     import numpy as np
     from keras import ops
+
+    from kerasfound import autodiff
 else:
-    np, ops = _lazy.module("numpy"), _lazy.module("keras.ops")
+    np, ops, autodiff = _lazy.module("numpy"), _lazy.module("keras.ops"), _lazy.module("kerasfound.autodiff")
 
 WIDTHS = (1, 4, 16, 64, 256, 1024)
 
@@ -103,8 +104,8 @@ def _slope(query: np.ndarray, key: np.ndarray, direction: np.ndarray) -> float:
     width = query.shape[-1]
     scores = query @ key.T / np.sqrt(width).astype("float32")
     identity = np.eye(len(key), dtype="float32") * np.float32(np.sqrt(len(key)))
-    gradient = input_gradient(
-        lambda s: ops.sum(kf.layers.attention_weights(s, identity) * direction), scores.astype("float32")
+    (gradient,) = autodiff.gradients(
+        lambda s: ops.sum(kf.layers.attention_weights(s, identity) * direction), [scores.astype("float32")]
     )
     return float(np.linalg.norm(gradient, axis=1).mean())
 

@@ -12,7 +12,6 @@ from kerasfound import _lazy
 from ..evidence import Evidence, limit, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
-from ..input_gradients import input_gradient
 from ..measured import Measured, all_of
 from ..panels import Panel, Series
 
@@ -20,8 +19,11 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
     from keras import ops
+
+    from kerasfound import autodiff
 else:
     keras, np, ops = _lazy.module("keras"), _lazy.module("numpy"), _lazy.module("keras.ops")
+    autodiff = _lazy.module("kerasfound.autodiff")
 
 SHARE = 0.95
 """The part of the squared gradient that the effective field holds."""
@@ -103,7 +105,8 @@ def _measure(kernel: int, strides: list[int], seeds: int) -> tuple[np.ndarray, n
         layers = [kf.layers.Conv2D(1, (kernel, 1), stride, padding="valid") for stride in strides]
         for depth in range(1, len(strides) + 1):
             middle = functools.partial(_middle, layers[:depth])
-            squared = np.sort(input_gradient(middle, pixels).ravel() ** 2)[::-1]
+            (gradient,) = autodiff.gradients(middle, [pixels])
+            squared = np.sort(gradient.ravel() ** 2)[::-1]
             fields[depth - 1, seed] = (squared > 0).sum()
             needed = 1 + np.searchsorted(np.cumsum(squared), SHARE * squared.sum())
             shares[depth - 1, seed] = needed / fields[depth - 1, seed]
