@@ -1,29 +1,14 @@
 """The list of labs, their knobs, and the command line."""
 
-import importlib.util
 import inspect
 import re
 import typing
-from pathlib import Path
 
 import pytest
 
 from kerasfound import cli, labs
 from kerasfound.errors import UserError
 from kerasfound.labs.experiment import Between
-
-
-def names_with_cases():
-    for file in Path(__file__).parent.glob("test_*.py"):
-        if re.search(r"^CASES = ", file.read_text(), re.MULTILINE):
-            spec = importlib.util.spec_from_file_location(file.stem, file)
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            yield from module.CASES
-
-
-def test_every_lab_has_a_small_case_and_a_wrong_block():
-    assert sorted(names_with_cases()) == sorted(labs.CHAPTERS)
 
 
 @pytest.mark.parametrize("name", labs.CHAPTERS)

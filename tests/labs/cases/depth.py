@@ -1,6 +1,5 @@
-"""The labs on depth, with small settings."""
+"""Small settings, verdicts and wrong blocks of the labs on depth."""
 
-import pytest
 from keras import ops
 
 import kerasfound as kf
@@ -27,13 +26,3 @@ CASES = {
     "linear_probes": ({"seeds": 4, "steps": 300}, "holds if", linear_relu),
     "sawtooth": ({"seeds": 2, "steps": 300}, "holds if", leaky_relu),
 }
-
-
-@pytest.mark.slow
-def test_the_verdict(case):
-    case.check()
-
-
-@pytest.mark.slow
-def test_a_wrong_block_turns_the_verdict(case, monkeypatch):
-    case.check_mutant(monkeypatch)

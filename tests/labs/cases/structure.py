@@ -1,6 +1,5 @@
-"""The labs on the structure of networks, with small settings."""
+"""Small settings, verdicts and wrong blocks of the labs on the structure of networks."""
 
-import pytest
 from keras import ops
 
 import kerasfound as kf
@@ -55,13 +54,3 @@ CASES = {
     "superposition": ({"seeds": 2, "steps": 1500}, "holds if", linear_relu),
     "parallel": ({"seeds": 10}, "holds if", not_masked),
 }
-
-
-@pytest.mark.slow
-def test_the_verdict(case):
-    case.check()
-
-
-@pytest.mark.slow
-def test_a_wrong_block_turns_the_verdict(case, monkeypatch):
-    case.check_mutant(monkeypatch)

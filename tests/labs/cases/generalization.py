@@ -1,6 +1,4 @@
-"""The labs on generalization, with small settings."""
-
-import pytest
+"""Small settings, verdicts and wrong blocks of the labs on generalization."""
 
 import kerasfound as kf
 
@@ -36,13 +34,3 @@ CASES = {
     "data_scaling": ({}, "holds if", dead_tanh),
     "noise_dimensions": ({"seeds": 3}, "holds if", dead_relu),
 }
-
-
-@pytest.mark.slow
-def test_the_verdict(case):
-    case.check()
-
-
-@pytest.mark.slow
-def test_a_wrong_block_turns_the_verdict(case, monkeypatch):
-    case.check_mutant(monkeypatch)

@@ -1,7 +1,6 @@
-"""The labs on activations, with small settings."""
+"""Small settings, verdicts and wrong blocks of the labs on activations."""
 
 import keras
-import pytest
 
 import kerasfound as kf
 
@@ -59,13 +58,3 @@ CASES = {
     "hidden_relu": ({"steps": 150, "seeds": 3}, "holds if", dead_relu),
     "gelu": ({"steps": 50, "seeds": 4}, "false as stated", huge_relu),
 }
-
-
-@pytest.mark.slow
-def test_the_verdict(case):
-    case.check()
-
-
-@pytest.mark.slow
-def test_a_wrong_block_turns_the_verdict(case, monkeypatch):
-    case.check_mutant(monkeypatch)

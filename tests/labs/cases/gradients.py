@@ -1,6 +1,5 @@
-"""The labs on gradients, with small settings."""
+"""Small settings, verdicts and wrong blocks of the labs on gradients."""
 
-import pytest
 from keras import ops
 
 import kerasfound as kf
@@ -32,13 +31,3 @@ CASES = {
     "gradient_noise": ({"draws": 20, "seeds": 3}, "holds if", summed_cross_entropy),
     "without_backprop": ({"steps": 40, "seeds": 3}, "false as stated", dead_units),
 }
-
-
-@pytest.mark.slow
-def test_the_verdict(case):
-    case.check()
-
-
-@pytest.mark.slow
-def test_a_wrong_block_turns_the_verdict(case, monkeypatch):
-    case.check_mutant(monkeypatch)

@@ -1,7 +1,6 @@
-"""The labs on losses, with small settings."""
+"""Small settings, verdicts and wrong blocks of the labs on losses."""
 
 import keras
-import pytest
 
 import kerasfound as kf
 
@@ -37,13 +36,3 @@ CASES = {
     "wrong_pairs": ({"samples": 300, "steps": 200, "seeds": 3}, "holds", descending_crossentropy),
     "proper_scores": ({"seeds": 5}, "holds if", absolute_squared_error),
 }
-
-
-@pytest.mark.slow
-def test_the_verdict(case):
-    case.check()
-
-
-@pytest.mark.slow
-def test_a_wrong_block_turns_the_verdict(case, monkeypatch):
-    case.check_mutant(monkeypatch)

@@ -1,6 +1,5 @@
-"""The labs on initial weights and normalization, with small settings."""
+"""Small settings, verdicts and wrong blocks of the labs on initial weights and normalization."""
 
-import pytest
 from keras import ops
 
 import kerasfound as kf
@@ -39,13 +38,3 @@ CASES = {
     "batch_normalization": ({"seeds": 3, "steps": 60}, "holds if", only_shifted),
     "normalization_why": ({}, "false as stated", minus_variance),
 }
-
-
-@pytest.mark.slow
-def test_the_verdict(case):
-    case.check()
-
-
-@pytest.mark.slow
-def test_a_wrong_block_turns_the_verdict(case, monkeypatch):
-    case.check_mutant(monkeypatch)

@@ -1,7 +1,6 @@
-"""The labs on the neuron, with small settings."""
+"""Small settings, verdicts and wrong blocks of the labs on the neuron."""
 
 import keras
-import pytest
 
 import kerasfound as kf
 
@@ -47,13 +46,3 @@ CASES = {
     "weight_importance": ({"seeds": 3}, "holds if", reversed_dense),
     "firing": ({"samples": 200, "steps": 60, "seeds": 2}, "holds if", smooth_step),
 }
-
-
-@pytest.mark.slow
-def test_the_verdict(case):
-    case.check()
-
-
-@pytest.mark.slow
-def test_a_wrong_block_turns_the_verdict(case, monkeypatch):
-    case.check_mutant(monkeypatch)

@@ -1,6 +1,5 @@
-"""The labs on the limits of deep learning, with small settings."""
+"""Small settings, verdicts and wrong blocks of the labs on the limits of deep learning."""
 
-import pytest
 from keras import ops
 
 import kerasfound as kf
@@ -34,13 +33,3 @@ CASES = {
     "black_box": ({"seeds": 2, "steps": 200}, "false as stated", relu_without_gradient),
     "training_cost": ({"seeds": 2}, "holds if", relu_without_gradient),
 }
-
-
-@pytest.mark.slow
-def test_the_verdict(case):
-    case.check()
-
-
-@pytest.mark.slow
-def test_a_wrong_block_turns_the_verdict(case, monkeypatch):
-    case.check_mutant(monkeypatch)

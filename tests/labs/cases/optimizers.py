@@ -1,6 +1,5 @@
-"""The labs on optimizers, with small settings."""
+"""Small settings, verdicts and wrong blocks of the labs on optimizers."""
 
-import pytest
 from keras import ops
 
 import kerasfound as kf
@@ -107,13 +106,3 @@ CASES = {
     "race": ({"steps": 60}, "false as stated", ascending_rivals),
     "adam_tuning": ({"steps": 60, "seeds": 3}, "false as stated", adam_without_rate),
 }
-
-
-@pytest.mark.slow
-def test_the_verdict(case):
-    case.check()
-
-
-@pytest.mark.slow
-def test_a_wrong_block_turns_the_verdict(case, monkeypatch):
-    case.check_mutant(monkeypatch)
