@@ -215,6 +215,7 @@ def test_every_public_block_has_an_example(package):
     assert not blocks - names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", examples_of(*FILES))
 def test_a_fresh_process_continues_where_this_one_saved(key, fresh_process):
     assert_equal(*fresh_process[key])

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from kerasfound import labs
+from kerasfound._stderr import stderr_only_on_error
 from kerasfound.labs import gallery
 from kerasfound.labs.experiment import Lab
 
@@ -40,7 +41,8 @@ def all_(out: Path, only: str | None = None, backend: str | None = None) -> None
     startup.start(backend)
     results = []
     for name in names:
-        result = labs.find(name)()
+        with stderr_only_on_error():  # TensorFlow warns that each lab compiles its own functions
+            result = labs.find(name)()
         result.save(out)
         results.append(result)
         print(f"{name.replace('_', '-'):<28}{result.seconds:5.0f} s  {result.verdict}", flush=True)
@@ -56,7 +58,8 @@ def lab_command(lab: Lab) -> App:
 
     def run(*, out: Path | None = None, backend: str | None = None, **knobs: Any) -> None:
         startup.start(backend)
-        result = lab(**knobs)
+        with stderr_only_on_error():
+            result = lab(**knobs)
         print(result)
         if out:
             print(f"figure and data: {result.save(out).with_suffix('')}.svg, .png, .json")

@@ -44,7 +44,7 @@ def table(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module", params=[0, 2], ids=["lstm", "with n-grams"])
+@pytest.fixture(scope="module", params=[0, pytest.param(2, marks=pytest.mark.slow)], ids=["lstm", "with n-grams"])
 def run(request, table, tmp_path_factory):
     out = str(tmp_path_factory.mktemp("runs") / "run")
     config = imdb_lstm.Config(data=str(table), out=out, ngrams=request.param, **SMALL)

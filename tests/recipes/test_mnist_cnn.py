@@ -84,6 +84,7 @@ def test_one_epoch_of_mnist_reaches_98_percent(tfds_dir, tmp_path):
     assert json.loads((run.folder / "environment.json").read_text())["data"]["rows"]["test"] == 10_000
 
 
+@pytest.mark.slow
 def test_it_learns_from_a_folder_of_images(tmp_path):
     digits = kf.data.load("digits")
     for i in range(300):

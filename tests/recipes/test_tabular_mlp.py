@@ -106,6 +106,7 @@ def test_it_is_exported_and_verified(run, tmp_path):
     assert len(kf.export.verify(bundle)) == 2
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one(run, folder, tmp_path, monkeypatch):
     def stop(self, epoch, logs=None):
         save(self, epoch, logs)

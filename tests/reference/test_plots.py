@@ -75,6 +75,7 @@ def test_the_error_without_matplotlib_names_the_command_that_installs_it(monkeyp
         kf.explain("tanh").plot("tanh.png")
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_text_and_writes_the_plot(kerasfound, tmp_path):
     finished = kerasfound("explain", "tanh", "--plot", tmp_path / "tanh.png")
     assert (finished.returncode, finished.stderr) == (0, "")
