@@ -38,7 +38,7 @@ COURSE: dict[str, tuple[str, ...]] = {
         "race",
     ),
     "initialization": ("signal_variance", "stalled_network", "batch_normalization", "normalization_why"),
-    "depth": ("approximation", "linear_pieces", "sawtooth", "linear_probes"),
+    "depth": ("approximation", "linear_pieces", "sawtooth", "equal_parameters", "linear_probes"),
     "generalization": (
         "overfitting",
         "early_stopping",
@@ -49,6 +49,8 @@ COURSE: dict[str, tuple[str, ...]] = {
         "data_scaling",
         "noise_dimensions",
         "double_descent",
+        "lottery_tickets",
+        "grokking",
     ),
     "structure": (
         "pooling_shifts",
