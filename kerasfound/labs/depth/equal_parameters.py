@@ -23,7 +23,7 @@ def equal_parameters(
     *,
     parameters: Annotated[int, Between(1000, 200_000)] = 15_000,
     steps: Annotated[int, Between(20, 20_000)] = 800,
-    seeds: Seeds = 4,
+    seeds: Seeds = 5,
 ) -> Evidence:
     r"""Train ReLU networks of 1 to 12 hidden layers on MNIST-1D, as wide as the number of parameters allows.
 

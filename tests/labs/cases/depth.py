@@ -23,7 +23,7 @@ def linear_relu(patch):
 CASES = {
     "approximation": ({"seeds": 4, "steps": 200}, "holds if", linear_tanh),
     "linear_pieces": ({}, "holds if", leaky_relu),
-    "equal_parameters": ({"steps": 300}, "holds if", linear_relu),
+    "equal_parameters": ({"steps": 500, "seeds": 6}, "holds if", linear_relu),
     "linear_probes": ({"seeds": 4, "steps": 300}, "holds if", linear_relu),
     "sawtooth": ({"seeds": 2, "steps": 300}, "holds if", leaky_relu),
 }
