@@ -53,6 +53,7 @@ COURSE: dict[str, tuple[str, ...]] = {
         "grokking",
     ),
     "structure": (
+        "pixel_order",
         "pooling_shifts",
         "receptive_field",
         "attention_lookup",
@@ -62,7 +63,7 @@ COURSE: dict[str, tuple[str, ...]] = {
         "superposition",
         "parallel",
     ),
-    "limits": ("calibration", "adversarial", "forgetting", "black_box", "training_cost"),
+    "limits": ("calibration", "adversarial", "forgetting", "black_box", "raw_pixels", "small_tables", "training_cost"),
 }
 """The names of the labs by chapter. Lab NAME of CHAPTER is the function NAME in `labs/CHAPTER/NAME.py`."""
 

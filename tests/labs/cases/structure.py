@@ -19,6 +19,16 @@ def convolution_without_strides(patch):
     patch.setattr(kf.layers.Conv2D, "call", call)
 
 
+def convolution_of_one_pixel(patch):
+    """A convolution that sees the first pixel of its kernel only."""
+
+    def call(self, inputs):
+        one = self.kernel[:1]
+        return self.activation(ops.conv(inputs, one, list(self.strides), self.padding, self.data_format))
+
+    patch.setattr(kf.layers.Conv2D, "call", call)
+
+
 def pooling_without_maximum(patch):
     """Pooling that keeps the first value of each window instead of the largest."""
     patch.setattr(kf.layers.MaxPooling2D, "call", lambda self, x: x[:, :: self.pool_size[0]])
@@ -45,6 +55,7 @@ not_masked = wrong_weights(lambda right, query, key, mask: right(query, key))
 of_the_next_key = wrong_weights(lambda right, query, key, mask: ops.roll(right(query, key, mask), 1, axis=-1))
 
 CASES = {
+    "pixel_order": ({"seeds": 4, "steps": 300}, "holds if", convolution_of_one_pixel),
     "pooling_shifts": ({"seeds": 3}, "holds if", pooling_without_maximum),
     "receptive_field": ({"seeds": 3, "depth": 5}, "holds if", convolution_without_strides),
     "attention_lookup": ({"seeds": 3}, "holds if", negative),
