@@ -51,7 +51,8 @@ def pixel_order(
         steps: steps of Adam with 100 rows each.
         seeds: number of initial values.
 
-    Try: `--steps 3000`: more training helps neither network on pixels in another order.
+    Try: `--steps 3000`: with the pixels in order the convolutional network reaches 0.9; in another order neither gains
+    much.
 
     Source: Greydanus, "Scaling Down Deep Learning", 2020 (linear model 0.32, dense network 0.68, convolutional network
     0.94 on MNIST-1D).

@@ -34,8 +34,18 @@ def pooling_without_maximum(patch):
     patch.setattr(kf.layers.MaxPooling2D, "call", lambda self, x: x[:, :: self.pool_size[0]])
 
 
-def wrong_weights(change):
-    """A mutant: attention weights, changed."""
+def no_cell_state(patch):
+    """An LSTM that forgets its cell state at every step."""
+    right = kf.layers.LSTMCell.call
+    patch.setattr(
+        kf.layers.LSTMCell,
+        "call",
+        lambda self, x, states, training=False: right(self, x, [states[0], 0 * states[1]], training),
+    )
+
+
+def wrong_weights(doc, change):
+    """A mutant: attention weights, changed as `doc` says."""
 
     def mutant(patch):
         right = kf.layers.attention_weights
@@ -46,13 +56,18 @@ def wrong_weights(change):
         patch.setattr("kerasfound.layers.attention.attention_weights", weights)
         patch.setattr(kf.layers, "attention_weights", weights)
 
+    mutant.__doc__ = doc
     return mutant
 
 
-negative = wrong_weights(lambda right, query, key, mask: right(-query, key, mask))
-divided_twice = wrong_weights(lambda right, query, key, mask: right(query / query.shape[-1] ** 0.5, key, mask))
-not_masked = wrong_weights(lambda right, query, key, mask: right(query, key))
-of_the_next_key = wrong_weights(lambda right, query, key, mask: ops.roll(right(query, key, mask), 1, axis=-1))
+negative = wrong_weights("Weights of the negative query", lambda right, q, k, mask: right(-q, k, mask))
+divided_twice = wrong_weights(
+    "Scores divided twice by the root of the width", lambda right, q, k, mask: right(q / q.shape[-1] ** 0.5, k, mask)
+)
+not_masked = wrong_weights("Attention without its mask", lambda right, q, k, mask: right(q, k))
+of_the_next_key = wrong_weights(
+    "Each weight goes to the next key", lambda right, q, k, mask: ops.roll(right(q, k, mask), 1, axis=-1)
+)
 
 CASES = {
     "pixel_order": ({"seeds": 4, "steps": 300}, "holds if", convolution_of_one_pixel),
@@ -62,6 +77,10 @@ CASES = {
     "attention_scale": ({"seeds": 3}, "holds if", divided_twice),
     "causal_mask": ({"seeds": 3, "steps": 200}, "holds", not_masked),
     "positions": ({"seeds": 4}, "holds if", of_the_next_key),
+    "lstm_memory": ({"seeds": 3, "steps": 60}, "holds if", no_cell_state),
+    "adding_task": ({"steps": 500, "length": 30}, "holds if", no_cell_state),
+    "copy_task": ({"steps": 300}, "holds if", no_cell_state),
+    "induction_heads": ({}, "holds if", not_masked),
     "superposition": ({"seeds": 2, "steps": 1500}, "holds if", linear_relu),
     "parallel": ({"seeds": 10}, "holds if", not_masked),
 }
