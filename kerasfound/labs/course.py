@@ -38,7 +38,7 @@ COURSE: dict[str, tuple[str, ...]] = {
         "race",
     ),
     "initialization": ("signal_variance", "stalled_network", "batch_normalization", "normalization_why"),
-    "depth": ("approximation", "linear_pieces", "sawtooth", "equal_parameters", "linear_probes"),
+    "depth": ("approximation", "linear_pieces", "sawtooth", "equal_parameters", "linear_probes", "filters"),
     "generalization": (
         "overfitting",
         "early_stopping",

@@ -89,7 +89,7 @@ def _errors(layer: type, train: tuple, test: tuple, steps: int, seeds: int) -> l
     found = []
     for seed in range(seeds):
         learner.start(seed)
-        curve = [learner.loss_of(*test)]
+        curve = []
         for part in range(CURVE):
             learner.learn(*train, steps // CURVE, BATCH, seed=CURVE * seed + part)
             curve.append(learner.loss_of(*test))
@@ -98,7 +98,7 @@ def _errors(layer: type, train: tuple, test: tuple, steps: int, seeds: int) -> l
 
 
 def _panel(curves: dict[str, list[list[float]]], constant: float, steps: int, length: int) -> Panel:
-    x = np.linspace(0, steps, CURVE + 1).tolist()
+    x = np.linspace(steps / CURVE, steps, CURVE).tolist()
     series = {name: Series.mean(x, runs) for name, runs in curves.items()}
-    series["always the mean"] = Series([0, steps], [constant, constant])
+    series["always the mean"] = Series([x[0], x[-1]], [constant, constant])
     return Panel(f"Adding two of {length} numbers", "step", "mean squared error", series, log="y")

@@ -20,10 +20,16 @@ def linear_relu(patch):
     patch.setattr(kf.activations, "relu", lambda x: x)
 
 
+def relu_without_gradient(patch):
+    """ReLU whose derivative is zero everywhere: the filters stay as they are."""
+    patch.setattr(kf.activations, "relu", lambda x: ops.stop_gradient(ops.maximum(x, 0)))
+
+
 CASES = {
     "approximation": ({"seeds": 4, "steps": 200}, "holds if", linear_tanh),
     "linear_pieces": ({}, "holds if", leaky_relu),
     "equal_parameters": ({"steps": 500, "seeds": 6}, "holds if", linear_relu),
     "linear_probes": ({"seeds": 4, "steps": 300}, "holds if", linear_relu),
+    "filters": ({"seeds": 5, "steps": 500}, "holds if", relu_without_gradient),
     "sawtooth": ({"seeds": 2, "steps": 300}, "holds if", leaky_relu),
 }
