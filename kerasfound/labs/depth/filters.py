@@ -66,7 +66,7 @@ def filters(
                  "share of an edge in the filters after training": after}
         | {f"test accuracy, filters: {name}": number for name, number in accuracy.items()},
         findings=(
-            predicts(f"after training the share of an edge is more than 0.1 above {BY_CHANCE:g}, that of random weights",
+            predicts(f"after training the share of an edge is 0.1 above {BY_CHANCE:g}, that of random weights",
                      after.above(BY_CHANCE + 0.1), "the filters are no more edges than at random"),
             predicts("the learned filters are better than random ones", accuracy["learned"].above(accuracy["random"]),
                      "random filters are as good"),
