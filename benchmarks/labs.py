@@ -63,7 +63,17 @@ def row(name: str) -> str:
 def run(name: str, backend: str) -> dict:
     """The result of a lab as its JSON file has it."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "kerasfound", "lab", name, "--backend", backend, "--out", folder]
+        command = [
+            sys.executable,
+            "-m",
+            "kerasfound",
+            "lab",
+            name.replace("_", "-"),
+            "--backend",
+            backend,
+            "--out",
+            folder,
+        ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         return json.loads((Path(folder) / f"{name}.json").read_text())
 
