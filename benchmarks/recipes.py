@@ -72,9 +72,9 @@ def table_row(name: str, runs: list[dict], measures: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def table_head(measures: list[str]) -> str:
+def table_head(measures: list[str], seconds: str = "s") -> str:
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    return f"{machine}\n\n| | {' | '.join(measures)} | s | GB |\n|---|{'---|' * (len(measures) + 2)}"
+    return f"{machine}\n\n| | {' | '.join(measures)} | {seconds} | GB |\n|---|{'---|' * (len(measures) + 2)}"
 
 
 def train_preset(name: str, preset: str, seeds: int, *flags: str) -> list[dict]:
@@ -180,7 +180,8 @@ def own_data(folder: Path, seeds: int = 3, tables: list[str] | None = None) -> N
         seeds: number of seeds. A seed also determines the split of a file.
         tables: the tables to train on, by their first letters. Defaults to all.
     """
-    print(table_head(["HistGradientBoosting", "linear", "tabular_mlp", "tabular_mlp / HistGradientBoosting"]))
+    measures = ["HistGradientBoosting", "linear", "tabular_mlp", "tabular_mlp / HistGradientBoosting"]
+    print(table_head(measures, seconds="CPU s"))
     for file, target, without in OWN_TABLES:
         if tables is None or file.startswith(tuple(tables)):
             print(own_table_row(folder / file if target else Path(file), target, without, seeds), flush=True)
