@@ -69,7 +69,10 @@ def adding_task(
     )  # fmt: skip
 
 
-def _rows(rows: int, length: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+Rows = tuple["np.ndarray", "np.ndarray"]
+
+
+def _rows(rows: int, length: int, seed: int) -> Rows:
     """Numbers and marks, `(rows, length, 2)`, and the sums of the marked numbers, `(rows, 1)`."""
     rng = np.random.default_rng(seed)
     numbers, marks = rng.uniform(size=(rows, length)), np.zeros((rows, length))
@@ -79,7 +82,7 @@ def _rows(rows: int, length: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([numbers, marks], axis=2).astype("float32"), sums.astype("float32")
 
 
-def _errors(layer: type, train: tuple, test: tuple, steps: int, seeds: int) -> list[list[float]]:
+def _errors(layer: type, train: Rows, test: Rows, steps: int, seeds: int) -> list[list[float]]:
     """The mean squared error on the test rows in the course of training, for each seed."""
 
     def build() -> keras.Model:
@@ -91,7 +94,7 @@ def _errors(layer: type, train: tuple, test: tuple, steps: int, seeds: int) -> l
         learner.start(seed)
         curve = []
         for part in range(CURVE):
-            learner.learn(*train, steps // CURVE, BATCH, seed=CURVE * seed + part)
+            learner.learn(*train, steps // CURVE, BATCH, CURVE * seed + part)
             curve.append(learner.loss_of(*test))
         found.append(curve)
     return found

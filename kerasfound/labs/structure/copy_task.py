@@ -83,7 +83,10 @@ def copy_task(
     )  # fmt: skip
 
 
-def _rows(rows: int, symbols: int, delay: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+Rows = tuple["np.ndarray", "np.ndarray"]
+
+
+def _rows(rows: int, symbols: int, delay: int, seed: int) -> Rows:
     """One-hot inputs, `(rows, steps, kinds)`, and the answers, `(rows, steps)`."""
     blank, sign = KINDS, KINDS + 1
     content = np.random.default_rng(seed).integers(0, KINDS, (rows, symbols))
@@ -103,12 +106,12 @@ def _learner(layer: Any, symbols: int, delay: int) -> Learner:
     return Learner(build, loss, kf.optimizers.Adam(0.005, clipnorm=1.0))
 
 
-def _train(learner: Learner, train: Any, test: Any, symbols: int, steps: int, seed: int) -> tuple[list[float], float]:
+def _train(learner: Learner, train: Rows, test: Rows, symbols: int, steps: int, seed: int) -> tuple[list[float], float]:
     """The loss on the test rows in the course of training, and the share of the symbols repeated at its end."""
     learner.start(seed)
     curve = [learner.loss_of(*test)]
     for part in range(CURVE):
-        learner.learn(*train, steps // CURVE, BATCH, seed=CURVE * seed + part)
+        learner.learn(*train, steps // CURVE, BATCH, CURVE * seed + part)
         curve.append(learner.loss_of(*test))
     x, y = test
     return curve, float(np.mean(learner.predict(x)[:, -symbols:].argmax(-1) == y[:, -symbols:]))
