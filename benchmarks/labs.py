@@ -96,7 +96,7 @@ def wrong_block(name: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         mutant(patch)
         outcome = labs.find(name)(**knobs).verdict.outcome.value
-    print(f"{(mutant.__doc__ or mutant.__name__).splitlines()[0].rstrip('.')}: {right} -> {outcome}")
+    print(f"{mutant.__doc__.splitlines()[0].rstrip('.')}: {right} -> {outcome}")
 
 
 if __name__ == "__main__":

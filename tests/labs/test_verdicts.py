@@ -25,6 +25,7 @@ def run(name):
 
 def test_every_lab_has_a_case():
     assert sorted(CASES) == sorted(labs.CHAPTERS)
+    assert all(mutant.__doc__ for _, _, mutant in CASES.values())
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ def swapped(name, other):
     def mutant(patch):
         patch.setattr(kf.activations, name, getattr(kf.activations, other))
 
+    mutant.__doc__ = f"{other} in the place of {name}"
     return mutant
 
 
