@@ -50,7 +50,7 @@ def row(name: str) -> str:
         tensorflow["claim"],
         "<br>".join(f"{key}: {interval(number)}" for key, number in numbers),
         verdict_of(tensorflow),
-        "the same" if verdict_of(jax) == verdict_of(tensorflow) else verdict_of(jax),
+        "the same" if jax["verdict"]["outcome"] == tensorflow["verdict"]["outcome"] else verdict_of(jax),
         f"{tensorflow['seconds']:.0f}",
         f"{jax['seconds']:.0f}",
         subprocess.run(

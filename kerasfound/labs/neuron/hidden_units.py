@@ -42,7 +42,7 @@ def hidden_units(
         steps: steps of Adam.
         seeds: number of initial values.
 
-    Try: `--steps 30`: then fewer seeds have found the solution, with any width.
+    Try: `--steps 5`: then fewer seeds have found the solution, with any width.
 
     Source: Rumelhart, Hinton and Williams, "Learning internal representations by error propagation", 1986.
     """
