@@ -20,6 +20,7 @@ import cyclopts
 import pytest
 
 from kerasfound import labs
+from kerasfound.labs.evidence import Outcome, Verdict
 from kerasfound.labs.measured import significant
 
 ROOT = Path(__file__).parents[1]
@@ -84,8 +85,7 @@ def interval(number: dict) -> str:
 
 
 def verdict_of(result: dict) -> str:
-    outcome, explanation = result["verdict"].values()
-    return " ".join(filter(None, (outcome, explanation)))
+    return str(Verdict(Outcome(result["verdict"]["outcome"]), result["verdict"]["explanation"]))
 
 
 @app.command
