@@ -68,6 +68,23 @@ class Learner:
         rows = batches(len(x), batch_size, steps, seed)
         return np.asarray(self._steps(batch_size is None)(x, y, rows))
 
+    def learn_in_parts(
+        self,
+        x: Any,
+        y: Any,
+        steps: int,
+        parts: int,
+        measure: Callable[[], Any],
+        batch_size: int | None = None,
+        seed: int = 0,
+    ) -> list[Any]:
+        """Take `steps` steps in equal parts and return what `measure` returns after each part."""
+        found = []
+        for part in range(parts):
+            self.learn(x, y, max(steps // parts, 1), batch_size, seed=parts * seed + part)
+            found.append(measure())
+        return found
+
     def predict(self, x: Any) -> np.ndarray:
         """The outputs in inference, as NumPy."""
         return np.asarray(ops.convert_to_numpy(self._infer(ops.convert_to_tensor(x))))

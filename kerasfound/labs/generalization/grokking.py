@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import kerasfound as kf
@@ -10,6 +11,7 @@ from kerasfound import _lazy
 from ..evidence import Evidence, limit, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
+from ..learner import Learner
 from ..measured import Measured
 from ..networks import classifier
 from ..panels import Panel, Series
@@ -92,15 +94,14 @@ def _train(modulus: int, train_share: float, decay: float, steps: int, seeds: in
     learner = classifier(kf.optimizers.AdamW(0.02, weight_decay=decay), [128], 2 * modulus, modulus)
     found = []
     for seed in range(seeds):
-        order = np.random.default_rng(seed).permutation(len(x))
-        train, test = np.split(order, [round(train_share * len(x))])
-        learner.start(seed)
-        accuracies = []
-        for _ in range(TESTS):
-            learner.learn(x[train], y[train], steps // TESTS)
-            accuracies.append((learner.accuracy(x[train], y[train]), learner.accuracy(x[test], y[test])))
-        found.append(Run(*np.array(accuracies).T))
+        train, test = np.split(np.random.default_rng(seed).permutation(len(x)), [round(train_share * len(x))])
+        accuracies = functools.partial(_accuracies, learner.start(seed), [(x[rows], y[rows]) for rows in (train, test)])
+        found.append(Run(*np.array(learner.learn_in_parts(x[train], y[train], steps, TESTS, accuracies)).T))
     return found
+
+
+def _accuracies(learner: Learner, splits: list[tuple[np.ndarray, np.ndarray]]) -> list[float]:
+    return [learner.accuracy(x, y) for x, y in splits]
 
 
 def _steps(steps: int) -> np.ndarray:

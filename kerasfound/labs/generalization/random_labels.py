@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Annotated, Any
 
 import kerasfound as kf
@@ -83,12 +84,9 @@ def _train(units: int, examples: int, epochs: int, seeds: int, random: bool) -> 
     for seed in range(seeds):
         data = digits(seed, examples)
         y = np.random.default_rng(seed).integers(0, 10, examples).astype("int32") if random else data.y
-        learner.start(seed)
-        curve = [learner.accuracy(data.x, y)]
-        steps = -(-epochs * examples // (BATCH * CURVE))
-        for i in range(CURVE):
-            learner.learn(data.x, y, steps, BATCH, seed=CURVE * seed + i)
-            curve.append(learner.accuracy(data.x, y))
+        accuracy = functools.partial(learner.start(seed).accuracy, data.x, y)
+        steps = epochs * examples // BATCH
+        curve = [accuracy(), *learner.learn_in_parts(data.x, y, steps, CURVE, accuracy, BATCH, seed)]
         found.append((curve, learner.accuracy(data.x_test, data.y_test)))
     return found
 

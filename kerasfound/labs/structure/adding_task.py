@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Annotated
 
 import kerasfound as kf
@@ -89,15 +90,8 @@ def _errors(layer: type, train: Rows, test: Rows, steps: int, seeds: int) -> lis
         return keras.Sequential([keras.Input(train[0].shape[1:]), layer(UNITS), kf.layers.Dense(1)])
 
     learner = Learner(build, kf.losses.MeanSquaredError(), kf.optimizers.Adam(0.01, clipnorm=1.0))
-    found = []
-    for seed in range(seeds):
-        learner.start(seed)
-        curve = []
-        for part in range(CURVE):
-            learner.learn(*train, steps // CURVE, BATCH, CURVE * seed + part)
-            curve.append(learner.loss_of(*test))
-        found.append(curve)
-    return found
+    loss = functools.partial(learner.loss_of, *test)
+    return [learner.start(seed).learn_in_parts(*train, steps, CURVE, loss, BATCH, seed) for seed in range(seeds)]
 
 
 def _panel(curves: dict[str, list[list[float]]], constant: float, steps: int, length: int) -> Panel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Annotated, Any
 
 import kerasfound as kf
@@ -108,17 +109,14 @@ def _learner(layer: Any, symbols: int, delay: int) -> Learner:
 
 def _train(learner: Learner, train: Rows, test: Rows, symbols: int, steps: int, seed: int) -> tuple[list[float], float]:
     """The loss on the test rows in the course of training, and the share of the symbols repeated at its end."""
-    learner.start(seed)
-    curve = [learner.loss_of(*test)]
-    for part in range(CURVE):
-        learner.learn(*train, steps // CURVE, BATCH, CURVE * seed + part)
-        curve.append(learner.loss_of(*test))
+    loss = functools.partial(learner.loss_of, *test)
+    curve = learner.start(seed).learn_in_parts(*train, steps, CURVE, loss, BATCH, seed)
     x, y = test
     return curve, float(np.mean(learner.predict(x)[:, -symbols:].argmax(-1) == y[:, -symbols:]))
 
 
 def _panel(runs: dict[str, list[tuple[list[float], float]]], memoryless: float, steps: int) -> Panel:
-    x = np.linspace(0, steps, CURVE + 1).tolist()
+    x = np.linspace(steps / CURVE, steps, CURVE).tolist()
     series = {name: Series.mean(x, [curve for curve, _ in found]) for name, found in runs.items()}
-    series["without memory"] = Series([0, steps], [memoryless, memoryless])
+    series["without memory"] = Series([x[0], x[-1]], [memoryless, memoryless])
     return Panel("Copying after a delay", "step", "test cross-entropy, nats", series)

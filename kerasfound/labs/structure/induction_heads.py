@@ -90,15 +90,11 @@ def _accuracies(layers: int, bounds: tuple[int, int], steps: int, seeds: int) ->
     """The accuracy on known tokens of new rows in the course of training, for each seed."""
     (x, y), (x_test, y_test) = _rows(ROWS, bounds, seed=0), _rows(TEST_ROWS, bounds, seed=1)
     learner = Learner(lambda: _network(layers), _loss_on_known, kf.optimizers.Adam(0.01, clipnorm=1.0))
-    found = []
-    for seed in range(seeds):
-        learner.start(seed)
-        curve = []
-        for part in range(CURVE):
-            learner.learn(x, y, steps // CURVE, BATCH, seed=CURVE * seed + part)
-            curve.append(float(np.mean((learner.predict(x_test).argmax(-1) == y_test)[y_test >= 0])))
-        found.append(curve)
-    return found
+
+    def accuracy() -> float:
+        return float(np.mean((learner.predict(x_test).argmax(-1) == y_test)[y_test >= 0]))
+
+    return [learner.start(seed).learn_in_parts(x, y, steps, CURVE, accuracy, BATCH, seed) for seed in range(seeds)]
 
 
 def _network(layers: int) -> keras.Model:
