@@ -53,7 +53,7 @@ def normalization_why(
         steps: steps of gradient descent, 64 images each.
         seeds: number of initial values.
 
-    Try: `--rate 0.01`: then the plain network has hardly begun to learn, and both others are far ahead.
+    Try: `--rate 0.01`: then the plain network has hardly begun to learn, and normalization is far ahead.
 
     Source: Santurkar et al., "How Does Batch Normalization Help Optimization?", 2018, figure 2.
     """
