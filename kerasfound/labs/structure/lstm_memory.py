@@ -41,10 +41,10 @@ def lstm_memory(
 ) -> Evidence:
     r"""Compare the gradient by old inputs with the gradient by the last one, in networks with their initial weights.
 
-    What the gradient does not reach, training does not learn to keep. In a simple network each step back multiplies it
-    by $\mathrm{diag}(\phi')\, U$. Along the cell state of an LSTM it is multiplied by the forget gate, about
-    $\sigma(b)$ before training: 0.5 for a bias of 0, 0.73 for 1, 0.95 for 3. Over 50 steps these are $10^{-15}$,
-    $10^{-7}$ and 0.09.
+    An input that the gradient hardly reaches is slow to learn from, though training can still find a way to keep it. In
+    a simple network each step back multiplies the gradient by $\mathrm{diag}(\phi')\, U$. Along the cell state of an
+    LSTM it is multiplied by the forget gate, about $\sigma(b)$ before training: 0.5 for a bias of 0, 0.73 for 1, 0.95
+    for 3. Over 50 steps these are $10^{-15}$, $10^{-7}$ and 0.09.
 
     Args:
         steps: length of the sequences, of random numbers.
