@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import kerasfound as kf
 from kerasfound import _lazy
 
+from .digit_images import Digits
 from .learner import Learner
+from .measured import Measured
 
 if TYPE_CHECKING:
     import keras
@@ -71,6 +73,15 @@ def classifier(
         return model
 
     return Learner(build, kf.losses.SparseCategoricalCrossentropy(from_logits=True), optimizer)
+
+
+def accuracy_over_seeds(learner: Learner, data: Sequence[Digits], steps: int, batch_size: int = 100) -> Measured:
+    """Train once for each seed, on the data of that seed, and measure the accuracy on its test rows."""
+    found = []
+    for seed, rows in enumerate(data):
+        learner.start(seed).learn(rows.x, rows.y, steps, batch_size, seed)
+        found.append(learner.accuracy(rows.x_test, rows.y_test))
+    return Measured.over(found)
 
 
 def hidden_outputs(model: keras.Model, x: Any) -> list[np.ndarray]:

@@ -7,11 +7,13 @@ from typing import Annotated
 
 import kerasfound as kf
 
+from ..digit_images import signals
 from ..evidence import Evidence, limit, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
+from ..learner import Learner
 from ..measured import Measured
-from ..networks import classifier
+from ..networks import accuracy_over_seeds, classifier
 from ..panels import Panel, Series
 
 DEPTHS = (1, 2, 4, 12)
@@ -44,9 +46,9 @@ def equal_parameters(
     Source: Goodfellow, Bengio and Courville, "Deep Learning", 2016, section 6.4.1; Ba and Caruana, "Do Deep Nets Really
     Need to be Deep?", 2014.
     """
-    widths = {depth: width_of(parameters, depth) for depth in DEPTHS}
-    runs = {depth: _accuracies(depth, width, steps, seeds) for depth, width in widths.items()}
-    accuracy = {depth: Measured.over(run) for depth, run in runs.items()}
+    widths = {depth: _width_of(parameters, depth) for depth in DEPTHS}
+    data = [signals()] * seeds
+    accuracy = {depth: accuracy_over_seeds(_learner(depth, width), data, steps) for depth, width in widths.items()}
     return Evidence(
         numbers={f"test accuracy, {d} x {widths[d]} units": number for d, number in accuracy.items()},
         findings=(
@@ -59,20 +61,14 @@ def equal_parameters(
     )  # fmt: skip
 
 
-def width_of(parameters: int, depth: int) -> int:
+def _width_of(parameters: int, depth: int) -> int:
     """The largest width of `depth` equal hidden layers with at most so many parameters."""
     a, b, c = depth - 1, INPUTS + depth + CLASSES, CLASSES - parameters
     return int(-c / b if a == 0 else (-b + math.sqrt(b * b - 4 * a * c)) / (2 * a))
 
 
-def _accuracies(depth: int, width: int, steps: int, seeds: int) -> list[float]:
-    train, test = kf.data.mnist1d.load()
-    learner = classifier(kf.optimizers.Adam(0.003), [width] * depth, INPUTS, CLASSES)
-    found = []
-    for seed in range(seeds):
-        learner.start(seed).learn(train.x, train.y.astype("int32"), steps, 100, seed)
-        found.append(learner.accuracy(test.x, test.y))
-    return found
+def _learner(depth: int, width: int) -> Learner:
+    return classifier(kf.optimizers.Adam(0.003), [width] * depth, INPUTS, CLASSES)
 
 
 def _panel(accuracy: dict[int, Measured], widths: dict[int, int], parameters: int) -> Panel:

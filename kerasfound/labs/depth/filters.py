@@ -60,7 +60,7 @@ def filters(
     runs = {name: _train(name, channels, steps, seeds) for name in ("learned", "random", "edges")}
     accuracy = {name: Measured.over(found) for name, (found, _) in runs.items()}
     kernels = runs["learned"][1]
-    before, after = (Measured.over(edge_share(pair[i]).mean() for pair in kernels) for i in (0, 1))
+    before, after = (Measured.over(_edge_share(pair[i]).mean() for pair in kernels) for i in (0, 1))
     return Evidence(
         numbers={"share of an edge in the filters before training": before,
                  "share of an edge in the filters after training": after}
@@ -78,7 +78,7 @@ def filters(
     )  # fmt: skip
 
 
-def edge_share(kernel: np.ndarray) -> np.ndarray:
+def _edge_share(kernel: np.ndarray) -> np.ndarray:
     """The share of an edge in each filter, `(channels,)`, of a kernel `(SIDE, SIDE, 1, channels)`."""
     w = kernel.reshape(SIDE * SIDE, -1)
     w = w - w.mean(axis=0)

@@ -38,8 +38,8 @@ def grokking(
 ) -> Evidence:
     r"""Learn $a + b \bmod p$ from a part of all pairs, and measure the accuracy on the other pairs in training.
 
-    The inputs are one-hot: nothing in them says that 3 is beside 4. A table of the training pairs fits them perfectly
-    and is wrong on every other pair; so does a rule of a few waves, $\cos(2 \pi k a / p)$, with smaller weights. Weight
+    The inputs are one-hot: nothing in them says that 3 is beside 4. A table of the training pairs fits them and is
+    wrong on every other pair. A rule of a few waves, $\cos(2 \pi k a / p)$, fits all pairs with smaller weights. Weight
     decay multiplies the weights by $1 - \eta \lambda$ in each step. It keeps changing a network whose loss is already
     near zero, towards the solution with the smaller weights.
 

@@ -6,15 +6,14 @@ from typing import Annotated
 
 import kerasfound as kf
 
-from ..digit_images import Digits, digits
+from ..digit_images import digits, signals
 from ..evidence import Evidence, limit, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
 from ..measured import Measured
-from ..networks import classifier
+from ..networks import accuracy_over_seeds, classifier
 from ..panels import Panel, Series
 
-BATCH = 100
 MARGIN = 0.02
 """Two accuracies that differ by less count as equal: 16 of 797 test images."""
 
@@ -44,11 +43,13 @@ def raw_pixels(
     Source: Hand, "Classifier Technology and the Illusion of Progress", 2006; Greydanus, "Scaling Down Deep Learning",
     2020.
     """
-    train, test = kf.data.mnist1d.load()
-    signals = Digits(train.x, train.y.astype("int32"), test.x, test.y)
-    data = {"digits": [digits(seed) for seed in range(seeds)], "MNIST-1D": [signals] * seeds}
+    data = {"digits": [digits(seed) for seed in range(seeds)], "MNIST-1D": [signals()] * seeds}
     hidden = {"logistic regression": [], f"network, {layers} x {units} units": [units] * layers}
-    accuracy = {(name, on): _accuracies(hidden[name], data[on], steps) for on in data for name in hidden}
+    accuracy = {
+        (name, on): accuracy_over_seeds(classifier(kf.optimizers.Adam(0.01), widths, rows[0].x.shape[1]), rows, steps)
+        for on, rows in data.items()
+        for name, widths in hidden.items()
+    }
     linear, network = hidden
     gain = {on: accuracy[network, on] - accuracy[linear, on] for on in data}
     return Evidence(
@@ -62,15 +63,6 @@ def raw_pixels(
         ),
         figure=Figure((_panel(accuracy, list(data), list(hidden)),)),
     )  # fmt: skip
-
-
-def _accuracies(hidden: list[int], data: list[Digits], steps: int) -> Measured:
-    learner = classifier(kf.optimizers.Adam(0.01), hidden, data[0].x.shape[1])
-    found = []
-    for seed, rows in enumerate(data):
-        learner.start(seed).learn(rows.x, rows.y, steps, BATCH, seed)
-        found.append(learner.accuracy(rows.x_test, rows.y_test))
-    return Measured.over(found)
 
 
 def _panel(accuracy: dict[tuple[str, str], Measured], data: list[str], names: list[str]) -> Panel:

@@ -79,26 +79,7 @@ def parallel(
                 "it is short enough for a score of each pair of tokens",
             ),
         ),
-        figure=Figure(
-            (
-                Panel(
-                    "Scores of one layer and head",
-                    "tokens",
-                    "scores",
-                    {"measured": Series([length, 2 * length, 4 * length], scores)},
-                    log="xy",
-                ),
-                Panel(
-                    "Calls that must wait for each other",
-                    "tokens",
-                    "calls",
-                    {
-                        "training, or reading a text": Series([1, length], [1, 1]),
-                        "generating a text": Series([1, length], [1, length]),
-                    },
-                ),
-            )
-        ),
+        figure=_figure(length, scores),
     )
 
 
@@ -130,3 +111,17 @@ def _scores(length: int) -> int:
     x = np.zeros((1, length, 4), "float32")
     _, weights = kf.layers.MultiHeadAttention(1, 4)(x, x, use_causal_mask=True, return_attention_scores=True)
     return int(np.prod(weights.shape))
+
+
+def _figure(length: int, scores: list[int]) -> Figure:
+    measured = {"measured": Series([length, 2 * length, 4 * length], scores)}
+    calls = {
+        "training, or reading a text": Series([1, length], [1, 1]),
+        "generating a text": Series([1, length], [1, length]),
+    }
+    return Figure(
+        (
+            Panel("Scores of one layer and head", "tokens", "scores", measured, log="xy"),
+            Panel("Calls that must wait for each other", "tokens", "calls", calls),
+        )
+    )

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import kerasfound as kf
 from kerasfound import _lazy
 
+from ..digit_images import signals
 from ..evidence import Evidence, limit, predicts
 from ..experiment import Between, Seeds, lab
 from ..figure import Figure
 from ..learner import Learner
 from ..measured import Measured
-from ..networks import classifier
+from ..networks import accuracy_over_seeds, classifier
 from ..panels import Panel, Series
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ else:
 
 PIXELS, CLASSES = 40, 10
 KERNELS = (5, 3, 3)
-BATCH = 100
 MARGIN = 0.05
 """Two accuracies of the dense network that differ by less count as equal."""
 
@@ -59,7 +59,7 @@ def pixel_order(
     """
     learners = {"convolutional": _convolutional(channels), "dense": _dense(units)}
     accuracy = {
-        (name, shuffled): _accuracies(learner, shuffled, steps, seeds)
+        (name, shuffled): accuracy_over_seeds(learner, [signals(shuffled)] * seeds, steps)
         for name, learner in learners.items()
         for shuffled in (False, True)
     }
@@ -97,15 +97,6 @@ def _convolutional(channels: int) -> Learner:
 
 def _dense(units: int) -> Learner:
     return classifier(kf.optimizers.Adam(0.005), [units, units], PIXELS, CLASSES)
-
-
-def _accuracies(learner: Learner, shuffled: bool, steps: int, seeds: int) -> Measured:
-    train, test = kf.data.mnist1d.load(shuffled=shuffled)
-    found = []
-    for seed in range(seeds):
-        learner.start(seed).learn(train.x, train.y.astype("int32"), steps, BATCH, seed)
-        found.append(learner.accuracy(test.x, test.y))
-    return Measured.over(found)
 
 
 def _panel(accuracy: dict[Any, Measured], order: dict[bool, str]) -> Panel:
